@@ -1,0 +1,66 @@
+"""One root of errors, each named for its cause.
+
+A driver's own errors (PyAV, redis-py, httpx) are translated into these at the seam that owns the driver and nowhere
+else. The message of each is one line that a user can act on: it names the file, key, camera or sink, and never
+carries a secret.
+"""
+
+
+class XclipStreamError(Exception):
+    """Anything that this package raises on purpose; `str(error)` is one line for the user."""
+
+
+class ConfigError(XclipStreamError):
+    """The configuration is wrong; carries every problem found, one a line, as `file:line:column: what and why`."""
+
+
+class CheckpointError(XclipStreamError):
+    """A model checkpoint is missing, unreadable, unsafe or of the wrong shape."""
+
+
+class PromptError(XclipStreamError):
+    """A prompt cannot be encoded, for example because it is longer than the model's context."""
+
+
+class ScoringError(XclipStreamError):
+    """The model could not score a window, or gave a value that is not finite."""
+
+
+class SourceError(XclipStreamError):
+    """A source cannot be read."""
+
+
+class SourceUnavailable(SourceError):
+    """A source cannot be read now but may be later: host refused, silent, stream ended. Live sources retry these."""
+
+
+class SourceRejected(SourceError):
+    """A source cannot be read and trying again will not help: missing file, no video, wrong password."""
+
+
+class QueueError(XclipStreamError):
+    """The queue refused a step or holds something that it should not."""
+
+
+class QueueUnavailable(QueueError):
+    """The queue's server cannot be reached or refuses to write now; the step may be tried again."""
+
+
+class StaleOwner(QueueError):
+    """Another worker has taken this role over; what this one wanted to commit was not accepted."""
+
+
+class DecodeError(XclipStreamError):
+    """Bytes from the queue are not what this version of the package writes."""
+
+
+class DeliveryError(XclipStreamError):
+    """A sink did not take a message; trying again may help."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeliveryRejected(DeliveryError):
+    """A sink refused a message for good; trying again will not help."""

@@ -1,0 +1,358 @@
+"""The seams of the pipeline: what its loops need from sources, queues, the model and sinks.
+
+Each role of the queue is a protocol of its own, so that a worker can be given no more than it uses. The in-memory
+queue and the Redis queue both have all of them, and one contract test runs over both.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from types import TracebackType
+from typing import Protocol, Self
+
+from xclip_stream.types import DeadLetter, Logits, Message, Pixels, Scores, ScoreStatus, Window, WindowId
+
+# ---------------------------------------------------------------------------------------------------------- sources
+
+
+class DecodedFrame(Protocol):
+    """A frame as the decoder gave it; its pixels are converted only when somebody asks."""
+
+    @property
+    def index(self) -> int:
+        """The number of this frame in decode order, from 0."""
+
+    @property
+    def pts_s(self) -> float:
+        """Media time in seconds since the first frame; never goes back within one source."""
+
+    @property
+    def captured_at(self) -> float:
+        """Event time, Unix seconds; never goes back within one source."""
+
+    def pictures(self) -> Pixels:
+        """Return the regions of this frame at model size: uint8 RGB, (R, S, S, 3)."""
+
+
+class FrameSource(Protocol):
+    """A camera or file. Entering opens it; iterating decodes it; leaving closes it, all in one thread."""
+
+    @property
+    def live(self) -> bool: ...
+
+    @property
+    def duration_s(self) -> float | None:
+        """The length of a file where it is known, else None."""
+
+    @property
+    def damage(self) -> Sequence[str]:
+        """What could not be decoded so far, one line each (bounded)."""
+
+    def __enter__(self) -> Self:
+        """Open the source.
+
+        Raises:
+            SourceUnavailable: it may work later.
+            SourceRejected: it will not work without a change by the user.
+        """
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def __iter__(self) -> Iterator[DecodedFrame]:
+        """Yield frames. A file ends normally; a live source never does: its end is a SourceUnavailable."""
+
+
+# ------------------------------------------------------------------------------------------------------------ queue
+
+
+class Admission(StrEnum):
+    """The answer of the queue to a window or a tombstone."""
+
+    ADDED = "added"
+    ALREADY_DONE = "already_done"
+    """Its `seq` was taken before; go on with `next_seq`."""
+    REWIND = "rewind"
+    """The queue wants `next_seq` first: it came back older than the caller thought."""
+    FULL = "full"
+    """Over the cap: a file source waits, a live source drops its oldest."""
+    STALE = "stale"
+    """This epoch is not the source's current one: someone else has taken the source over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    answer: Admission
+    next_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class TakenWindow:
+    """A window that this consumer now holds, until it publishes, buries, or is thought dead."""
+
+    entry_id: str
+    window: Window
+    generation: int
+    deliveries: int
+
+
+@dataclass(frozen=True, slots=True)
+class TakenScores:
+    entry_id: str
+    scores: Scores
+
+
+@dataclass(frozen=True, slots=True)
+class TakenMessage:
+    entry_id: str
+    message: Message
+    deliveries: int
+
+
+class SourceState(StrEnum):
+    CONNECTING = "connecting"
+    RUNNING = "running"
+    STALLED = "stalled"
+    """Live, and no frames now: reconnecting."""
+    ENDED = "ended"
+    """A file that was read to its end."""
+    FAILED = "failed"
+    """Cannot be read without a change by the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """What ingest last said of a source. Display only: nothing is decided by it."""
+
+    source_id: str
+    state: SourceState
+    live: bool
+    fps: float
+    position_s: float
+    duration_s: float | None
+    windows: int
+    dropped: int
+    lag_s: float
+    """How far behind the camera reading is, in seconds; 0 for a file."""
+    error: str
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RuleStatus:
+    """What the alert worker last said of a source. Display only."""
+
+    source_id: str
+    windows: int
+    """Windows and tombstones of the current epoch that have passed the rules."""
+    dropped: int
+    expired: int
+    failed: int
+    position_s: float
+    top_rule: str
+    top_score: float
+    open_events: int
+    events: int
+    updated_at: float
+
+
+class IngestQueue(Protocol):
+    """The first atomic step: a window is added in the order of its `seq`, or refused with a reason."""
+
+    def begin_epoch(self, source_id: str, epoch: str, *, live: bool) -> int:
+        """Make `epoch` the current one of the source and return the next `seq` wanted.
+
+        An epoch that is current already is resumed. Another current epoch is closed first: a SOURCE_ENDED tombstone
+        takes its next `seq` (unless it has one already), so that its open events end.
+        """
+
+    def add_window(self, window: Window) -> Admitted: ...
+
+    def add_tombstone(
+        self, window_id: WindowId, *, status: ScoreStatus, live: bool, pts_s: float, captured_at: float
+    ) -> Admitted:
+        """Take a `seq` without a window. SOURCE_ENDED closes the epoch. Never answers FULL."""
+
+    def report_source(self, status: SourceStatus) -> None: ...
+
+
+class ScoreQueue(Protocol):
+    """The second atomic step: scores are published only by the consumer whose acknowledgement counted."""
+
+    def take_windows(self, *, max_count: int, block_s: float) -> list[TakenWindow]:
+        """Wait up to `block_s` for windows. Windows of dead consumers come first; one that was delivered more often
+        than allowed, or cannot be decoded, goes to the dead letters with a FAILED tombstone instead."""
+
+    def publish_scores(self, taken: TakenWindow, scores: Scores) -> bool:
+        """Publish and let go of the window; False when the window was no longer held, and nothing was published."""
+
+    def bury_window(self, taken: TakenWindow, *, reason: str) -> bool:
+        """Move the window to the dead letters and publish a FAILED tombstone, under the same condition."""
+
+
+class AlertQueue(Protocol):
+    """The third atomic step: rule state, events, outboxes and the acknowledgement of the scores, together."""
+
+    def acquire_alert(self, *, ttl_s: float) -> int | None:
+        """Become the one alert worker for `ttl_s`; return a fencing token, or None while another one is alive."""
+
+    def renew_alert(self, token: int, *, ttl_s: float) -> None:
+        """Stay the alert worker.
+
+        Raises:
+            StaleOwner: another worker has taken over.
+        """
+
+    def release_alert(self, token: int) -> None:
+        """Let another worker take over at once. Does nothing when `token` is stale."""
+
+    def load_states(self) -> Mapping[str, bytes]:
+        """Return the committed state of each source."""
+
+    def take_scores(self, token: int, *, max_count: int, block_s: float) -> list[TakenScores]:
+        """Wait up to `block_s` for scores. The first calls after taking over return all that are not yet committed."""
+
+    def commit(
+        self,
+        token: int,
+        *,
+        source_id: str,
+        state: bytes,
+        events: Sequence[Message],
+        outbox: Sequence[tuple[str, Message]],
+        done: Sequence[str],
+    ) -> None:
+        """Store the state, publish the events, fill the outboxes `(sink_id, message)`, let go of the scores `done`.
+
+        Raises:
+            StaleOwner: another worker has taken over; nothing was stored.
+        """
+
+    def report_rules(self, status: RuleStatus) -> None: ...
+
+
+class DeliveryQueue(Protocol):
+    """The outboxes. One worker at a time delivers for a sink, so that its messages stay in order."""
+
+    def acquire_sink(self, sink_id: str, *, ttl_s: float) -> int | None: ...
+
+    def renew_sink(self, sink_id: str, token: int, *, ttl_s: float) -> None:
+        """Raises StaleOwner when another worker delivers for this sink."""
+
+    def release_sink(self, sink_id: str, token: int) -> None: ...
+
+    def take_messages(self, sink_id: str, *, max_count: int, block_s: float) -> list[TakenMessage]:
+        """Wait up to `block_s` for messages, oldest first; those taken and not settled by a former owner come again."""
+
+    def settle_message(self, sink_id: str, taken: TakenMessage) -> None: ...
+
+    def bury_message(self, sink_id: str, taken: TakenMessage, *, reason: str) -> None: ...
+
+
+class EventLog(Protocol):
+    """The public event stream, as a consumer reads it."""
+
+    def last_event_id(self) -> str:
+        """The id of the newest event, or "0" when there is none."""
+
+    def read_events(self, *, after_id: str, max_count: int, block_s: float) -> list[tuple[str, bytes]]:
+        """Return `(id, CloudEvents JSON)` of the events after `after_id` ("0" for the oldest retained)."""
+
+
+class DeadLetters(Protocol):
+    def list_dead(self, *, max_count: int) -> list[DeadLetter]: ...
+
+    def replay_dead(self, letter_id: str) -> bool:
+        """Put the letter back where it died; False when there is no such letter."""
+
+    def drop_dead(self, letter_id: str) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepths:
+    """How much waits where."""
+
+    windows: int
+    window_bytes: int
+    scores: int
+    outbox: Mapping[str, int]
+    dead: int
+
+
+class Overview(Protocol):
+    """What an operator, and the end of a run over files, want to know."""
+
+    def source_statuses(self) -> Mapping[str, SourceStatus]: ...
+
+    def rule_statuses(self) -> Mapping[str, RuleStatus]: ...
+
+    def depths(self, sink_ids: Sequence[str]) -> QueueDepths: ...
+
+    def epoch_ended(self, source_id: str) -> bool:
+        """True when the source's current epoch has its SOURCE_ENDED tombstone."""
+
+    def forget_source(self, source_id: str) -> None:
+        """Forget the epoch and the rule state of a source, so that the same file may be played again."""
+
+
+# ------------------------------------------------------------------------------------------------------------ model
+
+
+@dataclass(frozen=True, slots=True)
+class ClipRequest:
+    """One window for the model: `frames` uint8 (R, T, S, S, 3), to be scored against `prompts`."""
+
+    frames: Pixels
+    prompts: tuple[str, ...]
+
+
+class ClipScorer(Protocol):
+    """The model as the score worker sees it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def sha256(self) -> str: ...
+
+    def score(self, requests: Sequence[ClipRequest]) -> list[Logits]:
+        """Score a batch: for each request float32 logits of shape (R, K).
+
+        Raises:
+            ScoringError: the batch could not be scored.
+        """
+
+
+# ------------------------------------------------------------------------------------------------------------ sinks
+
+
+class Sink(Protocol):
+    """Where events go. `deliver` returns only when the message is safe there."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def deliver(self, message: Message) -> None:
+        """Deliver one message; the same message may come again.
+
+        Raises:
+            DeliveryError: trying again may help.
+            DeliveryRejected: trying again will not help.
+        """
+
+
+class Clock(Protocol):
+    """Time as an argument: the loops get one, tests give their own."""
+
+    def now(self) -> float:
+        """Unix seconds."""
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start, never going back."""
+
+    def sleep(self, duration_s: float) -> None:
+        """Wait; may return early when the process is asked to stop."""
