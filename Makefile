@@ -1,0 +1,57 @@
+# The two commands of the README: `make demo` and `make test`. `make check` is what CI calls first.
+# Everything happens in .venv, with the tested versions of constraints.txt.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SEED   ?= 7
+
+.PHONY: help demo test check format train schemas clean
+.DEFAULT_GOAL := help
+
+help:  ## what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.demo  ## render a scene, watch it, compare events with the truth (SEED=7)
+	$(BIN)/python -m xclip_stream.demo.play --seed $(SEED)
+
+test: $(VENV)/.dev $(VENV)/.system  ## all tests, on real servers
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev  ## lint, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev  ## let ruff format and sort
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+train: $(VENV)/.demo  ## make the demo checkpoint anew (HOURS=1)
+	$(BIN)/python -m xclip_stream.demo.train --hours $(or $(HOURS),1) --out demo-out/train
+
+schemas: $(VENV)/.dev  ## write docs/events from the code
+	$(BIN)/python -m xclip_stream.events
+
+clean:  ## remove what the commands above made
+	rm -rf $(VENV) build dist demo-out *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+
+# The constraints matter: torch's open range would take the newest build, with gigabytes of GPU libraries.
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing into $(VENV) (a few minutes the first time)…"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing into $(VENV) (a few minutes the first time)…"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+# redis-server 7 and GStreamer's RTSP server: tests that lack them skip on a laptop and fail in CI.
+$(VENV)/.system: tests/system-packages.sh | $(VENV)/bin/python
+	sh tests/system-packages.sh
+	@touch $@

@@ -1,0 +1,25 @@
+"""What every test may need: the rule for missing system parts, and the real footage where it lies beside a checkout."""
+
+import os
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+FOOTAGE = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def missing_part(name: str, install: str) -> NoReturn:
+    """End a test whose system part is not there: skipped on a laptop, failed in CI."""
+    reason = f"{name} is not installed: {install}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def footage() -> Path:
+    """The folder of real recordings. They are no part of the project, so tests on them skip without it."""
+    if not FOOTAGE.is_dir():
+        pytest.skip("no folder with real footage beside the checkout")
+    return FOOTAGE
