@@ -26,6 +26,14 @@ class ScoringError(XclipStreamError):
     """The model could not score a window, or gave a value that is not finite."""
 
 
+class ScorerOutOfMemory(ScoringError):
+    """The batch does not fit into the memory of the device; a smaller one may."""
+
+
+class ScorerBroken(XclipStreamError):
+    """The device or model cannot score anything more in this process: only a new process can."""
+
+
 class SourceError(XclipStreamError):
     """A source cannot be read."""
 
