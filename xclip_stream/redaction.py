@@ -1,0 +1,41 @@
+"""Text without secrets: what may stand in a log, a status or an error."""
+
+import re
+from urllib.parse import urlsplit, urlunsplit
+
+_MASK = "***"
+_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>]+")
+# Some cameras carry the password in the path: /user=admin_password=x_channel=1.sdp
+_SECRET_IN_PATH = re.compile(r"(?i)(user(?:name)?|pass(?:word|wd)?|pwd|token|secret|auth|key)=.*?(?=[_&;,][a-z]+=|/|$)")
+_VALUE_IN_QUERY = re.compile(r"=[^&;]*")
+
+
+def redact_url(url: str) -> str:
+    """Return `url` without user, password and the values of its query; a file path comes back unchanged."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    # A password may hold an unescaped "/" or "?", which a strict reading would take for the end of the host.
+    address, mark, query = rest.partition("?")
+    user, at, address = address.rpartition("@")
+    if "@" in query:
+        return f"{scheme}://{_MASK}"
+    try:
+        parts = urlsplit(f"{scheme}://{address}{mark}{query}")
+        _ = parts.port  # raises where "user:password" stands in the place of the host
+    except ValueError:
+        return f"{scheme}://{_MASK}"
+    host = f"{_MASK}@{parts.netloc}" if at and user else parts.netloc
+    path = _SECRET_IN_PATH.sub(rf"\1={_MASK}", parts.path)
+    return urlunsplit((parts.scheme, host, path, _masked_query(parts.query), _MASK if parts.fragment else ""))
+
+
+def redact_text(text: str) -> str:
+    """Return `text` with every URL in it redacted."""
+    return _URL.sub(lambda match: redact_url(match.group()), text)
+
+
+def _masked_query(query: str) -> str:
+    if query and "=" not in query:
+        return _MASK
+    return _VALUE_IN_QUERY.sub(f"={_MASK}", query)
