@@ -1,7 +1,15 @@
-"""How long a loop waits before it tries again what failed."""
+"""How a loop waits before it tries again what failed."""
 
 import random
 from collections.abc import Callable
+from typing import TypeVar
+
+from structlog.typing import FilteringBoundLogger
+
+from xclip_stream.errors import QueueUnavailable
+from xclip_stream.protocols import Clock
+
+Answer = TypeVar("Answer")
 
 
 class Backoff:
@@ -32,3 +40,43 @@ class Backoff:
     def reset(self) -> None:
         """Note a success."""
         self._failures = 0
+
+
+class QueueOutage:
+    """What a loop does while the queue cannot be reached: it says so once, and waits, longer each time."""
+
+    def __init__(
+        self, *, clock: Clock, stopping: Callable[[], bool], log: FilteringBoundLogger, cap_s: float = 5.0
+    ) -> None:
+        self._clock = clock
+        self._stopping = stopping
+        self._log = log
+        self._backoff = Backoff(first_s=0.2, cap_s=cap_s)
+
+    def wait(self, error: QueueUnavailable) -> None:
+        if self._backoff.failures == 0:
+            self._log.warning("queue_unavailable", error=str(error))
+        self._clock.sleep(self._backoff.next_delay_s())
+
+    def over(self) -> None:
+        """Note that the queue answers."""
+        if self._backoff.failures:
+            self._log.info("queue_available", failures=self._backoff.failures)
+            self._backoff.reset()
+
+    def insist(self, step: Callable[[], Answer]) -> Answer:
+        """Repeat an idempotent step until the queue takes it, where giving up would do work twice.
+
+        Raises:
+            QueueUnavailable: the worker was asked to stop meanwhile.
+        """
+        while True:
+            try:
+                answer = step()
+            except QueueUnavailable as error:
+                if self._stopping():
+                    raise
+                self.wait(error)
+            else:
+                self.over()
+                return answer

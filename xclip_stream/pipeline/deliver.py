@@ -1,0 +1,214 @@
+"""The loop that empties the outbox of one sink. Each sink has its own, so that a dead one delays no other."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from structlog.typing import FilteringBoundLogger
+
+from xclip_stream.errors import DeliveryError, DeliveryRejected, QueueUnavailable, StaleOwner
+from xclip_stream.pipeline.backoff import Backoff, QueueOutage
+from xclip_stream.protocols import Clock, DeliveryQueue, Sink, TakenMessage
+from xclip_stream.types import Message
+
+MAX_SLEEP_S = 1.0
+"""No wait is longer in one piece, so that a stop is seen and the lease renewed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """When a message that a sink did not take is tried again, and when it is given up.
+
+    The delay before a next attempt doubles from `first_delay_s` to `max_delay_s`, each time a random part of the step,
+    or is what the sink asked for where that is longer. A message is given up after `max_attempts`, or at the first
+    failure after `max_age_s` since it was committed.
+    """
+
+    first_delay_s: float = 1.0
+    max_delay_s: float = 300.0
+    max_attempts: int = 1000
+    max_age_s: float = 86_400.0
+
+
+class SinkLease:
+    """The right to deliver for a sink, renewed in time."""
+
+    def __init__(self, *, queue: DeliveryQueue, sink_id: str, clock: Clock, ttl_s: float) -> None:
+        self._queue = queue
+        self._sink_id = sink_id
+        self._clock = clock
+        self._ttl_s = ttl_s
+        self._token: int | None = None
+        self._renewed_at = 0.0
+
+    def acquire(self) -> bool:
+        """Give back what this worker may still hold, and take the lease anew; False while another worker has it."""
+        self.release()
+        self._token = self._queue.acquire_sink(self._sink_id, ttl_s=self._ttl_s)
+        self._renewed_at = self._clock.monotonic()
+        return self._token is not None
+
+    def renew(self) -> None:
+        """Keep the lease; asks the queue only when a third of it has passed. Raises StaleOwner when it is lost."""
+        now = self._clock.monotonic()
+        if self._token is not None and now - self._renewed_at > self._ttl_s / 3:
+            self._queue.renew_sink(self._sink_id, self._token, ttl_s=self._ttl_s)
+            self._renewed_at = now
+
+    def release(self) -> None:
+        if self._token is not None:
+            self._queue.release_sink(self._sink_id, self._token)
+            self._token = None
+
+
+class DeliverLoop:
+    """Delivers the messages of one sink, oldest first, until it is asked to stop.
+
+    Guaranteed: a message is settled only after the sink has taken it, and the next one is not tried before that one is
+    settled or buried, so a sink sees its messages in order, each at least once. A worker that dies, loses its lease or
+    is stopped gives the message in hand and those after it to the next owner, who may deliver the one in hand again.
+
+    Attempts are counted by one owner in one go: a restart begins to count, and to back off, anew. The age of a message
+    counts from its commit and survives restarts, so `max_age_s` bounds how long a sink that takes nothing is tried.
+
+    Args:
+        lease_s: must be at least one and a half times as long as the longest `deliver` of the sink.
+        draw: gives the random part of a delay, 0 to 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        sink_id: str,
+        sink: Sink,
+        queue: DeliveryQueue,
+        clock: Clock,
+        stopping: Callable[[], bool],
+        log: FilteringBoundLogger,
+        retry: RetryPolicy | None = None,
+        lease_s: float = 15.0,
+        batch_size: int = 32,
+        block_s: float = 1.0,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._sink_id = sink_id
+        self._sink = sink
+        self._queue = queue
+        self._clock = clock
+        self._stopping = stopping
+        self._log = log.bind(sink=sink_id)
+        self._retry = retry or RetryPolicy()
+        self._batch_size = batch_size
+        self._block_s = block_s
+        self._draw = draw
+        self._lease = SinkLease(queue=queue, sink_id=sink_id, clock=clock, ttl_s=lease_s)
+        self._outage = QueueOutage(clock=clock, stopping=stopping, log=self._log)
+
+    def run(self) -> None:
+        """Open the sink and deliver until asked to stop."""
+        with self._sink:
+            while not self._stopping():
+                try:
+                    self._serve()
+                except StaleOwner:
+                    self._log.info("sink_taken_over")
+                except QueueUnavailable as error:
+                    self._outage.wait(error)
+            self._leave()
+
+    def _serve(self) -> None:
+        """Become the owner of the outbox and empty it, until asked to stop."""
+        # An owner that lost a reply does not know what it holds: acquiring anew makes the queue hand it out again.
+        if not self._lease.acquire():
+            self._clock.sleep(MAX_SLEEP_S)
+            return
+        while not self._stopping():
+            self._lease.renew()
+            messages = self._queue.take_messages(self._sink_id, max_count=self._batch_size, block_s=self._block_s)
+            self._outage.over()
+            for taken in messages:
+                self._finish(taken)
+
+    def _leave(self) -> None:
+        try:
+            self._lease.release()
+        except QueueUnavailable as error:
+            self._log.info("lease_left_to_expire", error=str(error))
+
+    def _finish(self, taken: TakenMessage) -> None:
+        """Try one message until it is settled or buried, or leave it when asked to stop."""
+        backoff = Backoff(first_s=self._retry.first_delay_s, cap_s=self._retry.max_delay_s, draw=self._draw)
+        while not self._stopping():
+            self._lease.renew()
+            started_at = self._clock.monotonic()
+            failure = self._attempt(taken.message)
+            if failure is None:
+                self._settle(taken, attempts=backoff.failures + 1, took_s=self._clock.monotonic() - started_at)
+                return
+            delay_s = max(backoff.next_delay_s(), failure.retry_after_s or 0.0)
+            reason = self._reason_to_give_up(taken.message, failure, attempts=backoff.failures)
+            if reason is not None:
+                self._bury(taken, reason=reason, attempts=backoff.failures)
+                return
+            self._log_failure(taken.message, failure, attempts=backoff.failures, delay_s=delay_s)
+            self._wait(delay_s)
+
+    def _attempt(self, message: Message) -> DeliveryError | None:
+        """Deliver once and return what went wrong."""
+        try:
+            self._sink.deliver(message)
+        except DeliveryError as error:
+            return error
+        # A defect of one sink is a failed attempt: it shall end as a dead letter, not as a sink that stands still.
+        except Exception as error:  # noqa: BLE001 - see above
+            self._log.exception("sink_defect", message_id=message.message_id)
+            return DeliveryError(f"defect in the sink: {type(error).__name__}")
+        return None
+
+    def _reason_to_give_up(self, message: Message, failure: DeliveryError, *, attempts: int) -> str | None:
+        age_s = self._clock.now() - message.committed_at
+        if isinstance(failure, DeliveryRejected):
+            return str(failure)
+        if attempts >= self._retry.max_attempts:
+            return f"given up after {attempts} attempts: {failure}"
+        if age_s > self._retry.max_age_s:
+            return f"given up {age_s:.0f} s after the event: {failure}"
+        return None
+
+    def _settle(self, taken: TakenMessage, *, attempts: int, took_s: float) -> None:
+        self._outage.insist(lambda: self._queue.settle_message(self._sink_id, taken))
+        age_s = self._clock.now() - taken.message.committed_at
+        self._log.info(
+            "message_delivered",
+            message_id=taken.message.message_id,
+            source=taken.message.source_id,
+            attempts=attempts,
+            ms=round(took_s * 1000, 1),
+            age_ms=round(age_s * 1000),
+        )
+
+    def _bury(self, taken: TakenMessage, *, reason: str, attempts: int) -> None:
+        self._outage.insist(lambda: self._queue.bury_message(self._sink_id, taken, reason=reason))
+        self._log.error(
+            "message_buried",
+            message_id=taken.message.message_id,
+            source=taken.message.source_id,
+            attempts=attempts,
+            reason=reason,
+        )
+
+    def _log_failure(self, message: Message, failure: DeliveryError, *, attempts: int, delay_s: float) -> None:
+        self._log.warning(
+            "delivery_failed",
+            message_id=message.message_id,
+            source=message.source_id,
+            attempts=attempts,
+            error=str(failure),
+            retry_in_s=round(delay_s, 1),
+        )
+
+    def _wait(self, delay_s: float) -> None:
+        until = self._clock.monotonic() + delay_s
+        while not self._stopping() and (left_s := until - self._clock.monotonic()) > 0:
+            self._clock.sleep(min(left_s, MAX_SLEEP_S))
+            self._lease.renew()
