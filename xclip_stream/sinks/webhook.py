@@ -38,7 +38,7 @@ class WebhookSink:
     Args:
         url: `http` or `https`; a user and password in it are sent as Basic authentication.
         secret: `whsec_` and base64, or any other text; None sends unsigned.
-        headers: sent besides the sink's own, which win.
+        headers: sent besides those of Standard Webhooks and the content type, which win.
         timeout_s: for the whole exchange, name resolution included.
     """
 
@@ -74,8 +74,9 @@ class WebhookSink:
         self._runner.close()
 
     def deliver(self, message: Message) -> None:
-        headers = {**self._headers, "content-type": "application/cloudevents+json", "user-agent": "xclip-stream"}
-        headers |= standard_headers(message, key=self._key, timestamp=int(self._now()))
+        headers = httpx.Headers({"user-agent": "xclip-stream", **self._headers})  # names in any case, each once
+        headers["content-type"] = "application/cloudevents+json"
+        headers.update(standard_headers(message, key=self._key, timestamp=int(self._now())))
         try:
             answer = self._runner.run(self._post(message.body, headers))
         except (TimeoutError, httpx.TimeoutException):
@@ -87,7 +88,7 @@ class WebhookSink:
             raise DeliveryError(f"{self._name}: {type(error).__name__}") from None
         self._judge(answer)
 
-    async def _post(self, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
+    async def _post(self, body: bytes, headers: httpx.Headers) -> httpx.Response:
         async with (
             asyncio.timeout(self._timeout_s),
             self._client.stream("POST", self._url, content=body, headers=headers) as response,
