@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from xclip_stream.errors import CheckpointError
-from xclip_stream.model.locate import locate_checkpoint
+from xclip_stream.model.locate import Checkpoint, open_checkpoint
 
 ACTIVATIONS = ("quick_gelu", "gelu", "gelu_new", "relu", "selu", "silu", "tanh")
 
@@ -39,10 +39,14 @@ class _ConfigFile:
     @classmethod
     def from_pretrained(cls, checkpoint: str | Path, *, revision: str | None = None) -> Self:
         """Read `config.json` of a local folder or a hub id; a tower finds its own part in that of a whole model."""
-        path = locate_checkpoint(checkpoint, names=["config.json"], revision=revision) / "config.json"
-        values = read_json_object(path)
+        return cls.from_checkpoint(open_checkpoint(checkpoint, revision=revision))
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint) -> Self:
+        """Read `config.json` of a checkpoint that was found already."""
+        path = checkpoint.require("config.json")
         try:
-            return cls.from_dict(_section_of(values, cls.section))
+            return cls.from_dict(_own_part(read_json_object(path), cls))
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error}") from None
 
@@ -197,8 +201,8 @@ class XCLIPConfig(_ConfigFile):
         own = {key: value for key, value in values.items() if key not in ("text_config", "vision_config")}
         types = {entry.name: entry.type for entry in fields(cls)}
         checked = {key: _checked(key, value, types[key]) for key, value in own.items() if key in types}
-        text = XCLIPTextConfig.from_dict(_section_of(values, "text_config"))
-        vision = XCLIPVisionConfig.from_dict(_section_of(values, "vision_config"))
+        text = XCLIPTextConfig.from_dict(_tower_part(values, "text_config"))
+        vision = XCLIPVisionConfig.from_dict(_tower_part(values, "vision_config"))
         return cls(text_config=text, vision_config=vision, **checked)
 
     def to_dict(self) -> dict[str, Any]:
@@ -218,20 +222,28 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return values
 
 
-def _section_of(values: Mapping[str, Any], section: str | None) -> Mapping[str, Any]:
-    """The part of a file that describes one tower.
+def _own_part(values: Mapping[str, Any], wanted: type[_ConfigFile]) -> Mapping[str, Any]:
+    """The part of a `config.json` that describes what is wanted: all of it, or one tower of a whole model."""
+    model_type = values.get("model_type", wanted.model_type)
+    if model_type == wanted.model_type:
+        return values
+    if model_type != XCLIPConfig.model_type or wanted.section is None:
+        raise CheckpointError(f"model_type is {model_type!r}, not {wanted.model_type!r}")
+    return _tower_part(values, wanted.section)
+
+
+def _tower_part(values: Mapping[str, Any], section: str) -> Mapping[str, Any]:
+    """The part of a whole model's file that describes one tower.
 
     Files of 2022 may hold `text_config_dict` beside `text_config`. Where it is an object the reference completes it
     with defaults and lets it replace the other one altogether; where it is null it means nothing.
     """
-    if section is None:
-        return values
     override = values.get(f"{section}_dict")
     part = override if override is not None else values.get(section)
     if part is None:
-        return {} if values.get("model_type") == XCLIPConfig.model_type or override is not None else values
+        return {}
     if not isinstance(part, Mapping):
-        raise CheckpointError(f"{section} must be an object, not {type(part).__name__}")
+        raise CheckpointError(f"{section} must be an object, not {part!r}")
     return part
 
 

@@ -1,14 +1,116 @@
-"""Finds the files of a checkpoint in a local folder or on the Hugging Face hub. Imports no torch."""
+"""Finds the files of a checkpoint, in a local folder or on the Hugging Face hub. Imports no torch."""
 
-from collections.abc import Sequence
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from xclip_stream.errors import CheckpointError
 
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
-def locate_checkpoint(checkpoint: str | Path, *, names: Sequence[str], revision: str | None = None) -> Path:
-    """Return the local folder that holds the files `names` of a checkpoint."""
-    folder = Path(checkpoint)
-    if not folder.is_dir():
-        raise CheckpointError(f"{checkpoint}: no such folder")
-    return folder
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where the files of a checkpoint are: a local folder, or one commit of a repository on the hub."""
+
+    name: str
+    folder: Path | None = None
+    revision: str | None = None
+
+    def find(self, *names: str) -> Path | None:
+        """Return the first of `names` that exists as a local path, fetched from the hub if need be, else None."""
+        if self.folder is not None:
+            return next((self.folder / name for name in names if (self.folder / name).is_file()), None)
+        return _fetch_first(self.name, self.revision, names)
+
+    def require(self, *names: str) -> Path:
+        """Like `find`, but CheckpointError names the checkpoint and the file where none exists."""
+        path = self.find(*names)
+        if path is None:
+            raise CheckpointError(f"{self.folder or self.name}: holds no {' or '.join(names)}")
+        return path
+
+
+def open_checkpoint(checkpoint: str | Path, *, revision: str | None = None) -> Checkpoint:
+    """Find a checkpoint by local folder or hub id (`owner/name`).
+
+    On the hub `config.json` is fetched at once and fixes the commit, so that a branch which moves meanwhile cannot mix
+    two versions; a full commit in `revision` that is already in the cache needs no network. For a local folder
+    `revision` means nothing. Raises CheckpointError, in one line, for whatever is not a checkpoint.
+    """
+    folder = Path(checkpoint).expanduser()
+    if folder.is_dir():
+        return Checkpoint(name=folder.resolve().name, folder=folder)
+    if folder.exists():
+        raise CheckpointError(
+            f"{checkpoint}: is a file, not a checkpoint folder; read it with XCLIPModel.from_pretrained, save it into "
+            "a folder with save_pretrained, and put the tokenizer's and the processor's files beside it"
+        )
+    if not isinstance(checkpoint, str) or not _HUB_ID.fullmatch(checkpoint):
+        raise CheckpointError(f"{checkpoint}: no such folder, nor is it a hub id such as microsoft/xclip-base-patch32")
+    config = _fetch_first(checkpoint, revision, ["config.json"])
+    if config is None:
+        raise CheckpointError(f"{checkpoint}: is not a model checkpoint, its repository has no config.json")
+    return Checkpoint(name=checkpoint, revision=config.parent.name)
+
+
+def _fetch_first(repository: str, revision: str | None, names: tuple[str, ...] | list[str]) -> Path | None:
+    """The first of `names` that the repository has. Without the hub, the first that the cache has."""
+    unreachable: CheckpointError | None = None
+    for name in names:
+        try:
+            if (path := _fetch(repository, revision, name)) is not None:
+                return path
+        except _HubUnreachable as error:
+            unreachable = error
+    if unreachable is not None:
+        raise CheckpointError(str(unreachable))
+    return None
+
+
+class _HubUnreachable(CheckpointError):
+    """The hub cannot be asked, and the cache does not know."""
+
+
+def _fetch(repository: str, revision: str | None, name: str) -> Path | None:
+    """Fetch one file into the cache; None if the repository does not have it.
+
+    The hub's own messages run over many lines and are not passed on.
+    """
+    import huggingface_hub.errors as hub  # noqa: PLC0415  # a local folder, the usual case of a reader, needs no hub
+
+    try:
+        return Path(huggingface_hub_download(repository, name, revision))
+    except hub.LocalEntryNotFoundError:
+        if _known_absent(repository, revision, name):
+            return None
+        raise _HubUnreachable(
+            f"{repository}: the hub cannot be reached and {name} is not in the cache; check the network and "
+            "HF_ENDPOINT, or give a local folder"
+        ) from None
+    except hub.EntryNotFoundError:
+        return None
+    except hub.GatedRepoError:
+        raise CheckpointError(f"{repository}: needs its owner's consent on the hub, and a token in HF_TOKEN") from None
+    except hub.RepositoryNotFoundError:
+        raise CheckpointError(
+            f"{repository}: no such folder, and no such repository on the hub; if it is private, set HF_TOKEN"
+        ) from None
+    except hub.RevisionNotFoundError:
+        raise CheckpointError(f"{repository}: has no revision {revision!r} on the hub") from None
+    except (ValueError, *hub.HfHubHTTPError.__bases__) as error:  # its bases: OSError and the HTTP library's own root
+        raise CheckpointError(f"{repository}: {name} cannot be fetched from the hub ({type(error).__name__})") from None
+
+
+def huggingface_hub_download(repository: str, name: str, revision: str | None) -> str:
+    from huggingface_hub import hf_hub_download  # noqa: PLC0415  # as above
+
+    path: str = hf_hub_download(repository, name, revision=revision)
+    return path
+
+
+def _known_absent(repository: str, revision: str | None, name: str) -> bool:
+    """Whether the cache remembers that the hub once said that there is no such file."""
+    from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache  # noqa: PLC0415  # as above
+
+    return try_to_load_from_cache(repository, name, revision=revision) is _CACHED_NO_EXIST

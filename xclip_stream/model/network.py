@@ -9,12 +9,15 @@ W text width, E joint width.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # its name everywhere
 from torch import Tensor, nn
 
 from xclip_stream.errors import PromptError, ScoringError
+from xclip_stream.model.checkpoints import Pretrained, read_checkpoint, with_heads
 from xclip_stream.model.configuration import XCLIPConfig, XCLIPTextConfig, XCLIPVisionConfig
 
 TowerConfig = XCLIPTextConfig | XCLIPVisionConfig
@@ -147,7 +150,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, *, mask: Tensor | None = None, causal: bool = False) -> Tensor:
         x = x + self.self_attn(self.layer_norm1(x), mask=mask, causal=causal)
-        return x + self.mlp(self.layer_norm2(x))
+        out: Tensor = x + self.mlp(self.layer_norm2(x))
+        return out
 
 
 class CrossFrameBlock(nn.Module):
@@ -174,7 +178,8 @@ class CrossFrameBlock(nn.Module):
         tokens = x.shape[1]
         seen = torch.cat([x, message], dim=1)  # (N, P+2, D)
         x = x + self.self_attn(self.layer_norm1(seen), query_tokens=tokens)
-        return x + self.mlp(self.layer_norm2(x))
+        out: Tensor = x + self.mlp(self.layer_norm2(x))
+        return out
 
 
 # The text tower.
@@ -207,8 +212,12 @@ class Encoder(nn.Module):
         return x
 
 
-class XCLIPTextModel(nn.Module):
+class XCLIPTextModel(Pretrained):
     """The text tower: ids (K, L) to one vector of width W for each prompt, read at its end token."""
+
+    config_class = XCLIPTextConfig
+    prefix = "text_model."
+    config: XCLIPTextConfig
 
     def __init__(self, config: XCLIPTextConfig) -> None:
         super().__init__()
@@ -286,8 +295,12 @@ class CrossFrameEncoder(nn.Module):
         return x
 
 
-class XCLIPVisionModel(nn.Module):
+class XCLIPVisionModel(Pretrained):
     """The vision tower: frames of videos to tokens (N, P+1, D) and a class vector (N, D) for each frame."""
+
+    config_class = XCLIPVisionConfig
+    prefix = "vision_model."
+    config: XCLIPVisionConfig
 
     def __init__(self, config: XCLIPVisionConfig) -> None:
         super().__init__()
@@ -389,7 +402,8 @@ class PromptBlock(nn.Module):
 
     def forward(self, text: Tensor, visual: Tensor) -> Tensor:
         text = text + self.cross_attn(self.norm1(text), visual)
-        return text + self.mlp(self.norm3(text))
+        out: Tensor = text + self.mlp(self.norm3(text))
+        return out
 
 
 class PromptGenerator(nn.Module):
@@ -410,8 +424,11 @@ class PromptGenerator(nn.Module):
         return self.alpha * text
 
 
-class XCLIPModel(nn.Module):
+class XCLIPModel(Pretrained):
     """The joint model: prompts and videos to one logit for each pair."""
+
+    config_class = XCLIPConfig
+    config: XCLIPConfig
 
     def __init__(self, config: XCLIPConfig) -> None:
         super().__init__()
@@ -466,6 +483,26 @@ class XCLIPModel(nn.Module):
         """
         frames = flatten_videos(pixel_values, self.config.vision_config)
         return self.integrate(self.vision_model(frames, interpolate_pos_encoding).pooler_output).pooler_output
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        checkpoint: str | Path,
+        *,
+        revision: str | None = None,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        mit_num_attention_heads: int | None = None,
+        prompt_num_attention_heads: int | None = None,
+    ) -> Self:
+        """Read a whole model from a local folder, a hub id or one file of the authors, in evaluation mode.
+
+        Head counts cannot be read off the weights, and the published configurations of the large models say 8 for two
+        parts that the authors trained with 12: give both as 12 for what they trained.
+        """
+        stored = read_checkpoint(checkpoint, revision=revision)
+        config = with_heads(stored.whole_config(), mit=mit_num_attention_heads, prompt=prompt_num_attention_heads)
+        return cls.assemble(stored, config, device=device, dtype=dtype)
 
     def integrate(self, frame_classes: Tensor) -> TowerOutput:
         """Join the class vectors (N, D) of the frames into videos (B, E)."""

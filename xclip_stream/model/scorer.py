@@ -1,0 +1,194 @@
+"""Scores clips against prompts: what the pipeline uses of the model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from xclip_stream.errors import ScoringError
+from xclip_stream.model.checkpoint_files import ClipGeometry, find_weights
+from xclip_stream.model.locate import open_checkpoint
+from xclip_stream.model.network import XCLIPModel
+from xclip_stream.model.processor import XCLIPProcessor, normalise_frames
+
+# Prompts of one length that are encoded together, and (clip, prompt) pairs that are matched together: enough to keep
+# any processor busy, and with four times the joint width in floats for each pair still tens of megabytes.
+_PROMPTS_AT_ONCE = 128
+_PAIRS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PromptFeatures:
+    """An explicit list of prompts with what the text tower makes of them, features (K, E)."""
+
+    prompts: tuple[str, ...]
+    features: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipFeatures:
+    """What the vision side makes of N clips: one vector (N, E), and the mean over time of their patches (N, P, E)."""
+
+    videos: Tensor
+    patches: Tensor
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scorer:
+    """Encodes prompts once, clips as they come, and gives the logit of each pair.
+
+    Clips of different sources go through the vision tower together and then each meet their own prompts:
+
+    >>> scorer = Scorer.from_checkpoint("microsoft/xclip-base-patch32")     # doctest: +SKIP
+    >>> yard = scorer.encode_prompts(["a person climbs a fence", "an empty yard"])      # doctest: +SKIP
+    >>> clips = scorer.encode_clips(windows)                                # doctest: +SKIP
+    >>> scorer.logits(clips, rows=[0, 2], prompts=yard)                     # doctest: +SKIP
+    """
+
+    model: XCLIPModel
+    processor: XCLIPProcessor
+    name: str
+    sha256: str
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        checkpoint: str | Path,
+        *,
+        revision: str | None = None,
+        device: str = "auto",
+        dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto",
+    ) -> Self:
+        """Read a checkpoint: a local folder or a hub id.
+
+        `device` `auto` is the GPU where there is one. `dtype` `auto` is half precision on a GPU and single on a CPU;
+        logits are computed in single precision in any case. Raises CheckpointError in one line.
+        """
+        opened = open_checkpoint(checkpoint, revision=revision)
+        chosen = _choose_device(device)
+        return cls(
+            model=XCLIPModel.from_pretrained(
+                checkpoint, revision=opened.revision, device=chosen, dtype=_choose_dtype(dtype, chosen)
+            ),
+            processor=XCLIPProcessor.from_pretrained(checkpoint, revision=opened.revision),
+            name=opened.name,
+            sha256=find_weights(opened).sha256(),
+        )
+
+    @property
+    def geometry(self) -> ClipGeometry:
+        """The clips that `encode_clips` takes."""
+        rules, vision = self.processor.rules, self.model.config.vision_config
+        return ClipGeometry(num_frames=vision.num_frames, image_px=rules.image_px, fit=rules.fit)
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.logit_scale.device
+
+    @torch.inference_mode()
+    def encode_prompts(self, prompts: Sequence[str]) -> PromptFeatures:
+        """Encode prompts; the features are theirs alone and may be kept as long as the scorer lives.
+
+        Raises PromptError naming a prompt that is too long, ScoringError naming one whose features are not finite.
+        """
+        ids = self.processor.tokenizer.encode(prompts)
+        features = torch.empty(len(ids), self.model.config.projection_dim, dtype=self._dtype, device=self.device)
+        for rows in _rows_of_equal_length(ids):
+            same_length = torch.tensor([ids[row] for row in rows], device=self.device)
+            features[rows] = self.model.get_text_features(same_length)
+        finite = features.isfinite().all(dim=1)
+        if not finite.all():
+            bad = prompts[int(finite.int().argmin())]
+            raise ScoringError(f"the model gives no finite features for prompt {bad!r}")
+        return PromptFeatures(tuple(prompts), features)
+
+    @torch.inference_mode()
+    def encode_clips(self, clips: NDArray[np.uint8]) -> ClipFeatures:
+        """Encode clips (N, T, S, S, 3) of RGB bytes, of the shape that `geometry` gives."""
+        pixels = self._to_device(clips)
+        frames = normalise_frames(pixels.permute(0, 1, 4, 2, 3), self.processor.rules).flatten(0, 1)
+        vision = self.model.vision_model(frames)
+        return ClipFeatures(
+            videos=self.model.integrate(vision.pooler_output).pooler_output,
+            patches=self._mean_patches(vision.last_hidden_state),
+        )
+
+    @torch.inference_mode()
+    def logits(self, clips: ClipFeatures, rows: Sequence[int] | None, prompts: PromptFeatures) -> NDArray[np.float32]:
+        """Return the logits (n, K) of the clips in `rows`, all where None, against all prompts.
+
+        A prompt's logit does not depend on the other prompts. Raises ScoringError naming a pair that is not finite.
+        """
+        chosen = list(range(len(clips)) if rows is None else rows)
+        videos, patches = clips.videos[chosen], clips.patches[chosen]
+        at_once = max(1, _PAIRS_AT_ONCE // max(1, len(chosen)))
+        parts = [
+            self.model.match(*self.model.embed_pairs(videos, patches, text)).cpu()
+            for text in torch.split(prompts.features, at_once)
+        ]
+        logits: NDArray[np.float32] = torch.cat(parts, dim=1).float().numpy()
+        if not np.isfinite(logits).all():
+            row, column = np.argwhere(~np.isfinite(logits))[0]
+            raise ScoringError(
+                f"the model gives no finite logit for clip {chosen[row]} and prompt {prompts.prompts[column]!r}"
+            )
+        return logits
+
+    def _mean_patches(self, tokens: Tensor) -> Tensor:
+        """What the network's `project_patches` gives, with the mean before the product: a T-th of the work."""
+        patches = self.model.prompts_visual_layernorm(tokens[:, 1:])
+        patches = patches.reshape(-1, self.geometry.num_frames, *patches.shape[1:]).mean(dim=1)  # (N, P, D)
+        projected: Tensor = patches @ self.model.prompts_visual_projection
+        return projected
+
+    def _to_device(self, clips: NDArray[np.uint8]) -> Tensor:
+        geometry = self.geometry
+        expected = (geometry.num_frames, geometry.image_px, geometry.image_px, 3)
+        if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[1:] != expected:
+            raise ScoringError(f"clips must be (N, {str(expected)[1:]} of uint8, not {clips.shape} of {clips.dtype}")
+        pixels = torch.from_numpy(clips if clips.flags.writeable else clips.copy())
+        if self.device.type == "cuda":
+            return pixels.pin_memory().to(self.device, non_blocking=True)
+        return pixels.to(self.device)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return self.model.logit_scale.dtype
+
+
+def _choose_device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ScoringError(f"device {name!r} is none that torch knows; use auto, cpu or cuda:0") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ScoringError(f"device {name!r} is not there: torch finds {torch.cuda.device_count()} GPUs")
+    return device
+
+
+def _choose_dtype(name: Literal["auto", "float32", "float16", "bfloat16"], device: torch.device) -> torch.dtype:
+    if name == "auto":
+        return torch.float16 if device.type == "cuda" else torch.float32
+    return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[name]
+
+
+def _rows_of_equal_length(ids: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Rows to encode together: of one length, so that nothing is padded, and not too many."""
+    by_length: dict[int, list[int]] = {}
+    for row, tokens in enumerate(ids):
+        by_length.setdefault(len(tokens), []).append(row)
+    return [
+        rows[start : start + _PROMPTS_AT_ONCE]
+        for rows in by_length.values()
+        for start in range(0, len(rows), _PROMPTS_AT_ONCE)
+    ]
