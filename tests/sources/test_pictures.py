@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import VideoMAEImageProcessor
+
+from xclip_stream.sources.pictures import region_pictures
+from xclip_stream.types import ClipGeometry, Pixels, Region
+
+WHOLE = (Region(""),)
+
+
+def noise(width: int, height: int) -> Pixels:
+    return np.random.default_rng(width * 10_000 + height).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def reference(rgb: Pixels, size: int) -> Pixels:
+    processor = VideoMAEImageProcessor(
+        size={"shortest_edge": size},
+        crop_size={"height": size, "width": size},
+        resample=2,
+        do_rescale=False,
+        do_normalize=False,
+    )
+    return np.asarray(processor([rgb], return_tensors="np")["pixel_values"])[0, 0].transpose(1, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "size"),
+    [
+        (426, 240, 224),
+        (240, 426, 224),
+        (1920, 1080, 224),
+        (333, 257, 64),
+        (101, 100, 224),
+        (224, 224, 224),
+        (50, 50, 96),
+    ],
+)
+def test_a_picture_equals_the_reference_processor_within_one_grey_level(width: int, height: int, size: int) -> None:
+    rgb = noise(width, height)
+
+    [picture] = region_pictures(rgb, WHOLE, ClipGeometry(8, size))
+
+    assert picture.shape == (size, size, 3)
+    assert np.abs(picture.astype(int) - reference(rgb, size).astype(int)).max() <= 1
+
+
+def test_stretching_keeps_the_whole_frame() -> None:
+    rgb = np.zeros((100, 300, 3), np.uint8)
+    rgb[:, :30] = 255
+
+    [picture] = region_pictures(rgb, WHOLE, ClipGeometry(8, 50, "stretch"))
+
+    assert picture.shape == (50, 50, 3)
+    assert picture[:, :4].min() == 255
+    assert picture[:, 6:].max() == 0
+
+
+def test_each_region_is_a_picture_of_its_own() -> None:
+    rgb = np.zeros((100, 200, 3), np.uint8)
+    rgb[50:, 100:] = (10, 20, 30)
+    regions = (Region("all"), Region("corner", 0.5, 0.5, 1.0, 1.0), Region("left", 0.0, 0.0, 0.5, 1.0))
+
+    everything, corner, left = region_pictures(rgb, regions, ClipGeometry(8, 32))
+
+    assert everything.max() == 30
+    assert np.all(corner == (10, 20, 30))
+    assert left.max() == 0
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 90), st.integers(1, 90), st.tuples(*[st.floats(0, 1)] * 4), st.sampled_from(["crop", "stretch"]))
+def test_any_region_of_any_frame_gives_a_picture(
+    width: int, height: int, box: tuple[float, float, float, float], fit: str
+) -> None:
+    x0, x1 = sorted((box[0], box[2]))
+    y0, y1 = sorted((box[1], box[3]))
+
+    pictures = region_pictures(noise(width, height), [Region("r", x0, y0, x1, y1)], ClipGeometry(8, 16, fit))
+
+    assert pictures.shape == (1, 16, 16, 3)
+
+
+def test_a_region_one_pixel_high_of_a_wide_frame_is_scaled_without_a_giant_in_between() -> None:
+    [picture] = region_pictures(noise(30_000, 1), WHOLE, ClipGeometry(8, 224))
+
+    assert picture.shape == (224, 224, 3)

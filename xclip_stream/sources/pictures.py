@@ -1,0 +1,58 @@
+"""From a decoded frame to the pictures that the model sees: upright, cut to the regions, fitted to its square."""
+
+from collections.abc import Sequence
+
+import av
+import numpy as np
+from PIL import Image
+
+from xclip_stream.types import ClipGeometry, Pixels, Region
+
+
+def upright(frame: av.VideoFrame) -> Pixels:
+    """Return the frame as a viewer shows it: uint8 RGB (H, W, 3), turned as its rotation metadata says.
+
+    Bit depth, colour matrix and range (full or limited) are those that the frame names.
+    """
+    rgb = frame.to_ndarray(format="rgb24")
+    # `rotation` is in degrees counter-clockwise, as is rot90; cameras know quarter turns only.
+    return np.rot90(np.asarray(rgb, np.uint8), round(frame.rotation / 90))
+
+
+def region_pictures(rgb: Pixels, regions: Sequence[Region], geometry: ClipGeometry) -> Pixels:
+    """Return every region of `rgb` (H, W, 3) at model size: (R, S, S, 3).
+
+    With fit "crop" the shorter side becomes S, the longer one `floor(S * long / short)`, and the middle square is kept,
+    as CLIP-like processors do; with "stretch" both sides become S. Scaling is Pillow's antialiased bilinear one.
+    """
+    image = Image.fromarray(np.ascontiguousarray(rgb))
+    size = geometry.image_px
+    fit = _cropped if geometry.fit == "crop" else _stretched
+    return np.stack([np.asarray(fit(_region(image, region), size), np.uint8) for region in regions])
+
+
+def _region(image: Image.Image, region: Region) -> Image.Image:
+    x0, y0 = int(region.x0 * image.width), int(region.y0 * image.height)
+    x1, y1 = round(region.x1 * image.width), round(region.y1 * image.height)
+    x0, y0 = min(x0, image.width - 1), min(y0, image.height - 1)
+    box = (x0, y0, max(x1, x0 + 1), max(y1, y0 + 1))
+    return image if box == (0, 0, image.width, image.height) else image.crop(box)
+
+
+def _cropped(image: Image.Image, size: int) -> Image.Image:
+    short = min(image.size)
+    width, height = size * image.width // short, size * image.height // short
+    # A sliver, as a region may be, would become an image of a million pixels and more: only its middle is kept anyway.
+    if max(width, height) > 64 * size:
+        image = _middle(image, min(image.width, 64 * short), min(image.height, 64 * short))
+        width, height = size * image.width // short, size * image.height // short
+    return _middle(image.resize((width, height), Image.Resampling.BILINEAR), size, size)
+
+
+def _stretched(image: Image.Image, size: int) -> Image.Image:
+    return image.resize((size, size), Image.Resampling.BILINEAR)
+
+
+def _middle(image: Image.Image, width: int, height: int) -> Image.Image:
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
