@@ -1,0 +1,307 @@
+"""The loop that decides: take scores, put them in order, let the rules judge them, commit the events."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from structlog.typing import FilteringBoundLogger
+
+from xclip_stream.errors import QueueUnavailable, StaleOwner
+from xclip_stream.events import encode_event
+from xclip_stream.ordering import Arrival, Ordering
+from xclip_stream.pipeline.backoff import QueueOutage
+from xclip_stream.protocols import AlertQueue, Clock, RuleStatus, TakenScores
+from xclip_stream.rule_state import RuleState
+from xclip_stream.rules import Notice, Rule, default_gap_s, reconcile, step, weigh_rules
+from xclip_stream.types import Latency, Message, Scores, ScoreStatus
+
+REPORT_EVERY_S = 1.0
+_USUAL_GAP_S = default_gap_s(span_s=4.0, stride_s=1.0)
+
+
+class AlertLoop:
+    """Turns scores into events until it is asked to stop; one such loop works at a time, others stand by.
+
+    State, events, outboxes and the acknowledgement of the scores are committed in one step of the queue, source by
+    source, so a loop that dies at any point leaves all to its successor: what is committed is told, and what is not
+    comes again. Scores that arrive before their turn stay unacknowledged until it has come. When the queue was away,
+    or another loop has taken over, everything in memory is dropped and read again, because nobody can tell then what
+    was committed.
+
+    A stop leaves events open: the next loop goes on with them. Sources end their own.
+
+    Args:
+        sink_ids: the outboxes that somebody empties; what was decided for other sinks goes to none.
+        gap_s: for each source, the hole in event time that ends what is open.
+        lease_s: how long a loop that has died keeps the others waiting.
+    """
+
+    def __init__(
+        self,
+        *,
+        queue: AlertQueue,
+        rules: Sequence[Rule],
+        sink_ids: Sequence[str],
+        gap_s: Mapping[str, float],
+        config_hash: str,
+        clock: Clock,
+        stopping: Callable[[], bool],
+        log: FilteringBoundLogger,
+        lease_s: float = 5.0,
+        block_s: float = 1.0,
+        max_count: int = 256,
+    ) -> None:
+        self._queue = queue
+        self._rules = rules
+        self._sink_ids = frozenset(sink_ids)
+        self._gap_s = gap_s
+        self._config_hash = config_hash
+        self._clock = clock
+        self._stopping = stopping
+        self._log = log
+        self._lease_s = lease_s
+        self._block_s = block_s
+        self._max_count = max_count
+        self._outage = QueueOutage(clock=clock, stopping=stopping, log=log)
+        self._token: int | None = None
+        self._renewed_at = 0.0
+        self._standing_by = False
+        self._sources: dict[str, _Source] = {}
+
+    def run(self) -> None:
+        """Decide until asked to stop.
+
+        Raises:
+            DecodeError: the queue holds a state that this version cannot read.
+        """
+        while not self._stopping():
+            try:
+                self._serve()
+            except StaleOwner:
+                self._log.warning("alert_taken_over")
+            except QueueUnavailable as error:
+                self._outage.wait(error)
+        self._leave()
+
+    def _serve(self) -> None:
+        """Become the one that decides, and do so until asked to stop."""
+        if not self._acquire():
+            self._clock.sleep(self._lease_s / 3)
+            return
+        self._load()
+        while not self._stopping():
+            self.step()
+
+    def step(self) -> None:
+        """Wait for scores, once, and commit what has its turn. Only for the loop that holds the lease."""
+        token = self._renew()
+        taken = self._queue.take_scores(token, max_count=self._max_count, block_s=self._block_s)
+        self._outage.over()
+        now_s = self._clock.monotonic()
+        for entry in taken:
+            self._source(entry.scores.id.source_id).add(entry, now_s=now_s)
+        for source in self._sources.values():
+            self._decide(token, source, now_s=now_s)
+            if source.is_report_due(now_s):
+                self._report(source, now_s=now_s)
+
+    def _acquire(self) -> bool:
+        self._give_back()
+        self._token = self._queue.acquire_alert(ttl_s=self._lease_s)
+        self._renewed_at = self._clock.monotonic()
+        if (self._token is None) != self._standing_by:
+            self._standing_by = not self._standing_by
+            self._log.info("standing_by" if self._standing_by else "alert_acquired")
+        return self._token is not None
+
+    def _renew(self) -> int:
+        if self._token is None:
+            raise StaleOwner("the alert lease is not held")
+        now_s = self._clock.monotonic()
+        if now_s - self._renewed_at >= self._lease_s / 3:
+            self._queue.renew_alert(self._token, ttl_s=self._lease_s)
+            self._renewed_at = now_s
+        return self._token
+
+    def _give_back(self) -> None:
+        if self._token is not None:
+            self._queue.release_alert(self._token)
+            self._token = None
+
+    def _leave(self) -> None:
+        try:
+            for source in self._sources.values():
+                if self._token is not None and source.is_changed:
+                    self._report(source, now_s=self._clock.monotonic())
+            self._give_back()
+        except QueueUnavailable as error:
+            self._log.info("lease_left_to_expire", error=str(error))
+
+    def _load(self) -> None:
+        """Read what is committed, and end the events of rules that are not what they were."""
+        token = self._renew()
+        self._sources = {}
+        for source_id, body in sorted(self._queue.load_states().items()):
+            state, notices = reconcile(RuleState.decode(body), self._rules, config_hash=self._config_hash)
+            source = self._sources[source_id] = _Source(state)
+            if notices:
+                self._commit(token, source, state, [(notice, None) for notice in notices], done=[])
+
+    def _source(self, source_id: str) -> "_Source":
+        if source_id not in self._sources:
+            self._sources[source_id] = _Source(RuleState(source_id))
+        return self._sources[source_id]
+
+    def _decide(self, token: int, source: "_Source", *, now_s: float) -> None:
+        """Judge the scores of a source whose turn has come, and commit them together with what is only to be let go."""
+        released = source.ordering.release(now_s=now_s)
+        if not released and not source.refused:
+            return
+        state, told = source.state, list[tuple[Notice, Scores | None]]()
+        gap_s = self._gap_s.get(state.source_id, _USUAL_GAP_S)
+        for taken in released:
+            state, notices = step(state, taken.scores, self._rules, gap_s=gap_s, config_hash=self._config_hash)
+            told += [(notice, taken.scores) for notice in notices]
+            source.note(taken.scores)
+        done = [*source.refused, *(taken.entry_id for taken in released)]
+        self._commit(token, source, state, told, done=done)
+        self._log_commit(source, count=len(released), events=len(told), now_s=now_s)
+        source.refused.clear()
+        source.late = 0
+
+    def _commit(
+        self,
+        token: int,
+        source: "_Source",
+        state: RuleState,
+        told: Sequence[tuple[Notice, Scores | None]],
+        *,
+        done: Sequence[str],
+    ) -> None:
+        now = self._clock.now()
+        notices = [_with_latency(notice, scores, now) for notice, scores in told]
+        messages = [_message(notice, now) for notice in notices]
+        outbox = [
+            (sink_id, message)
+            for notice, message in zip(notices, messages, strict=True)
+            for sink_id in notice.sinks
+            if sink_id in self._sink_ids
+        ]
+        self._queue.commit(
+            token, source_id=state.source_id, state=state.encode(), events=messages, outbox=outbox, done=done
+        )
+        source.state = state
+        source.is_changed = True
+        for notice in notices:
+            self._log_event(notice)
+
+    def _report(self, source: "_Source", *, now_s: float) -> None:
+        state = source.state
+        rule_id, score = source.top(self._rules)
+        self._queue.report_rules(
+            RuleStatus(
+                source_id=state.source_id,
+                windows=state.counts.windows,
+                dropped=state.counts.dropped + state.counts.lost,
+                expired=state.counts.expired,
+                failed=state.counts.failed,
+                position_s=state.position_s,
+                top_rule=rule_id,
+                top_score=score,
+                open_events=state.open_events,
+                events=state.counts.events,
+                updated_at=self._clock.now(),
+            )
+        )
+        source.reported(now_s)
+
+    def _log_commit(self, source: "_Source", *, count: int, events: int, now_s: float) -> None:
+        self._log.info(
+            "scores_committed",
+            source=source.state.source_id,
+            count=count,
+            next_seq=source.state.position.next_seq,
+            events=events,
+            late=source.late,
+            duplicates=len(source.refused) - source.late,
+            waiting=source.ordering.waiting,
+            ms=round((self._clock.monotonic() - now_s) * 1000, 1),
+        )
+
+    def _log_event(self, notice: Notice) -> None:
+        event = notice.event
+        self._log.info(
+            f"event_{event.phase}",
+            source=event.source_id,
+            rule=event.rule_id,
+            region=event.region,
+            message_id=event.message_id,
+            prompt=event.prompt,
+            score=event.score,
+            peak=event.peak_score,
+            reason=event.end_reason,
+            latency_ms=None if event.latency is None else round(event.latency.committed_ms),
+        )
+
+
+class _Source:
+    """What the loop holds of one source between two commits; `state` is what is committed."""
+
+    def __init__(self, state: RuleState) -> None:
+        self.state = state
+        self.ordering = Ordering(state.position)
+        self.refused: list[str] = []
+        self.late = 0
+        self.is_changed = False
+        self._reported_at_s: float | None = None
+        self._last_scored: Scores | None = None
+
+    def add(self, taken: TakenScores, *, now_s: float) -> None:
+        arrival = self.ordering.add(taken, now_s=now_s)
+        if arrival is not Arrival.WAITING:
+            self.refused.append(taken.entry_id)
+        self.late += arrival is Arrival.LATE
+
+    def note(self, scores: Scores) -> None:
+        """Keep of scores that have had their turn what the next report says."""
+        if scores.status is ScoreStatus.SCORED:
+            self._last_scored = scores
+
+    def is_report_due(self, now_s: float) -> bool:
+        """True when there is news and the last report is old enough, or when the source has ended."""
+        is_old = self._reported_at_s is None or now_s - self._reported_at_s >= REPORT_EVERY_S
+        return self.is_changed and (is_old or self.state.position.ended)
+
+    def reported(self, now_s: float) -> None:
+        self._reported_at_s = now_s
+        self.is_changed = False
+
+    def top(self, rules: Sequence[Rule]) -> tuple[str, float]:
+        """Return the rule with the highest score in the last window, and that score."""
+        if self._last_scored is None:
+            return "", 0.0
+        ranked = ((evidence.score, rule.rule_id) for rule, _, evidence in weigh_rules(self._last_scored, rules))
+        score, rule_id = max(ranked, default=(0.0, ""))
+        return rule_id, score
+
+
+def _with_latency(notice: Notice, scores: Scores | None, now: float) -> Notice:
+    """Add where the time went, counted from the capture for a camera and from the cutting of the window for a file."""
+    if scores is None or scores.status is not ScoreStatus.SCORED:
+        return notice
+    since = scores.captured_at if scores.live else scores.produced_at
+    latency = Latency(
+        produced_ms=(scores.produced_at - since) * 1000,
+        scored_ms=(scores.scored_at - since) * 1000,
+        committed_ms=(now - since) * 1000,
+    )
+    return replace(notice, event=replace(notice.event, latency=latency))
+
+
+def _message(notice: Notice, now: float) -> Message:
+    event = notice.event
+    return Message(
+        message_id=event.message_id,
+        source_id=event.source_id,
+        body=encode_event(event, number=notice.number),
+        committed_at=now,
+    )
