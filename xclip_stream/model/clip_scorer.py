@@ -1,0 +1,114 @@
+"""The model as the pipeline sees it: windows and prompts in, logits out, and errors that a loop can act on."""
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from xclip_stream.errors import ScorerBroken, ScorerOutOfMemory, ScoringError, XclipStreamError
+from xclip_stream.model.scorer import PromptFeatures, Scorer
+from xclip_stream.protocols import ClipRequest
+from xclip_stream.types import Logits
+
+
+class BatchScorer:
+    """Scores the windows of a batch together: all their regions go through the vision tower at once.
+
+    The features of each list of prompts are computed once and kept; when more than `max_prompt_lists` are kept, the
+    one that was not used for the longest time goes.
+    """
+
+    def __init__(self, scorer: Scorer, *, max_prompt_lists: int = 256) -> None:
+        self._scorer = scorer
+        self._max_prompt_lists = max_prompt_lists
+        self._encoded: OrderedDict[tuple[str, ...], PromptFeatures] = OrderedDict()
+
+    @property
+    def name(self) -> str:
+        return self._scorer.name
+
+    @property
+    def sha256(self) -> str:
+        return self._scorer.sha256
+
+    def encode(self, prompts: tuple[str, ...]) -> PromptFeatures:
+        """Return the features of `prompts`, computed at the first call.
+
+        Raises:
+            PromptError: one of them is too long.
+            ScoringError: the model gives no finite features for one of them.
+        """
+        if prompts not in self._encoded:
+            self._encoded[prompts] = self._scorer.encode_prompts(prompts)
+            if len(self._encoded) > self._max_prompt_lists:
+                self._encoded.popitem(last=False)
+        self._encoded.move_to_end(prompts)
+        return self._encoded[prompts]
+
+    def score(self, requests: Sequence[ClipRequest]) -> list[Logits]:
+        """Score a batch: for each request float32 logits of shape (R, K). No prompts at all cost no model time.
+
+        Raises:
+            ScorerOutOfMemory: a smaller batch may fit.
+            ScorerBroken: the device is lost to this process.
+            ScoringError: a window is not what the checkpoint takes, or its logits are not finite.
+        """
+        self._check_shapes(requests)
+        try:
+            return self._score(requests)
+        except XclipStreamError:
+            raise
+        except (RuntimeError, MemoryError) as error:
+            failure = _translated(error)
+        # Outside the handler nothing holds the failed batch's tensors any more, so that their memory can be given back.
+        if isinstance(failure, ScorerOutOfMemory) and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        raise failure
+
+    def _check_shapes(self, requests: Sequence[ClipRequest]) -> None:
+        wanted = self._scorer.geometry
+        for request in requests:
+            num_frames, height, width = request.frames.shape[1:4]
+            if (num_frames, height, width) != (wanted.num_frames, wanted.image_px, wanted.image_px):
+                raise ScoringError(
+                    f"the window has {num_frames} frames of {width}×{height} px, but checkpoint {self.name} takes "
+                    f"{wanted.num_frames} of {wanted.image_px}×{wanted.image_px} px: ingest and score workers must "
+                    "have the same model.checkpoint"
+                )
+
+    def _score(self, requests: Sequence[ClipRequest]) -> list[Logits]:
+        logits = [np.zeros((len(request.frames), len(request.prompts)), np.float32) for request in requests]
+        asking = [index for index, request in enumerate(requests) if request.prompts]
+        if not asking:
+            return logits
+        clips = self._scorer.encode_clips(np.concatenate([requests[index].frames for index in asking]))
+        for prompts, rows in _rows_by_prompts(requests, asking).items():
+            found = self._scorer.logits(clips, [row for part in rows.values() for row in part], self.encode(prompts))
+            ends = np.cumsum([len(part) for part in rows.values()])
+            for index, part in zip(rows, np.split(found, ends[:-1]), strict=True):
+                logits[index] = part
+        return logits
+
+
+def _rows_by_prompts(requests: Sequence[ClipRequest], asking: Sequence[int]) -> dict[tuple[str, ...], dict[int, range]]:
+    """Return, for each list of prompts, the requests that ask for it and the rows of their clips in the batch."""
+    rows: dict[tuple[str, ...], dict[int, range]] = defaultdict(dict)
+    start = 0
+    for index in asking:
+        end = start + len(requests[index].frames)
+        rows[requests[index].prompts][index] = range(start, end)
+        start = end
+    return rows
+
+
+def _translated(error: RuntimeError | MemoryError) -> ScoringError | ScorerBroken:
+    """Return what a loop can act on in place of torch's own error."""
+    text = " ".join(str(error).split("\n", 1)[0].split())
+    # A CPU that is out of memory raises a plain RuntimeError: https://github.com/pytorch/pytorch/pull/20618
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text:
+        return ScorerOutOfMemory(text)
+    # After such an error every further call on the device fails too, in this process only.
+    if "CUDA error" in text or "device-side assert" in text:
+        return ScorerBroken(f"the device failed: {text}")
+    return ScoringError(f"the model failed: {text}")
