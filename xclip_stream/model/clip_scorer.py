@@ -102,13 +102,18 @@ def _rows_by_prompts(requests: Sequence[ClipRequest], asking: Sequence[int]) -> 
     return rows
 
 
+# A CPU that is out of memory raises a plain RuntimeError: https://github.com/pytorch/pytorch/pull/20618. The second is
+# what cuBLAS says when the memory is taken up before it has its workspace.
+_TOO_BIG = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+# After one of these every further call on the device fails too, in this process only.
+_LOST = ("CUDA error", "HIP error", "device-side assert")
+
+
 def _translated(error: RuntimeError | MemoryError) -> ScoringError | ScorerBroken:
     """Return what a loop can act on in place of torch's own error."""
     text = " ".join(str(error).split("\n", 1)[0].split())
-    # A CPU that is out of memory raises a plain RuntimeError: https://github.com/pytorch/pytorch/pull/20618
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(mark in text for mark in _TOO_BIG):
         return ScorerOutOfMemory(text)
-    # After such an error every further call on the device fails too, in this process only.
-    if "CUDA error" in text or "device-side assert" in text:
+    if any(mark in text for mark in _LOST):
         return ScorerBroken(f"the device failed: {text}")
     return ScoringError(f"the model failed: {text}")
