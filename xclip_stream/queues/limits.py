@@ -1,0 +1,38 @@
+"""The numbers that both queues live by."""
+
+from dataclasses import dataclass
+
+DEFAULT_MAX_BYTES = 256 * 1024 * 1024
+FILE_SHARE = 0.75
+"""The part of the byte cap that files may fill, so that a camera finds room beside any number of files."""
+FILES_FIRST_EVERY = 4
+"""Cameras are served before files, but for one batch in so many: cameras in overload must not starve a file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueLimits:
+    """What the queue holds, and when it thinks a consumer dead.
+
+    Args:
+        max_bytes: the pixels of all windows that wait or are being scored. None: a third of the server's `maxmemory`,
+            else 256 MiB. One window is admitted to an empty queue whatever its size.
+        file_windows: the windows that one file may have in the queue at a time.
+        live_windows: the same for one camera, so that under overload its windows stay young.
+        max_scores: scores that wait for the rules; above it no window of a file is admitted.
+        claim_idle_s: a window that a consumer has held for longer is given to another.
+        max_deliveries: how often a window is given to a consumer before it goes to the dead letters.
+        events_retained: the length of the public event stream; approximate on a server.
+        dead_letters: the number kept; the oldest make room.
+        dead_bytes: the payload that the dead letters may hold. A letter above it is kept without payload. None: a
+            quarter of `max_bytes`.
+    """
+
+    max_bytes: int | None = None
+    file_windows: int = 8
+    live_windows: int = 4
+    max_scores: int = 10_000
+    claim_idle_s: float = 30.0
+    max_deliveries: int = 3
+    events_retained: int = 100_000
+    dead_letters: int = 10_000
+    dead_bytes: int | None = None

@@ -1,0 +1,151 @@
+"""The in-memory queue's second half: scores become events, and events are delivered."""
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+from xclip_stream.codec import encode_message
+from xclip_stream.protocols import RuleStatus, TakenMessage, TakenScores
+from xclip_stream.queues.memory_consumer import MemoryConsumer
+from xclip_stream.queues.memory_store import Grave, QueuedMessage
+from xclip_stream.types import DeadLetter, Message
+
+ALERT = "alert"
+
+
+class MemoryAlert(MemoryConsumer):
+    """The alert role."""
+
+    def acquire_alert(self, *, ttl_s: float) -> int | None:
+        with self._store.changed:
+            self._cursors[ALERT] = 0
+            return self._store.acquire(ALERT, holder=self._consumer, ttl_s=ttl_s)
+
+    def renew_alert(self, token: int, *, ttl_s: float) -> None:
+        with self._store.changed:
+            self._store.renew(ALERT, token, ttl_s=ttl_s)
+
+    def release_alert(self, token: int) -> None:
+        with self._store.changed:
+            self._store.release(ALERT, token)
+
+    def load_states(self) -> Mapping[str, bytes]:
+        with self._store.changed:
+            return dict(self._store.states)
+
+    def take_scores(self, token: int, *, max_count: int, block_s: float) -> list[TakenScores]:
+        with self._store.changed:
+            self._store.check_token(ALERT, token)
+            return self._wait_for(lambda: self._take_scores(max_count), block_s=block_s)
+
+    def commit(
+        self,
+        token: int,
+        *,
+        source_id: str,
+        state: bytes,
+        events: Sequence[Message],
+        outbox: Sequence[tuple[str, Message]],
+        done: Sequence[str],
+    ) -> None:
+        this_commit = (token, source_id, state, tuple(events), tuple(outbox), tuple(done))
+        with self._store.changed:
+            self._store.check_token(ALERT, token)
+            if this_commit == self._store.last_commit:
+                return
+            self._store.last_commit = this_commit
+            self._store.states[source_id] = state
+            for message in events:
+                self._store.events.add(message)
+            self._store.events.trim(self._store.limits.events_retained)
+            for sink_id, message in outbox:
+                self._store.outboxes[sink_id].add(QueuedMessage(message))
+            for entry_id in done:
+                self._store.scores.pop(int(entry_id))
+            self._store.changed.notify_all()
+
+    def report_rules(self, status: RuleStatus) -> None:
+        with self._store.changed:
+            self._store.rule_statuses[status.source_id] = status
+
+    def _take_scores(self, max_count: int) -> list[TakenScores]:
+        found = list(islice(self._store.scores.after(self._cursors.get(ALERT, 0)), max_count))
+        if found:
+            self._cursors[ALERT] = found[-1][0]
+        return [TakenScores(str(entry_id), scores) for entry_id, scores in found]
+
+
+class MemoryDelivery(MemoryConsumer):
+    """The deliver role."""
+
+    def acquire_sink(self, sink_id: str, *, ttl_s: float) -> int | None:
+        with self._store.changed:
+            self._cursors[_role(sink_id)] = 0
+            return self._store.acquire(_role(sink_id), holder=self._consumer, ttl_s=ttl_s)
+
+    def renew_sink(self, sink_id: str, token: int, *, ttl_s: float) -> None:
+        with self._store.changed:
+            self._store.renew(_role(sink_id), token, ttl_s=ttl_s)
+
+    def release_sink(self, sink_id: str, token: int) -> None:
+        with self._store.changed:
+            self._store.release(_role(sink_id), token)
+
+    def take_messages(self, sink_id: str, *, max_count: int, block_s: float) -> list[TakenMessage]:
+        with self._store.changed:
+            return self._wait_for(lambda: self._take_messages(sink_id, max_count), block_s=block_s)
+
+    def settle_message(self, sink_id: str, taken: TakenMessage) -> None:
+        with self._store.changed:
+            self._store.outboxes[sink_id].pop(int(taken.entry_id))
+
+    def bury_message(self, sink_id: str, taken: TakenMessage, *, reason: str) -> None:
+        with self._store.changed:
+            queued = self._store.outboxes[sink_id].pop(int(taken.entry_id))
+            if queued is None:
+                return
+            letter = DeadLetter(
+                id="",
+                origin=f"outbox:{sink_id}",
+                subject=queued.message.message_id,
+                reason=reason,
+                deliveries=queued.deliveries,
+                died_at=self._store.clock.now(),
+                payload=encode_message(queued.message),
+            )
+            self._store.keep_dead(Grave(letter, QueuedMessage(queued.message)))
+
+    def _take_messages(self, sink_id: str, max_count: int) -> list[TakenMessage]:
+        role = _role(sink_id)
+        lease = self._store.lease(role)
+        if lease and lease.holder != self._consumer:
+            return []
+        found = list(islice(self._store.outboxes[sink_id].after(self._cursors.get(role, 0)), max_count))
+        if found:
+            self._cursors[role] = found[-1][0]
+        return [self._count_delivery(entry_id, queued) for entry_id, queued in found]
+
+    def _count_delivery(self, entry_id: int, queued: QueuedMessage) -> TakenMessage:
+        queued.deliveries += 1
+        return TakenMessage(str(entry_id), queued.message, queued.deliveries)
+
+
+class MemoryEvents(MemoryConsumer):
+    """The public event stream."""
+
+    def last_event_id(self) -> str:
+        with self._store.changed:
+            return next((f"{entry_id}-0" for entry_id, _ in reversed(list(self._store.events.after(0)))), "0")
+
+    def read_events(self, *, after_id: str, max_count: int, block_s: float) -> list[tuple[str, bytes]]:
+        after = int(after_id.partition("-")[0])
+
+        def read() -> list[tuple[str, bytes]]:
+            found = islice(self._store.events.after(after), max_count)
+            return [(f"{entry_id}-0", message.body) for entry_id, message in found]
+
+        with self._store.changed:
+            return self._wait_for(read, block_s=block_s)
+
+
+def _role(sink_id: str) -> str:
+    return f"sink:{sink_id}"

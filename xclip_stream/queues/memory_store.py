@@ -1,0 +1,206 @@
+"""The memory of the in-memory queue: what a Redis server holds, as plain values under one lock."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from threading import Condition
+from typing import Generic, TypeVar
+
+from xclip_stream.errors import StaleOwner
+from xclip_stream.protocols import Clock, RuleStatus, SourceStatus
+from xclip_stream.queues.limits import DEFAULT_MAX_BYTES, QueueLimits
+from xclip_stream.types import DeadLetter, Message, Scores, ScoreStatus, Window, WindowId
+
+Value = TypeVar("Value")
+
+
+class MemoryStream(Generic[Value]):
+    """Entries in the order of their ids, which count up and are never used twice."""
+
+    def __init__(self) -> None:
+        self._entries: dict[int, Value] = {}
+        self._last_id = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, value: Value) -> int:
+        self._last_id += 1
+        self._entries[self._last_id] = value
+        return self._last_id
+
+    def get(self, entry_id: int) -> Value | None:
+        return self._entries.get(entry_id)
+
+    def pop(self, entry_id: int) -> Value | None:
+        return self._entries.pop(entry_id, None)
+
+    def after(self, entry_id: int) -> Iterator[tuple[int, Value]]:
+        return ((key, value) for key, value in self._entries.items() if key > entry_id)
+
+    def trim(self, length: int) -> None:
+        for entry_id in list(islice(self._entries, max(0, len(self._entries) - length))):
+            del self._entries[entry_id]
+
+
+@dataclass(slots=True)
+class SourceRecord:
+    """What the queue knows of a source. `run` tells apart what was added before and after the source was forgotten."""
+
+    run: int
+    epoch: str = ""
+    generation: int = 0
+    next_seq: int = 0
+    ended: bool = True
+    waiting: int = 0
+    live: bool = False
+    pts_s: float = 0.0
+    captured_at: float = 0.0
+
+
+@dataclass(slots=True)
+class QueuedWindow:
+    """A window in the queue, and who holds it."""
+
+    window: Window
+    generation: int
+    run: int
+    holder: str | None = None
+    taken_at: float = 0.0
+    deliveries: int = 0
+
+
+@dataclass(slots=True)
+class QueuedMessage:
+    message: Message
+    deliveries: int = 0
+
+
+@dataclass(slots=True)
+class Grave:
+    """A dead letter, and what replay puts back."""
+
+    letter: DeadLetter
+    content: QueuedWindow | QueuedMessage | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    token: int
+    holder: str
+    expires_at: float
+
+
+class SystemClock:
+    """Time as the operating system tells it."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, duration_s: float) -> None:
+        time.sleep(duration_s)
+
+
+@dataclass(eq=False)
+class MemoryStore:
+    """Everything that the consumers of one in-memory queue share. Hold `changed` while touching it.
+
+    Args:
+        waits: whether blocking calls wait for other threads; otherwise they let the clock sleep.
+    """
+
+    clock: Clock
+    limits: QueueLimits
+    waits: bool = True
+    changed: Condition = field(default_factory=Condition)
+    sources: dict[str, SourceRecord] = field(default_factory=dict)
+    windows: dict[bool, MemoryStream[QueuedWindow]] = field(
+        default_factory=lambda: {True: MemoryStream(), False: MemoryStream()}
+    )
+    """The windows of live sources, and those of files."""
+    window_bytes: int = 0
+    scores: MemoryStream[Scores] = field(default_factory=MemoryStream)
+    states: dict[str, bytes] = field(default_factory=dict)
+    events: MemoryStream[Message] = field(default_factory=MemoryStream)
+    outboxes: defaultdict[str, MemoryStream[QueuedMessage]] = field(default_factory=lambda: defaultdict(MemoryStream))
+    dead: MemoryStream[Grave] = field(default_factory=MemoryStream)
+    leases: dict[str, Lease] = field(default_factory=dict)
+    last_token: int = 0
+    last_run: int = 0
+    last_commit: object = None
+    source_statuses: dict[str, SourceStatus] = field(default_factory=dict)
+    rule_statuses: dict[str, RuleStatus] = field(default_factory=dict)
+
+    @property
+    def max_bytes(self) -> int:
+        return DEFAULT_MAX_BYTES if self.limits.max_bytes is None else self.limits.max_bytes
+
+    def new_record(self) -> SourceRecord:
+        self.last_run += 1
+        return SourceRecord(run=self.last_run)
+
+    def lease(self, role: str) -> Lease | None:
+        """Return the lease of a role while somebody holds it."""
+        lease = self.leases.get(role)
+        return lease if lease and lease.expires_at > self.clock.monotonic() else None
+
+    def acquire(self, role: str, *, holder: str, ttl_s: float) -> int | None:
+        lease = self.lease(role)
+        if lease and lease.holder != holder:
+            return None
+        self.last_token += 1
+        self.leases[role] = Lease(self.last_token, holder, self.clock.monotonic() + ttl_s)
+        return self.last_token
+
+    def renew(self, role: str, token: int, *, ttl_s: float) -> None:
+        holder = self.check_token(role, token).holder
+        self.leases[role] = Lease(token, holder, self.clock.monotonic() + ttl_s)
+
+    def release(self, role: str, token: int) -> None:
+        lease = self.lease(role)
+        if lease and lease.token == token:
+            del self.leases[role]
+
+    def check_token(self, role: str, token: int) -> Lease:
+        lease = self.lease(role)
+        if lease is None or lease.token != token:
+            raise StaleOwner(f"another worker has taken over the role {role}")
+        return lease
+
+    def keep_dead(self, grave: Grave) -> None:
+        """Keep a dead letter; without its payload where the payloads kept already fill their share."""
+        room = self.max_bytes // 4 if self.limits.dead_bytes is None else self.limits.dead_bytes
+        kept = sum(len(other.letter.payload) for _, other in self.dead.after(0))
+        if kept + len(grave.letter.payload) > room:
+            grave = Grave(replace(grave.letter, payload=b""), None)
+        self.dead.add(grave)
+        self.dead.trim(self.limits.dead_letters)
+
+
+def tombstone(
+    window_id: WindowId,
+    *,
+    generation: int,
+    status: ScoreStatus,
+    live: bool,
+    pts_s: float,
+    captured_at: float,
+    now: float,
+) -> Scores:
+    """Return scores that take a `seq` without a window."""
+    return Scores(
+        id=window_id,
+        generation=generation,
+        status=status,
+        live=live,
+        first_pts_s=pts_s,
+        last_pts_s=pts_s,
+        captured_at=captured_at,
+        produced_at=now,
+        scored_at=now,
+    )

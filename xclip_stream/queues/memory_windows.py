@@ -1,0 +1,202 @@
+"""The in-memory queue's first half: windows come in, scores go out."""
+
+from dataclasses import replace
+from itertools import islice
+
+from xclip_stream.codec import encode_window
+from xclip_stream.protocols import Admission, Admitted, SourceStatus, TakenWindow
+from xclip_stream.queues.limits import FILE_SHARE, FILES_FIRST_EVERY
+from xclip_stream.queues.memory_consumer import MemoryConsumer
+from xclip_stream.queues.memory_store import Grave, QueuedWindow, SourceRecord, tombstone
+from xclip_stream.types import DeadLetter, Scores, ScoreStatus, Window, WindowId
+
+
+class MemoryIngest(MemoryConsumer):
+    """The ingest role."""
+
+    def begin_epoch(self, source_id: str, epoch: str, *, live: bool) -> int:
+        with self._store.changed:
+            record = self._store.sources.get(source_id) or self._store.new_record()
+            self._store.sources[source_id] = record
+            if record.epoch == epoch:
+                return record.next_seq
+            if not record.ended:
+                self._close_epoch(source_id, record)
+            record.epoch, record.live, record.ended = epoch, live, False
+            record.generation += 1
+            record.next_seq = record.waiting = 0
+            return 0
+
+    def add_window(self, window: Window) -> Admitted:
+        with self._store.changed:
+            record, refused = self._admit(window.id)
+            if record is None:
+                return refused
+            if self._is_full(window, record):
+                return Admitted(Admission.FULL, record.next_seq)
+            self._take_seq(record, pts_s=window.last_pts_s, captured_at=window.captured_at)
+            self._enqueue(QueuedWindow(window, record.generation, record.run))
+            return Admitted(Admission.ADDED, record.next_seq)
+
+    def add_tombstone(
+        self, window_id: WindowId, *, status: ScoreStatus, live: bool, pts_s: float, captured_at: float
+    ) -> Admitted:
+        with self._store.changed:
+            record, refused = self._admit(window_id)
+            if record is None:
+                return refused
+            self._take_seq(record, pts_s=pts_s, captured_at=captured_at)
+            record.ended = status is ScoreStatus.SOURCE_ENDED
+            self._add_tombstone(window_id, record, status=status, live=live)
+            return Admitted(Admission.ADDED, record.next_seq)
+
+    def report_source(self, status: SourceStatus) -> None:
+        with self._store.changed:
+            self._store.source_statuses[status.source_id] = status
+
+    def _admit(self, window_id: WindowId) -> tuple[SourceRecord | None, Admitted]:
+        """Return the source's record when the `seq` is the next one, and otherwise the refusal."""
+        record = self._store.sources.get(window_id.source_id)
+        if record is None or record.epoch != window_id.epoch:
+            return None, Admitted(Admission.STALE, 0)
+        if window_id.seq < record.next_seq:
+            return None, Admitted(Admission.ALREADY_DONE, record.next_seq)
+        if record.ended:
+            return None, Admitted(Admission.STALE, record.next_seq)
+        if window_id.seq > record.next_seq:
+            return None, Admitted(Admission.REWIND, record.next_seq)
+        return record, Admitted(Admission.ADDED, record.next_seq)
+
+    def _is_full(self, window: Window, record: SourceRecord) -> bool:
+        limits, held = self._store.limits, self._store.window_bytes
+        share = 1.0 if window.live else FILE_SHARE
+        if held and held + window.frames.nbytes > share * self._store.max_bytes:
+            return True
+        if window.live:
+            return record.waiting >= limits.live_windows
+        return record.waiting >= limits.file_windows or len(self._store.scores) >= limits.max_scores
+
+    def _close_epoch(self, source_id: str, record: SourceRecord) -> None:
+        window_id = WindowId(source_id, record.epoch, record.next_seq)
+        self._add_tombstone(window_id, record, status=ScoreStatus.SOURCE_ENDED, live=record.live)
+
+    def _add_tombstone(self, window_id: WindowId, record: SourceRecord, *, status: ScoreStatus, live: bool) -> None:
+        scores = tombstone(
+            window_id,
+            generation=record.generation,
+            status=status,
+            live=live,
+            pts_s=record.pts_s,
+            captured_at=record.captured_at,
+            now=self._store.clock.now(),
+        )
+        self._store.scores.add(scores)
+        self._store.changed.notify_all()
+
+    def _take_seq(self, record: SourceRecord, *, pts_s: float, captured_at: float) -> None:
+        record.next_seq += 1
+        record.pts_s, record.captured_at = pts_s, captured_at
+
+
+class MemoryScoring(MemoryConsumer):
+    """The score role."""
+
+    def take_windows(self, *, max_count: int, block_s: float) -> list[TakenWindow]:
+        with self._store.changed:
+            return self._wait_for(lambda: self._take(max_count), block_s=block_s)
+
+    def publish_scores(self, taken: TakenWindow, scores: Scores) -> bool:
+        with self._store.changed:
+            queued = self._let_go(taken)
+            if queued is None:
+                return self._published == taken.entry_id
+            self._published = taken.entry_id
+            self._publish(queued, replace(scores, generation=queued.generation))
+            return True
+
+    def bury_window(self, taken: TakenWindow, *, reason: str) -> bool:
+        with self._store.changed:
+            queued = self._let_go(taken)
+            if queued is None:
+                return self._published == taken.entry_id
+            self._published = taken.entry_id
+            self._bury(queued, reason=reason)
+            return True
+
+    def _take(self, max_count: int) -> list[TakenWindow]:
+        suspect = self._claim()
+        if suspect:
+            return [suspect]
+        self._batches += 1
+        live_first = self._batches % FILES_FIRST_EVERY != 0
+        taken: list[TakenWindow] = []
+        for live in (live_first, not live_first):
+            waiting = ((key, queued) for key, queued in self._store.windows[live].after(0) if queued.holder is None)
+            taken += [self._hold(key, queued) for key, queued in islice(waiting, max_count - len(taken))]
+        return taken
+
+    def _claim(self) -> TakenWindow | None:
+        """Take over one window of a dead consumer. It comes alone: it may be what the consumer died of."""
+        stale_at = self._store.clock.monotonic() - self._claim_idle_s
+        for live in (True, False):
+            for key, queued in list(self._store.windows[live].after(0)):
+                if queued.holder is None or queued.taken_at > stale_at:
+                    continue
+                if queued.deliveries < self._store.limits.max_deliveries:
+                    return self._hold(key, queued)
+                self._remove(key, queued)
+                self._bury(queued, reason=f"not scored in {queued.deliveries} deliveries")
+        return None
+
+    def _hold(self, key: int, queued: QueuedWindow) -> TakenWindow:
+        queued.holder, queued.taken_at = self._consumer, self._store.clock.monotonic()
+        queued.deliveries += 1
+        entry_id = f"{'live' if queued.window.live else 'file'}/{key}"
+        return TakenWindow(entry_id, queued.window, queued.generation, queued.deliveries)
+
+    def _let_go(self, taken: TakenWindow) -> QueuedWindow | None:
+        """Take the window out of the queue, once, whoever holds it now."""
+        key = int(taken.entry_id.rpartition("/")[2])
+        queued = self._store.windows[taken.window.live].get(key)
+        if queued is None or queued.holder is None:
+            return None
+        self._remove(key, queued)
+        return queued
+
+    def _remove(self, key: int, queued: QueuedWindow) -> None:
+        self._store.windows[queued.window.live].pop(key)
+        self._store.window_bytes -= queued.window.frames.nbytes
+        record = self._store.sources.get(queued.window.id.source_id)
+        if record and (record.run, record.epoch) == (queued.run, queued.window.id.epoch):
+            record.waiting -= 1
+
+    def _publish(self, queued: QueuedWindow, scores: Scores) -> None:
+        record = self._store.sources.get(scores.id.source_id)
+        if record and record.run == queued.run:
+            self._store.scores.add(scores)
+        self._store.changed.notify_all()
+
+    def _bury(self, queued: QueuedWindow, *, reason: str) -> None:
+        window, now = queued.window, self._store.clock.now()
+        letter = DeadLetter(
+            id="",
+            origin="windows",
+            subject=f"{window.id.source_id}/{window.id.epoch}/{window.id.seq}",
+            reason=reason,
+            deliveries=queued.deliveries,
+            died_at=now,
+            payload=encode_window(window),
+        )
+        self._store.keep_dead(Grave(letter, QueuedWindow(window, queued.generation, queued.run)))
+        failed = Scores(
+            id=window.id,
+            generation=queued.generation,
+            status=ScoreStatus.FAILED,
+            live=window.live,
+            first_pts_s=window.first_pts_s,
+            last_pts_s=window.last_pts_s,
+            captured_at=window.captured_at,
+            produced_at=window.produced_at,
+            scored_at=now,
+        )
+        self._publish(queued, failed)
