@@ -1,0 +1,161 @@
+"""One open container and the decode loop over its video, which goes on behind what is damaged."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from xclip_stream.errors import SourceRejected
+from xclip_stream.sources.pictures import region_pictures, upright
+from xclip_stream.types import ClipGeometry, Pixels, Region
+
+_MAX_READ_ERRORS = 20
+"""Read errors in a row after which nothing more is to be expected."""
+_USUAL_RATE = 25.0
+_MICROSECONDS = Fraction(1, av.time_base)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is kept of each frame: these regions of it, at model size."""
+
+    regions: tuple[Region, ...]
+    geometry: ClipGeometry
+
+
+@dataclass(frozen=True, slots=True)
+class AvFrame:
+    """A decoded frame, converted when asked (`DecodedFrame` of the protocols)."""
+
+    index: int
+    pts_s: float
+    captured_at: float
+    frame: av.VideoFrame
+    view: View
+
+    def pictures(self) -> Pixels:
+        return region_pictures(upright(self.frame), self.view.regions, self.view.geometry)
+
+
+class OpenVideo:
+    """An open container and its video stream, both used by one thread only: PyAV crashes otherwise."""
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        self._container = container
+        self._stream = stream
+
+    @property
+    def duration_s(self) -> float | None:
+        """How long the container says that it is."""
+        return None if self._container.duration is None else self._container.duration / av.time_base
+
+    @property
+    def stream_duration_s(self) -> float | None:
+        """How long the container says that its video is."""
+        base, ticks = self._stream.time_base, self._stream.duration
+        return None if ticks is None or base is None else float(ticks * base)
+
+    @property
+    def codec(self) -> str:
+        return self._stream.codec_context.name
+
+    @property
+    def frame_s(self) -> float:
+        """The time between two frames where no time stamp tells it."""
+        rate = float(self._stream.average_rate or 0.0)
+        return 1.0 / (rate if 0.01 <= rate <= 1000 else _USUAL_RATE)
+
+    @property
+    def time_base(self) -> Fraction:
+        """The unit of time stamps."""
+        return self._stream.time_base or _MICROSECONDS
+
+    def close(self) -> None:
+        self._container.close()
+
+    def frames(
+        self, *, note: Callable[[str], None], on_packet: Callable[[], None], is_fatal: Callable[[FFmpegError], bool]
+    ) -> Iterator[av.VideoFrame]:
+        """Yield the frames that can be decoded.
+
+        Args:
+            note: told of each piece of damage.
+            on_packet: called for each packet; what it raises ends the loop.
+            is_fatal: whether a read error is the end; others are passed over, a few in a row.
+
+        Raises:
+            FFmpegError: a fatal read error, or too many of the others.
+        """
+        for packet in self._packets(note, is_fatal):
+            on_packet()
+            try:
+                frames = packet.decode()
+            except FFmpegError:
+                note("packet that cannot be decoded")
+                continue
+            for frame in frames:
+                if frame.is_corrupt:
+                    note("frame decoded with errors")
+                yield frame
+
+    def _packets(
+        self, note: Callable[[str], None], is_fatal: Callable[[FFmpegError], bool]
+    ) -> Iterator["av.Packet[VideoStream]"]:
+        errors = 0
+        while True:
+            try:
+                for packet in self._container.demux(self._stream):
+                    errors = 0
+                    yield packet
+            except FFmpegError as error:
+                errors += 1
+                note("read error")
+                if is_fatal(error) or errors > _MAX_READ_ERRORS:
+                    raise
+            except IndexError:
+                # PyAV 18 stumbles at the end over streams that appeared on the way, as they do in a damaged transport
+                # stream; by then it has flushed the streams known from the start, of which ours is one.
+                return
+            else:
+                return
+
+
+def open_video(
+    url: str,
+    *,
+    options: Mapping[str, str],
+    shown: str,
+    input_format: str | None = None,
+    timeouts_s: tuple[float, float] | None = None,
+) -> OpenVideo:
+    """Open the best video stream of `url`.
+
+    Args:
+        options: FFmpeg's options; it ignores unknown ones silently.
+        shown: how messages name the source.
+        timeouts_s: for opening, and for each read.
+
+    Raises:
+        FFmpegError: it cannot be opened.
+        SourceRejected: there is no video in it.
+    """
+    container = av.open(
+        url,
+        format=input_format,
+        container_options=dict(options),
+        timeout=timeouts_s,
+        metadata_errors="replace",
+    )
+    stream = container.streams.best("video")
+    # The cover picture of a sound file counts as a video stream of one frame.
+    if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
+        container.close()
+        raise SourceRejected(f"{shown}: there is no video in it")
+    # One thread: what comes out of damaged data must be the same at each run, and there are as many readers as cameras.
+    stream.codec_context.thread_count = 1
+    return OpenVideo(container, stream)

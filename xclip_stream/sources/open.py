@@ -1,0 +1,72 @@
+"""From a URL or path to the source that reads it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from xclip_stream.errors import SourceRejected
+from xclip_stream.redaction import redact_url
+from xclip_stream.sources.decoding import View
+from xclip_stream.sources.files import FileSource
+from xclip_stream.sources.live import LiveSource
+from xclip_stream.types import WHOLE_FRAME, ClipGeometry, Region
+
+LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https")
+
+
+def is_live_url(url: str) -> bool:
+    """Return whether `url` is read as a camera; everything else is a file, or refused."""
+    return _scheme(url) in LIVE_SCHEMES
+
+
+def open_source(
+    url: str,
+    *,
+    geometry: ClipGeometry,
+    regions: Sequence[Region] = (Region(WHOLE_FRAME),),
+    start_time: float = 0.0,
+    transport: str = "tcp",
+    open_timeout_s: float = 10.0,
+    read_timeout_s: float = 5.0,
+) -> FileSource | LiveSource:
+    """Return the source for `url`; nothing is opened before it is entered.
+
+    Args:
+        url: a path, a file:// URL, or a camera's rtsp, rtsps, http or https URL.
+        geometry: the pictures that the model wants.
+        regions: the parts of each frame to give, in this order; by default the whole of it.
+        start_time: of a file, event time of its first frame in Unix seconds.
+        transport: of RTSP, "tcp" or "udp".
+        open_timeout_s: how long connecting to a camera may take.
+        read_timeout_s: how long a connected camera may be silent.
+
+    Raises:
+        SourceRejected: no source has such a URL.
+    """
+    view = View(tuple(regions), geometry)
+    if is_live_url(url):
+        return LiveSource(
+            url, view=view, transport=transport, open_timeout_s=open_timeout_s, read_timeout_s=read_timeout_s
+        )
+    return FileSource(local_path(url), view=view, start_time=start_time)
+
+
+def local_path(url: str) -> Path:
+    """Return the path that `url` names, a plain path or a file:// URL.
+
+    Raises:
+        SourceRejected: it is a URL of another kind.
+    """
+    scheme = _scheme(url)
+    if scheme == "file":
+        return Path(unquote(urlsplit(url).path))
+    if scheme:
+        raise SourceRejected(
+            f"{redact_url(url)}: {scheme}:// is not supported; use a file or {', '.join(LIVE_SCHEMES)}"
+        )
+    return Path(url)
+
+
+def _scheme(url: str) -> str:
+    scheme, separator, _ = url.partition("://")
+    return scheme.lower() if separator else ""
