@@ -55,7 +55,7 @@ def test_a_start_is_one_line_with_time_rule_place_score_and_prompt():
     line = written(a_message(region="gate"))
 
     assert line == (
-        "2026-03-01 12:00:00Z  started  critical  climbing  yard/gate  score 0.93  “a person climbing over a fence”\n"
+        '2026-03-01 12:00:00Z  started  critical  climbing  yard/gate  score 0.93  "a person climbing over a fence"\n'
     )
 
 

@@ -50,7 +50,7 @@ def event_line(event: Event) -> str:
     place = f"{event.source_id}/{event.region}" if event.region else event.source_id
     score = f"peak {event.peak_score:.2f}" if event.phase is Phase.ENDED else f"score {event.score:.2f}"
     prompt = " ".join(event.prompt.split())
-    line = f"{_moment(event)}  {event.phase:<7}  {event.severity:<8}  {event.rule_id}  {place}  {score}  “{prompt}”"
+    line = f'{_moment(event)}  {event.phase:<7}  {event.severity:<8}  {event.rule_id}  {place}  {score}  "{prompt}"'
     if event.end_time is None:
         return line
     return f"{line}  lasted {event.end_time - event.start_time:.1f} s ({event.end_reason})"

@@ -74,7 +74,8 @@ class WebhookSink:
         self._runner.close()
 
     def deliver(self, message: Message) -> None:
-        headers = httpx.Headers({"user-agent": "xclip-stream", **self._headers})  # names in any case, each once
+        # One name in two cases is one header.
+        headers = httpx.Headers({"user-agent": "xclip-stream", **self._headers}, encoding="utf-8")
         headers["content-type"] = "application/cloudevents+json"
         headers.update(standard_headers(message, key=self._key, timestamp=int(self._now())))
         try:
