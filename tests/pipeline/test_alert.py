@@ -1,0 +1,454 @@
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import structlog
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.testing import LogCapture
+
+from tests.fakes import FakeClock
+from tests.score_builders import rule, tombstone
+from tests.score_builders import window as scores_of
+from xclip_stream.errors import DecodeError, QueueUnavailable
+from xclip_stream.events import parse_event
+from xclip_stream.ordering import PATIENCE_S
+from xclip_stream.pipeline.alert import AlertLoop
+from xclip_stream.protocols import AlertQueue, TakenWindow
+from xclip_stream.queues.memory import MemoryQueue
+from xclip_stream.rules import Rule
+from xclip_stream.types import Event, Phase, ScoreStatus, Window, WindowId
+
+SHARES = (0.1, 0.9, 0.9, 0.97, 0.1, 0.1, 0.8, 0.8)
+CLIMBING = rule(cooldown_s=2, sinks=("ops", "log"))
+
+
+class ScriptedClock(FakeClock):
+    """Time that passes only while somebody waits, and what happens meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__(now=5000.0)
+        self._plans: list[tuple[float, Callable[[], object]]] = []
+
+    def after(self, duration_s: float, act: Callable[[], object]) -> None:
+        """Let something happen once so much time has passed."""
+        self._plans.append((self.monotonic() + duration_s, act))
+
+    def sleep(self, duration_s: float) -> None:
+        super().sleep(max(duration_s, 0.01))
+        due = [plan for plan in self._plans if plan[0] <= self.monotonic()]
+        for plan in due:
+            self._plans.remove(plan)
+            plan[1]()
+
+
+class Killed(BaseException):
+    """What nothing catches, as SIGKILL."""
+
+
+class Faulty:
+    """A queue whose `at`-th call fails: before it does anything, or `after`, when only the reply is lost."""
+
+    def __init__(self, queue: MemoryQueue, *, at: int, error: BaseException, after: bool) -> None:
+        self._queue = queue
+        self._at = at
+        self._error = error
+        self._after = after
+        self.calls = 0
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        def call(*args: object, **options: object) -> object:
+            self.calls += 1
+            if self.calls == self._at and not self._after:
+                raise self._error
+            answer = getattr(self._queue, name)(*args, **options)
+            if self.calls == self._at:
+                raise self._error
+            return answer
+
+        return call
+
+
+class Bench:
+    """A queue in memory with everything around the alert loop."""
+
+    def __init__(self) -> None:
+        self.clock = ScriptedClock()
+        self.queue = MemoryQueue(clock=self.clock)
+        self.logged = LogCapture()
+        self.workers = 0
+
+    def loop(
+        self,
+        *rules: Rule,
+        queue: object = None,
+        idle_s: float = 2.0,
+        block_s: float = 1.0,
+        sinks: Sequence[str] = ("ops", "log"),
+    ) -> AlertLoop:
+        """A loop in a worker of its own, which stops when it has waited for `idle_s` in all."""
+        self.workers += 1
+        given: AlertQueue = queue or self.queue.consumer(f"alert-{self.workers}")  # type: ignore[assignment] # Faulty
+        return AlertLoop(
+            queue=given,
+            rules=rules or [CLIMBING],
+            sink_ids=sinks,
+            gap_s={},
+            config_hash="c0",
+            clock=self.clock,
+            block_s=block_s,
+            stopping=self.clock.stopping_after(idle_s),
+            log=structlog.wrap_logger(
+                None, processors=[self.logged], wrapper_class=structlog.make_filtering_bound_logger(0)
+            ),
+        )
+
+    def faulty(self, *, at: int, error: BaseException, after: bool) -> Faulty:
+        self.workers += 1
+        return Faulty(self.queue.consumer(f"alert-{self.workers}"), at=at, error=error, after=after)
+
+    def take(self, count: int, *, source: str = "yard", epoch: str = "e1", live: bool = False) -> list[TakenWindow]:
+        """Add windows and have a scorer hold them."""
+        first = self.queue.begin_epoch(source, epoch, live=live)
+        return [self._take_one(WindowId(source, epoch, first + n), live=live) for n in range(count)]
+
+    def _take_one(self, window_id: WindowId, *, live: bool) -> TakenWindow:
+        like = scores_of(window_id.seq)
+        window = Window(
+            id=window_id,
+            live=live,
+            first_pts_s=like.first_pts_s,
+            last_pts_s=like.last_pts_s,
+            captured_at=like.captured_at,
+            produced_at=like.produced_at,
+            frame_ids=(0, 1),
+            regions=("",),
+            frames=np.zeros((1, 2, 4, 4, 3), np.uint8),
+        )
+        self.queue.add_window(window)
+        (taken,) = self.queue.take_windows(max_count=1, block_s=0)
+        return taken
+
+    def publish(self, taken: TakenWindow, share: float) -> None:
+        window_id = taken.window.id
+        place = {"source": window_id.source_id, "epoch": window_id.epoch, "live": taken.window.live}
+        assert self.queue.publish_scores(taken, scores_of(window_id.seq, share, **place))
+
+    def end(self, seq: int, status: ScoreStatus = ScoreStatus.SOURCE_ENDED, *, live: bool = False) -> None:
+        end = tombstone(seq, status)
+        self.queue.add_tombstone(
+            WindowId("yard", "e1", seq), status=status, live=live, pts_s=end.last_pts_s, captured_at=end.captured_at
+        )
+
+    def play(self, shares: Sequence[float] = SHARES, *, order: Sequence[int] | None = None, ended: bool = True) -> None:
+        taken = [self.take(1)[0] for _ in shares]
+        for seq in order or range(len(shares)):
+            self.publish(taken[seq], shares[seq])
+        if ended:
+            self.end(len(shares))
+
+    def events(self) -> list[Event]:
+        entries = self.queue.read_events(after_id="0", max_count=10_000, block_s=0)
+        return [replace(parse_event(body), latency=None) for _, body in entries]
+
+    def outbox(self, sink_id: str) -> list[str]:
+        taken = self.queue.take_messages(sink_id, max_count=10_000, block_s=0)
+        return [each.message.message_id for each in taken]
+
+    def pending(self) -> int:
+        return self.queue.depths([]).scores
+
+    def lines(self, name: str) -> list[dict[str, object]]:
+        return [dict(entry) for entry in self.logged.entries if entry["event"] == name]
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def phases(events: Sequence[Event]) -> list[str]:
+    return [str(event.phase) for event in events]
+
+
+ALL_PHASES = ["started", "updated", "ended", "started", "ended"]
+
+
+def test_scores_become_events_on_the_public_stream_and_in_the_outbox_of_each_sink(bench):
+    bench.play()
+
+    bench.loop().run()
+
+    ids = [event.message_id for event in bench.events()]
+    assert phases(bench.events()) == ALL_PHASES
+    assert bench.outbox("ops") == bench.outbox("log") == ids
+    assert bench.pending() == 0
+
+
+def test_messages_of_a_source_are_numbered_without_gaps(bench):
+    bench.play()
+
+    bench.loop().run()
+
+    bodies = [json.loads(body) for _, body in bench.queue.read_events(after_id="0", max_count=100, block_s=0)]
+    assert [int(body["sequence"]) for body in bodies] == [0, 1, 2, 3, 4]
+
+
+def test_a_sink_that_nobody_empties_gets_nothing(bench):
+    bench.play()
+
+    bench.loop(sinks=["ops"]).run()
+
+    assert len(bench.outbox("ops")) == 5
+    assert bench.outbox("log") == []
+
+
+def test_scores_before_their_turn_stay_unacknowledged_until_it_has_come(bench):
+    taken = bench.take(3)
+    for each in taken[1:]:
+        bench.publish(each, 0.9)
+
+    bench.loop().run()
+    waiting = bench.pending()
+    bench.publish(taken[0], 0.9)
+    bench.loop().run()
+
+    assert waiting == 2
+    assert bench.pending() == 0
+    assert [event.window.seq for event in bench.events()] == [0]
+
+
+def test_a_stop_leaves_events_open_and_the_next_loop_goes_on_with_them(bench):
+    bench.play(SHARES[:3], ended=False)
+    bench.loop().run()
+    open_events = bench.events()
+    taken = bench.take(1)[0]
+    bench.publish(taken, 0.1)
+    bench.loop().run()
+
+    started, ended = bench.events()
+    assert phases(open_events) == ["started"]
+    assert ended.event_id == started.event_id
+    assert bench.queue.rule_statuses()["yard"].open_events == 0
+
+
+def test_the_next_loop_need_not_wait_for_the_lease_of_one_that_was_stopped(bench):
+    bench.loop().run()
+    bench.play()
+
+    bench.loop(idle_s=0.5).run()
+
+    assert phases(bench.events()) == ALL_PHASES
+
+
+def test_an_event_of_a_rule_that_is_gone_after_a_restart_ends(bench):
+    bench.play(SHARES[:3], ended=False)
+    bench.loop().run()
+
+    bench.loop(rule("another"), sinks=["ops"]).run()
+
+    assert [event.end_reason for event in bench.events()] == [None, "configuration"]
+    assert len(bench.outbox("ops")) == 2
+
+
+def test_a_state_that_cannot_be_read_stops_the_loop_with_a_reason(bench):
+    token = bench.queue.acquire_alert(ttl_s=5)
+    bench.queue.commit(token, source_id="yard", state=b"{}", events=[], outbox=[], done=[])
+    bench.queue.release_alert(token)
+
+    with pytest.raises(DecodeError, match="rule state"):
+        bench.loop().run()
+
+
+# ------------------------------------------------------------------------------------------------------ live sources
+
+
+def test_a_camera_goes_on_without_a_window_that_nobody_scored_and_drops_it_when_it_comes(bench):
+    taken = bench.take(3, live=True)
+    bench.publish(taken[0], 0.9)
+    bench.publish(taken[2], 0.9)
+    seen: list[int] = []
+    bench.clock.after(PATIENCE_S - 1, lambda: seen.append(bench.pending()))
+    bench.clock.after(PATIENCE_S + 2, lambda: seen.append(bench.pending()))
+    bench.clock.after(PATIENCE_S + 2, lambda: bench.publish(taken[1], 0.1))
+
+    bench.loop(idle_s=PATIENCE_S + 5).run()
+
+    assert [*seen, bench.pending()] == [1, 0, 0]
+    assert phases(bench.events()) == ["started"]
+    assert [line["late"] for line in bench.lines("scores_committed")] == [0, 0, 1]
+
+
+def test_a_lost_camera_ends_what_is_open(bench):
+    bench.play(SHARES[:3], ended=False)
+    bench.end(3, ScoreStatus.SOURCE_LOST)
+
+    bench.loop().run()
+
+    assert bench.events()[-1].end_reason == "source_lost"
+
+
+@pytest.mark.parametrize(("live", "produced_ms", "committed_ms"), [(True, 0.0, 3_999_000.0), (False, 0.0, 3_999_000.0)])
+def test_an_event_tells_where_the_time_went(bench, live, produced_ms, committed_ms):
+    taken = bench.take(2, live=live)
+    bench.publish(taken[0], 0.1)
+    bench.publish(taken[1], 0.9)
+
+    bench.loop().run()
+
+    (_, body), *_ = bench.queue.read_events(after_id="0", max_count=1, block_s=0)
+    latency = parse_event(body).latency
+    assert (latency.produced_ms, latency.scored_ms, latency.committed_ms) == (produced_ms, 500.0, committed_ms)
+
+
+# ---------------------------------------------------------------------------------------------------------- failures
+
+
+def oracle() -> list[Event]:
+    bench = Bench()
+    bench.play()
+    bench.loop().run()
+    return bench.events()
+
+
+def calls_of_a_run() -> int:
+    bench = Bench()
+    bench.play()
+    counter = bench.faulty(at=0, error=Killed(), after=False)
+    bench.loop(queue=counter).run()
+    return counter.calls
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("at", range(1, calls_of_a_run() + 1))
+def test_a_kill_at_any_call_of_the_queue_loses_nothing_and_doubles_nothing(bench, at, after):
+    bench.play()
+
+    with pytest.raises(Killed):
+        bench.loop(queue=bench.faulty(at=at, error=Killed(), after=after)).run()
+    bench.loop(idle_s=8).run()
+
+    ids = [event.message_id for event in bench.events()]
+    assert bench.events() == oracle()
+    assert bench.outbox("ops") == bench.outbox("log") == ids
+    assert bench.pending() == 0
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("at", range(1, calls_of_a_run() + 1))
+def test_a_queue_that_fails_at_any_call_is_asked_again(bench, at, after):
+    bench.play()
+    queue = bench.faulty(at=at, error=QueueUnavailable("the queue is away"), after=after)
+
+    bench.loop(queue=queue, idle_s=12).run()
+
+    assert bench.events() == oracle()
+    assert bench.outbox("ops") == [event.message_id for event in oracle()]
+    assert bench.pending() == 0
+
+
+def test_a_second_loop_stands_by_until_the_first_one_is_gone(bench):
+    bench.play()
+    token = bench.queue.consumer("someone").acquire_alert(ttl_s=60)
+
+    bench.loop(idle_s=30).run()
+    meanwhile = bench.events()
+    bench.queue.release_alert(token)
+    bench.loop().run()
+
+    assert meanwhile == []
+    assert len(bench.lines("standing_by")) == 1
+    assert phases(bench.events()) == ALL_PHASES
+
+
+def test_a_loop_that_slept_through_its_lease_commits_nothing_and_stands_by(bench):
+    bench.play(SHARES[:2], ended=False)
+
+    def sleep_while_another_works() -> None:
+        bench.clock.advance(30)
+        for each, share in zip(bench.take(6), SHARES[2:], strict=True):
+            bench.publish(each, share)
+        bench.loop().run()
+        bench.end(8)
+
+    bench.clock.after(1, sleep_while_another_works)
+    bench.loop(idle_s=60).run()
+
+    ids = [event.message_id for event in bench.events()]
+    assert len(bench.lines("alert_taken_over")) == 1
+    assert phases(bench.events()) == ALL_PHASES
+    assert bench.outbox("ops") == ids
+
+
+def test_a_file_that_is_forgotten_under_a_working_loop_gives_the_same_events_again(bench):
+    bench.play()
+    bench.clock.after(1, lambda: bench.queue.forget_source("yard"))
+    bench.clock.after(2, bench.play)
+
+    bench.loop(idle_s=8).run()
+
+    assert bench.events() == oracle() + oracle()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.permutations(range(len(SHARES))), st.lists(st.tuples(st.integers(1, 12), st.booleans()), max_size=4))
+def test_any_order_of_scores_with_any_kills_gives_the_same_events(order, kills):
+    bench = Bench()
+    taken = [bench.take(1)[0] for _ in SHARES]
+    bench.end(len(SHARES))
+    for n, seq in enumerate(order):
+        bench.publish(taken[seq], SHARES[seq])
+        if n < len(kills):
+            at, after = kills[n]
+            with suppress(Killed):
+                bench.loop(queue=bench.faulty(at=at, error=Killed(), after=after), idle_s=8).run()
+
+    bench.loop(idle_s=8).run()
+
+    assert bench.events() == oracle()
+    assert bench.outbox("log") == [event.message_id for event in oracle()]
+
+
+# ------------------------------------------------------------------------------------------------- status and logging
+
+
+def test_the_state_of_the_rules_is_reported(bench):
+    bench.play(SHARES[:3], ended=False)
+
+    bench.loop().run()
+
+    status = bench.queue.rule_statuses()["yard"]
+    assert (status.windows, status.events, status.open_events, status.position_s) == (3, 1, 1, 5.5)
+    assert (status.top_rule, round(status.top_score, 3)) == ("climbing", 0.9)
+
+
+def test_the_end_of_a_source_is_reported_at_once(bench):
+    bench.play(SHARES[:3], ended=False)
+    reported: list[int] = []
+
+    def note() -> None:
+        reported.append(bench.queue.rule_statuses()["yard"].windows)
+
+    bench.clock.after(0.1, lambda: bench.publish(bench.take(1)[0], 0.1))
+    bench.clock.after(0.3, note)
+    bench.clock.after(0.3, lambda: bench.end(4))
+    bench.clock.after(0.5, note)
+
+    bench.loop(block_s=0.1).run()
+
+    assert reported == [3, 4]
+
+
+def test_each_commit_and_each_phase_of_an_event_has_one_line(bench):
+    bench.play()
+
+    bench.loop().run()
+
+    (commit,) = bench.lines("scores_committed")
+    assert (commit["source"], commit["count"], commit["events"], commit["next_seq"]) == ("yard", 9, 5, 9)
+    for phase in Phase:
+        told = [event.message_id for event in bench.events() if event.phase is phase]
+        assert [line["message_id"] for line in bench.lines(f"event_{phase}")] == told
