@@ -99,34 +99,35 @@ class ScoreLoop:
         return False
 
     def _score(self, batch: Sequence[TakenWindow]) -> None:
-        try:
-            found = self._scorer.score([self._request(taken) for taken in batch])
-        except ScoringError as error:
-            failure = error
-        else:
-            for taken, logits in zip(batch, found, strict=True):
-                self._publish(taken, ScoreStatus.SCORED, logits)
-            return
-        self._score_in_parts(batch, failure)
+        rest = list(batch)
+        while rest:
+            part = rest[: self._batch_size]
+            try:
+                found = self._scorer.score([self._request(taken) for taken in part])
+            except ScorerOutOfMemory as error:
+                self._halve(len(part), error)
+                continue
+            except ScoringError as error:
+                self._score_singly(part, error)
+            else:
+                for taken, logits in zip(part, found, strict=True):
+                    self._publish(taken, ScoreStatus.SCORED, logits)
+            del rest[: len(part)]
 
-    def _score_in_parts(self, batch: Sequence[TakenWindow], failure: ScoringError) -> None:
-        if isinstance(failure, ScorerOutOfMemory):
-            part = self._halve(len(batch), failure)
-        elif len(batch) > 1:
-            part = 1
-        else:
+    def _score_singly(self, batch: Sequence[TakenWindow], failure: ScoringError) -> None:
+        """Find the windows that made a batch fail."""
+        if len(batch) == 1:
             self._fail(batch[0], str(failure))
             return
-        for start in range(0, len(batch), part):
-            self._score(batch[start : start + part])
+        for taken in batch:
+            self._score([taken])
 
-    def _halve(self, tried: int, failure: ScorerOutOfMemory) -> int:
+    def _halve(self, tried: int, failure: ScorerOutOfMemory) -> None:
         if tried == 1 or self._halvings == MAX_HALVINGS:
             raise ScorerBroken(f"out of memory with a batch of {tried}: {failure}; lower model.batch_size")
         self._halvings += 1
         self._batch_size = tried // 2
         self._log.warning("batch_halved", batch_size=self._batch_size, error=str(failure))
-        return self._batch_size
 
     def _request(self, taken: TakenWindow) -> ClipRequest:
         return ClipRequest(frames=taken.window.frames, prompts=self._prompts[taken.window.id.source_id])
