@@ -1,0 +1,40 @@
+"""The configuration: `load_config` reads a YAML file into one frozen `Config`, or says everything that is wrong."""
+
+from xclip_stream.config.backgrounds import DEFAULT_GROUP, GROUPS
+from xclip_stream.config.load import load_config, read_config
+from xclip_stream.config.parts import (
+    ConsoleSinkConfig,
+    JsonlSinkConfig,
+    ModelConfig,
+    QueueConfig,
+    RedisConfig,
+    RedisSinkConfig,
+    RuleConfig,
+    ScheduleConfig,
+    SinkConfig,
+    SourceConfig,
+    WebhookSinkConfig,
+    WindowConfig,
+)
+from xclip_stream.config.whole import Config, check_geometry
+
+__all__ = [
+    "DEFAULT_GROUP",
+    "GROUPS",
+    "Config",
+    "ConsoleSinkConfig",
+    "JsonlSinkConfig",
+    "ModelConfig",
+    "QueueConfig",
+    "RedisConfig",
+    "RedisSinkConfig",
+    "RuleConfig",
+    "ScheduleConfig",
+    "SinkConfig",
+    "SourceConfig",
+    "WebhookSinkConfig",
+    "WindowConfig",
+    "check_geometry",
+    "load_config",
+    "read_config",
+]

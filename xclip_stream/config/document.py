@@ -1,0 +1,214 @@
+"""Reads a YAML text into plain values and remembers where each stood, so that every error can name line and column.
+
+Plain values follow the YAML 1.2 core schema: `20:00` is text and not a number in base sixty, `on` and `no` are text
+(which a true-or-false key still understands).
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from xclip_stream.config.problems import Location, Place, Problem
+from xclip_stream.errors import ConfigError
+
+MAX_NODES = 200_000
+"""Aliases can make a small file huge; no honest configuration has this many values."""
+MAX_DIGITS = 40
+MAX_SECRET_BYTES = 64 * 1024
+
+_REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader with the types of YAML 1.2."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own shape
+
+
+_PLAIN_TYPES = {
+    "null": (r"(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    "bool": (r"(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    "int": (r"(?:[-+]?\d+|0x[0-9a-fA-F]+)$", list("-+0123456789")),
+    "float": (
+        r"(?:[-+]?(?:\.\d+|\d+(?:\.\d*)?)(?:[eE][-+]?\d+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
+        list("-+.0123456789"),
+    ),
+    "merge": (r"<<$", ["<"]),
+}
+for _type, (_pattern, _first) in _PLAIN_TYPES.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_type}", re.compile(_pattern), _first)
+
+
+class Document:
+    """The values of a YAML text, the place of each, and the problems of reading them.
+
+    `${NAME}`, `${NAME:-default}` and `${file:/path}` in text values are replaced; `$${` stands for a plain `${`.
+
+    Args:
+        text: the YAML.
+        folder: relative `${file:…}` paths start here.
+        environ: where `${NAME}` is looked up.
+    """
+
+    def __init__(self, text: str, *, folder: Path, environ: Mapping[str, str] = os.environ) -> None:
+        self._text = text
+        self._folder = folder
+        self._environ = environ
+        self._values: dict[Location, Place] = {}
+        self._keys: dict[Location, Place] = {}
+        self._open: set[int] = set()
+        self._count = 0
+        self.problems: list[Problem] = []
+        self.replaced: list[tuple[str, str]] = []
+        """Each text in which something was replaced: as it was written, and as it is now."""
+
+    def read(self) -> Any:
+        """Parse the text and return its plain values.
+
+        Raises:
+            ConfigError: the text is not YAML; without the name of the file, `line:column: what is wrong`.
+        """
+        loader = _Loader(self._text)
+        try:
+            node = loader.get_single_node()
+        except yaml.MarkedYAMLError as error:
+            raise ConfigError(_syntax(error)) from None
+        except yaml.YAMLError as error:
+            raise ConfigError(f"1:1: is not YAML: {str(error).splitlines()[0]}") from None
+        except RecursionError:
+            raise ConfigError("1:1: is nested too deeply") from None
+        finally:
+            loader.dispose()
+        if node is None:
+            raise ConfigError("1:1: is empty: it needs sources and rules")
+        return self._value(node, ())
+
+    def place(self, location: Location, *, of_key: bool = False) -> Place:
+        """Return where a value, or its key, stands; of what is not there, where the nearest thing around it does."""
+        places = self._keys | {(): Place(1, 1)} if of_key else self._values
+        while location not in places:
+            location, places = location[:-1], self._values
+        return places[location]
+
+    def _value(self, node: yaml.Node, at: Location) -> Any:
+        self._values[at] = _place(node)
+        self._count += 1
+        if id(node) in self._open or self._count > MAX_NODES:
+            raise ConfigError(f"{node.start_mark.line + 1}:{node.start_mark.column + 1}: aliases that never end")
+        self._open.add(id(node))
+        value = self._read(node, at)
+        self._open.discard(id(node))
+        return value
+
+    def _read(self, node: yaml.Node, at: Location) -> Any:
+        if isinstance(node, yaml.MappingNode):
+            return dict(self._pairs(node, at))
+        if isinstance(node, yaml.SequenceNode):
+            return [self._value(item, (*at, index)) for index, item in enumerate(node.value)]
+        return self._scalar(node, at)
+
+    def _pairs(self, node: yaml.MappingNode, at: Location) -> Iterator[tuple[str, Any]]:
+        """Yield the pairs of a mapping: those merged with `<<` first, so that its own win."""
+        own = [(key, value) for key, value in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        for merged in _merged(node):
+            yield from self._pairs(merged, at)
+        seen: set[str] = set()
+        for key, value in own:
+            name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
+            here = (*at, name)
+            if not name:
+                self._complain(here, key, "a key must be text")
+            elif name in seen:
+                self._complain(here, key, "is there twice")
+            else:
+                seen.add(name)
+                self._keys[here] = _place(key)
+                yield name, self._value(value, here)
+
+    def _complain(self, at: Location, node: yaml.Node, text: str) -> None:
+        self.problems.append(Problem(at, text, place=_place(node)))
+
+    def _scalar(self, node: yaml.Node, at: Location) -> Any:
+        match node.tag.rpartition(":")[2]:
+            case "null":
+                return None
+            case "bool":
+                return node.value.lower() == "true"
+            case "int" if len(node.value) <= MAX_DIGITS:
+                return int(node.value, 16) if node.value.startswith("0x") else int(node.value)
+            case "float":
+                return float(re.sub(r"\.(?=inf|nan)", "", node.value.lower()))
+            case "str" | "int":
+                return self._expanded(node.value, at)
+        self.problems.append(Problem(at, f"the tag {node.tag} is not known here"))
+        return None
+
+    def _expanded(self, text: str, at: Location) -> str:
+        if "${" not in text:
+            return text
+        value = _REFERENCE.sub(partial(self._replacement, at), text)
+        self.replaced.append((text, value))
+        return value
+
+    def _replacement(self, at: Location, match: re.Match[str]) -> str:
+        reference = match[1]
+        if reference is None:
+            return "${"
+        try:
+            return _look_up(reference, self._environ, self._folder)
+        except LookupError as error:
+            self.problems.append(Problem(at, str(error.args[0])))
+            return match[0]
+
+
+def _look_up(reference: str, environ: Mapping[str, str], folder: Path) -> str:
+    """Return what a reference stands for; LookupError says why there is nothing."""
+    if reference.startswith("file:"):
+        return _secret_file(Path(folder, reference.removeprefix("file:")))
+    name, has_default, default = reference.partition(":-")
+    if not _NAME.fullmatch(name):
+        raise LookupError(f"${{{reference}}} is not understood: write ${{NAME}}, ${{NAME:-default}} or ${{file:/path}}")
+    value = environ.get(name)
+    if has_default:
+        return value or default
+    if value is None:
+        raise LookupError(f"the environment variable {name} is not set; set it, or write ${{{name}:-default}}")
+    return value
+
+
+def _secret_file(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_SECRET_BYTES + 1)
+        if len(content) > MAX_SECRET_BYTES:
+            raise LookupError(f"{path} is too big for a secret (over {MAX_SECRET_BYTES} bytes)")
+        return content.decode().rstrip("\r\n")
+    except OSError as error:
+        raise LookupError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise LookupError(f"{path} is not UTF-8 text") from None
+
+
+def _merged(node: yaml.MappingNode) -> list[yaml.MappingNode]:
+    """Return the mappings that `<<` brings in, the last to win last: YAML lets the first of a list win."""
+    values = [value for key, value in node.value if key.tag == "tag:yaml.org,2002:merge"]
+    listed = [item for value in values for item in (value.value if isinstance(value, yaml.SequenceNode) else [value])]
+    return [item for item in reversed(listed) if isinstance(item, yaml.MappingNode)]
+
+
+def _place(node: yaml.Node) -> Place:
+    return Place(node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def _syntax(error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    place = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
+    what = error.problem or error.context or "cannot be read"
+    hint = " (indent with blanks, not tabs)" if "\\t" in what else ""
+    return f"{place}: is not YAML: {what}{hint}"

@@ -1,0 +1,417 @@
+"""The sections of a configuration as closed, frozen, bounded values; each attribute is named like its YAML key.
+
+Nothing here opens, connects or asks for the time. Paths are anchored to the folder given as validation context.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
+
+from xclip_stream.config.backgrounds import DEFAULT_GROUP, GROUPS
+from xclip_stream.config.suggestions import did_you_mean
+from xclip_stream.redaction import redact_url
+from xclip_stream.schedule import Schedule, parse_clock, parse_days
+from xclip_stream.types import WHOLE_FRAME
+
+FRAME = "frame"
+"""How a rule's `regions` names the whole picture."""
+GROUP_MARK = "group:"
+LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https")
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+WEBHOOK_SCHEMES = ("http", "https")
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+_ADDRESS_WITHOUT_SCHEME = re.compile(r"[^/\s]*:[^/\s]*@|[\w.-]+:\d+/")
+
+
+class Closed(BaseModel):
+    """A section: no key that is not declared, no change after construction, no input quoted in errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
+
+
+def _anchored(text: str, info: ValidationInfo) -> Path:
+    """Return the path as seen from the folder of the configuration file."""
+    folder = (info.context or {}).get("folder", Path())
+    return Path(folder, Path(text).expanduser())
+
+
+def _anchored_path(path: Path, info: ValidationInfo) -> Path:
+    return _anchored(str(path), info)
+
+
+def _checked_url(text: str, schemes: tuple[str, ...]) -> None:
+    """Refuse a URL of another scheme or without a host. The messages never quote it: it may hold a password."""
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        raise ValueError(f"must be a URL that starts with {_either(schemes)}")
+    if scheme.lower() not in schemes:
+        hint = did_you_mean(scheme, schemes) if scheme.isalnum() else ""
+        raise ValueError(f"must start with {_either(schemes)}{hint}")
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("is not a valid URL (percent-encode special characters of a password)") from None
+    if not (parts.path if scheme == "unix" else parts.hostname) or any(mark.isspace() for mark in rest):
+        raise ValueError("is not a valid URL: it has no host, or has spaces in it")
+
+
+def _either(schemes: tuple[str, ...]) -> str:
+    *first, last = [f"{scheme}://" for scheme in schemes]
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def _text(value: Any) -> Any:
+    """Take the text of a secret and leave everything else to be judged as it is."""
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+def _source_url(url: SecretStr, info: ValidationInfo) -> SecretStr:
+    text = url.get_secret_value().strip()
+    if "://" in text:
+        _checked_url(text, LIVE_SCHEMES)
+        return SecretStr(text)
+    if not text:
+        raise ValueError("is empty: give a file, or a URL like rtsp://camera/stream")
+    if _ADDRESS_WITHOUT_SCHEME.match(text):
+        raise ValueError(f"looks like an address without its scheme: begin it with {_either(LIVE_SCHEMES)}")
+    return SecretStr(str(_anchored(text, info)))
+
+
+def _redis_url(url: SecretStr) -> SecretStr:
+    _checked_url(url.get_secret_value(), REDIS_SCHEMES)
+    return url
+
+
+def _webhook_url(url: SecretStr) -> SecretStr:
+    _checked_url(url.get_secret_value(), WEBHOOK_SCHEMES)
+    return url
+
+
+def _webhook_secret(secret: SecretStr) -> SecretStr:
+    """The forms that Standard Webhooks knows: `whsec_` and base64; any other text is taken as it is."""
+    text = secret.get_secret_value()
+    if not text:
+        raise ValueError("is empty: leave the key out to send unsigned")
+    if text.startswith("whsec_"):
+        try:
+            key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+        except binascii.Error:
+            key = b""
+        if not key:
+            raise ValueError("must have base64 after whsec_")
+    return secret
+
+
+def _box(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = box
+    if not all(0.0 <= value <= 1.0 for value in box):
+        raise ValueError("must be fractions of the frame, 0 to 1, written [x0, y0, x1, y1]; pixels are not taken")
+    if x0 >= x1 or y0 >= y1:
+        raise ValueError("is empty: write [x0, y0, x1, y1] with x0 less than x1 and y0 less than y1")
+    return box
+
+
+def _rfc3339(value: Any) -> Any:
+    if not isinstance(value, str | datetime):
+        raise ValueError("must be a time with its zone, like '2024-05-01T08:00:00Z'")
+    return value
+
+
+def _prompt(text: str) -> str:
+    """A prompt with its blanks made single."""
+    words = " ".join(text.split())
+    if not words:
+        raise ValueError("is an empty prompt")
+    return words
+
+
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    twice = {value for value in values if values.count(value) > 1}
+    if twice:
+        raise ValueError(f"has {', '.join(map(repr, sorted(twice)))} more than once")
+    return values
+
+
+def _device(text: str) -> str:
+    if not _DEVICE.fullmatch(text):
+        raise ValueError("must be auto, cpu, cuda, cuda:<number> or mps")
+    return text
+
+
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Ids = Annotated[tuple[Id, ...], AfterValidator(_distinct)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Prompt = Annotated[str, Field(max_length=1000), AfterValidator(_prompt)]
+Prompts = Annotated[tuple[Prompt, ...], Field(min_length=1, max_length=1000), AfterValidator(_distinct)]
+Box = Annotated[tuple[float, float, float, float], AfterValidator(_box)]
+AnchoredPath = Annotated[Path, AfterValidator(_anchored_path)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
+
+
+class ModelConfig(Closed):
+    """Which X-CLIP scores the windows, and how it runs."""
+
+    checkpoint: str = Field(default="microsoft/xclip-base-patch32", min_length=1)
+    """`demo` for the packaged one, a folder (begins with `/`, `./`, `../` or `~`), or a hub id."""
+    revision: str | None = None
+    device: Annotated[str, AfterValidator(_device)] = "auto"
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    batch_size: int = Field(default=8, ge=1, le=1024)
+    threads: int | None = Field(default=None, ge=1, le=1024)
+
+    @field_validator("checkpoint")
+    @classmethod
+    def _anchor_folder(cls, text: str, info: ValidationInfo) -> str:
+        is_folder = text in {".", ".."} or text.startswith(("/", "./", "../", "~"))
+        return str(_anchored(text, info)) if is_folder else text
+
+
+class RedisConfig(Closed):
+    """Where the queue is. Without `url` an embedded server is started."""
+
+    url: RedisUrl | None = None
+    namespace: Id = "main"
+    dir: AnchoredPath | None = None
+
+
+class QueueConfig(Closed):
+    """The bounds of the queue."""
+
+    max_bytes: ByteSize | None = Field(default=None, ge=4 * 1024 * 1024)
+    file_windows: int = Field(default=8, ge=1, le=10_000)
+    max_age_s: float = Field(default=10.0, gt=0, le=3600)
+    claim_idle_s: float = Field(default=30.0, ge=1, le=3600)
+    max_deliveries: int = Field(default=3, ge=1, le=100)
+    events_retained: int = Field(default=100_000, ge=1, le=100_000_000)
+
+
+class WindowConfig(Closed):
+    """How the frames of a source are cut into windows."""
+
+    span_s: float = Field(default=4.0, ge=0.1, le=600)
+    stride_s: float = Field(default=1.0, ge=0.01, le=600)
+    max_gap_s: float | None = Field(default=None, gt=0, le=3600)
+    fit: Literal["crop", "stretch"] | None = None
+
+
+class SourceConfig(Closed):
+    """One camera or file."""
+
+    id: Id
+    url: Annotated[SecretStr, AfterValidator(_source_url)]
+    window: WindowConfig = WindowConfig()
+    regions: Mapping[Id, Box] = Field(default_factory=dict, max_length=64)
+    start_time: Annotated[AwareDatetime, BeforeValidator(_rfc3339)] | None = None
+    transport: Literal["tcp", "udp"] = "tcp"
+    open_timeout_s: float = Field(default=10.0, gt=0, le=600)
+    read_timeout_s: float = Field(default=5.0, gt=0, le=600)
+    realtime: bool = False
+    backlog_windows: int = Field(default=4, ge=1, le=1000)
+
+    @field_validator("regions")
+    @classmethod
+    def _keep_whole_frame_free(cls, regions: Mapping[str, Box]) -> Mapping[str, Box]:
+        if FRAME in regions:
+            raise ValueError(f"the name {FRAME!r} stands for the whole picture: choose another one")
+        return regions
+
+    @property
+    def live(self) -> bool:
+        """True for a URL, False for a file."""
+        return "://" in self.url.get_secret_value()
+
+    @property
+    def start_unix_s(self) -> float:
+        """Event time of the first frame of a file, Unix seconds; 0 where none was given."""
+        return 0.0 if self.start_time is None else self.start_time.astimezone(UTC).timestamp()
+
+    @property
+    def shown_url(self) -> str:
+        """The URL or path as it may be shown: without user, password and query."""
+        return redact_url(self.url.get_secret_value())
+
+
+class ScheduleConfig(Closed):
+    """When a rule is awake, as it was written; `build` gives the schedule itself."""
+
+    days: str | tuple[str, ...] = "mon-sun"
+    opens: str = Field(default="00:00", alias="from")
+    closes: str = Field(default="24:00", alias="to")
+    timezone: str
+
+    @field_validator("days")
+    @classmethod
+    def _check_days(cls, days: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not parse_days(days):
+            raise ValueError("has no day: write it like 'mon-fri'")
+        return days
+
+    @field_validator("opens", "closes")
+    @classmethod
+    def _check_clock(cls, text: str) -> str:
+        parse_clock(text)
+        return text
+
+    @field_validator("timezone")
+    @classmethod
+    def _check_zone(cls, name: str) -> str:
+        Schedule.parse(days="mon", opens="00:00", closes="00:00", timezone=name)
+        return name
+
+    def build(self) -> Schedule:
+        """Return the schedule that this describes."""
+        return Schedule.parse(days=self.days, opens=self.opens, closes=self.closes, timezone=self.timezone)
+
+
+class RuleConfig(Closed):
+    """When prompts are an event."""
+
+    id: Id
+    sources: Annotated[Ids, Field(min_length=1)] | None = None
+    """None means all of them."""
+    regions: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_distinct)] = (WHOLE_FRAME,)
+    """Names of regions; `WHOLE_FRAME` is the whole picture, which YAML calls `frame`."""
+    prompts: Prompts
+    background: tuple[str, ...] = Field(default=(GROUP_MARK + DEFAULT_GROUP,), validate_default=True)
+    """Prompts of the ordinary scene, built-in groups already replaced by theirs."""
+    enter: float = Field(default=0.6, gt=0, le=1)
+    exit: float = Field(default=0.4, ge=0, lt=1)
+    min_duration_s: float = Field(default=0.0, ge=0, le=86_400)
+    cooldown_s: float = Field(default=0.0, ge=0, le=86_400)
+    max_duration_s: float = Field(default=300.0, gt=0, le=86_400)
+    schedule: ScheduleConfig | None = None
+    severity: Literal["info", "warning", "critical"] = "warning"
+    labels: Mapping[str, Annotated[str, Field(coerce_numbers_to_str=True)]] = Field(
+        default_factory=dict, max_length=100
+    )
+    sinks: Ids | None = None
+    """None means all of them; an empty list leaves the event on the public stream alone."""
+
+    @field_validator("regions")
+    @classmethod
+    def _name_whole_frame(cls, regions: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(WHOLE_FRAME if name == FRAME else name for name in regions)
+
+    @field_validator("background", mode="before")
+    @classmethod
+    def _replace_groups(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, str):
+            value = [value if value.startswith(GROUP_MARK) else GROUP_MARK + value]
+        if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+            raise ValueError("must be a list of prompts, or the name of a built-in group")
+        if not value:
+            raise ValueError(
+                "is empty: with nothing to compare to, the score would always be 1; describe the ordinary scene, "
+                f"or leave the key out to use group:{DEFAULT_GROUP}"
+            )
+        return _background(value, info.data.get("prompts", ()))
+
+    @property
+    def background_prompts(self) -> tuple[str, ...]:
+        """The background with built-in groups replaced by their prompts."""
+        return self.background
+
+
+def _background(items: list[str] | tuple[str, ...], prompts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the prompts of a background in their order, each once.
+
+    A prompt of a group that the rule itself looks for is left out of the group; one that the user wrote in both places
+    is an error.
+    """
+    positive = {prompt.casefold() for prompt in prompts}
+    found: dict[str, None] = {}
+    for item in items:
+        if item.startswith(GROUP_MARK):
+            own = _group(item.removeprefix(GROUP_MARK).strip())
+            found |= dict.fromkeys(prompt for prompt in own if prompt.casefold() not in positive)
+        elif _prompt(item).casefold() in positive:
+            raise ValueError(f"{item!r} is a prompt of this rule too: it cannot be both")
+        else:
+            found[_prompt(item)] = None
+    return tuple(found)
+
+
+def _group(name: str) -> tuple[str, ...]:
+    if name not in GROUPS:
+        hint = did_you_mean(name, GROUPS)
+        raise ValueError(f"there is no background group {name!r}{hint}; the groups are {', '.join(GROUPS)}")
+    return GROUPS[name]
+
+
+class SinkSection(Closed):
+    """What every sink has: an id, and how long a message that it does not take is tried again."""
+
+    id: Id
+    first_delay_s: float = Field(default=1.0, gt=0, le=3600)
+    max_delay_s: float = Field(default=300.0, gt=0, le=86_400)
+    max_attempts: int = Field(default=1000, ge=1, le=1_000_000)
+    max_age_s: float = Field(default=86_400.0, gt=0, le=30 * 86_400)
+
+
+class ConsoleSinkConfig(SinkSection):
+    """Events on standard output."""
+
+    type: Literal["console"]
+    format: Literal["text", "json"] = "text"
+
+
+class JsonlSinkConfig(SinkSection):
+    """Events appended to a file, one JSON object a line."""
+
+    type: Literal["jsonl"]
+    path: AnchoredPath
+
+
+class RedisSinkConfig(SinkSection):
+    """Events added to a stream of your own. Without `url` it is on the Redis of the queue."""
+
+    type: Literal["redis"]
+    stream: str = Field(min_length=1, max_length=512)
+    maxlen: int = Field(default=100_000, ge=1, le=100_000_000)
+    url: RedisUrl | None = None
+
+
+class WebhookSinkConfig(SinkSection):
+    """Events POSTed as Standard Webhooks say."""
+
+    type: Literal["webhook"]
+    url: Annotated[SecretStr, AfterValidator(_webhook_url)]
+    secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] | None = None
+    headers: Mapping[str, SecretStr] = Field(default_factory=dict, max_length=100)
+    timeout_s: float = Field(default=10.0, gt=0, le=300)
+
+    @field_validator("headers")
+    @classmethod
+    def _check_headers(cls, headers: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
+        for name, value in headers.items():
+            if not _HEADER_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is not the name of a header")
+            if not value.get_secret_value().isprintable():
+                raise ValueError(f"the value of {name!r} has a line break or another control character")
+        return headers
+
+
+SinkConfig = Annotated[
+    ConsoleSinkConfig | JsonlSinkConfig | RedisSinkConfig | WebhookSinkConfig, Field(discriminator="type")
+]
