@@ -62,9 +62,9 @@ def test_a_hole_is_kept_but_a_jump_ahead_of_more_than_an_hour_is_a_new_count() -
 
 
 def test_packed_b_frames_are_put_in_order_by_their_decoding_stamps() -> None:
-    placed = place([40, 80, 160, 120, 200, 280, 240], dts=[40, 80, 120, 160, 200, 240, 280])
+    placed = place([40, 80, 160, 120, 200, 280, 240, 300], dts=[40, 80, 120, 160, 200, 240, 280, None])
 
-    assert placed == pytest.approx([0.0, 0.04, 0.12, 0.12, 0.16, 0.2, 0.24])
+    assert placed == pytest.approx([0.0, 0.04, 0.12, 0.12, 0.16, 0.2, 0.24, 0.28])
 
 
 def test_breaks_are_counted() -> None:

@@ -33,8 +33,8 @@ _HTTP_FORMATS = (
     "asf,flv,h264,hevc,hls,ivf,matroska,webm,mjpeg,mov,mp4,m4a,3gp,3g2,mj2,mpeg,mpegts,mpegvideo,mpjpeg,nut,ogg"
 )
 
-_ANALYSE_US = 1_000_000
-"""How long FFmpeg may look at a stream before the first frame, in media time."""
+_ANALYSE_US = 200_000
+"""How much of a stream FFmpeg may look at before it gives the first frame: what it looks at comes late."""
 PICTURELESS_S = 20.0
 """Packets without one picture for this long mean that something is wrong; a key frame may take its time."""
 

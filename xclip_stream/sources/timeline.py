@@ -77,7 +77,8 @@ class _Stamps:
     def next_s(self, pts: int | None, dts: int | None, time_base: Fraction) -> float | None:
         pts = self._pts.unwrap(pts, time_base)
         dts = self._dts.unwrap(dts, time_base)
-        chosen = dts if pts is None or (dts is not None and self._pts.returns > self._dts.returns) else pts
+        # The frames that a decoder keeps to the last have no decoding stamp: they are counted on instead.
+        chosen = dts if pts is None or (self._dts.is_used and self._pts.returns > self._dts.returns) else pts
         return None if chosen is None else float(chosen * time_base)
 
 
@@ -88,6 +89,10 @@ class _Stamp:
         self.returns = 0
         self._last: int | None = None
         self._wrapped = 0
+
+    @property
+    def is_used(self) -> bool:
+        return self._last is not None
 
     def unwrap(self, ticks: int | None, time_base: Fraction) -> int | None:
         if ticks is None:
