@@ -1,0 +1,109 @@
+"""What the `main` of every worker does around its `run`: arguments, logging, signals, and errors as exit codes."""
+
+import argparse
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from xclip_stream.config import Config, load_config
+from xclip_stream.errors import CheckpointError, ConfigError, PromptError, XclipStreamError
+from xclip_stream.logs import LEVELS, set_up_logging
+from xclip_stream.pipeline.lifecycle import StopFlag, die_with_supervisor, stop_on_signals
+
+DONE = 0
+FAILED = 1
+MISCONFIGURED = 2
+REDIS_URL_VARIABLE = "XCLIP_STREAM_REDIS_URL"
+DEBUG_VARIABLE = "XCLIP_STREAM_DEBUG"
+
+_NEEDS_THE_USER = (ConfigError, CheckpointError, PromptError)
+"""Starting again does not help against these."""
+
+
+class RunWorker(Protocol):
+    """The `run` of a worker: works until `stop` is set or, where that is possible, until all is done."""
+
+    def __call__(self, config: Config, *, stop: threading.Event, redis_url: str) -> None: ...
+
+
+def worker_main(name: str, run: RunWorker, arguments: Sequence[str] | None = None) -> int:
+    """Run a worker as a program; return its exit code: 0 done or stopped, 1 failed, 2 wrong usage or configuration."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m workers.{name}", description=f"The {name} worker of xclip-stream."
+    )
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the configuration file")
+    parser.add_argument("--log-level", choices=list(LEVELS), default="info")
+    options = parser.parse_args(arguments)
+    return serve(name, run, config_path=options.config, log_level=options.log_level)
+
+
+def serve(name: str, run: RunWorker, *, config_path: Path, log_level: str = "info") -> int:
+    """Run a worker until it is done or asked to stop, and return its exit code."""
+    die_with_supervisor()
+    stop = StopFlag()
+    with stop_on_signals(stop):
+        try:
+            config = load_config(config_path)
+            log = set_up_logging(worker=name, level=log_level, secrets=config.secret_values())
+            redis_url = queue_url(config, role=f"the {name} worker")
+        except XclipStreamError as error:
+            print_error(error)
+            return MISCONFIGURED
+        return _guarded(run, config, stop=stop, redis_url=redis_url, log=log)
+
+
+def queue_url(config: Config, *, role: str) -> str:
+    """Return the URL of the Redis that everybody works on; the environment wins over the configuration.
+
+    Raises:
+        ConfigError: neither has one.
+    """
+    if url := os.environ.get(REDIS_URL_VARIABLE):
+        return url
+    if config.redis.url is None:
+        raise ConfigError(
+            f"{role} needs a Redis: set redis.url in the configuration, or {REDIS_URL_VARIABLE}; "
+            "only `xclip-stream run` and `watch` bring their own"
+        )
+    return config.redis.url.get_secret_value()
+
+
+def print_error(error: XclipStreamError | str) -> None:
+    """Print `error: …` to standard error, a line for each problem."""
+    sys.stderr.write("".join(f"error: {line}\n" for line in str(error).splitlines()))
+    sys.stderr.flush()
+
+
+def debugging() -> bool:
+    """Tell whether the user asked for tracebacks."""
+    return os.environ.get(DEBUG_VARIABLE, "") not in {"", "0"}
+
+
+def _guarded(
+    run: RunWorker, config: Config, *, stop: threading.Event, redis_url: str, log: FilteringBoundLogger
+) -> int:
+    log.info("worker_started", config_hash=config.config_hash)
+    try:
+        run(config, stop=stop, redis_url=redis_url)
+    except _NEEDS_THE_USER as error:
+        log.error("worker_misconfigured", error=str(error), exc_info=debugging())
+        return MISCONFIGURED
+    except XclipStreamError as error:
+        log.error("worker_failed", error=str(error), exc_info=debugging())
+        return FAILED
+    # The top of the process: what nobody expected shall end it with a line in the log, as everything else does.
+    except Exception as error:
+        log.error("worker_crashed", error=f"{type(error).__name__}: {error}", exc_info=debugging() or _is_collected())
+        return FAILED
+    log.info("worker_stopped")
+    return DONE
+
+
+def _is_collected() -> bool:
+    """Logs that a machine collects keep the traceback of a defect; a person on a terminal has to ask for it."""
+    return not sys.stderr.isatty()
