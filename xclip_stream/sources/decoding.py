@@ -17,6 +17,8 @@ from xclip_stream.types import ClipGeometry, Pixels, Region
 _MAX_READ_ERRORS = 20
 """Read errors in a row after which nothing more is to be expected."""
 _USUAL_RATE = 25.0
+_SANE_RATES = (0.1, 240.0)
+"""Cameras declare all sorts of things."""
 _MICROSECONDS = Fraction(1, av.time_base)
 
 
@@ -68,7 +70,7 @@ class OpenVideo:
     def frame_s(self) -> float:
         """The time between two frames where no time stamp tells it."""
         rate = float(self._stream.average_rate or 0.0)
-        return 1.0 / (rate if 0.01 <= rate <= 1000 else _USUAL_RATE)
+        return 1.0 / (rate if _SANE_RATES[0] <= rate <= _SANE_RATES[1] else _USUAL_RATE)
 
     @property
     def time_base(self) -> Fraction:

@@ -94,6 +94,7 @@ class LiveSource:
         self._damage = Damage()
         self._next_index = 0
         self._frame_at: float | None = None
+        self._is_new_connection = True
 
     @property
     def damage(self) -> Sequence[str]:
@@ -111,6 +112,7 @@ class LiveSource:
             )
         except FFmpegError as error:
             raise _opening_failed(error, self._shown) from None
+        self._is_new_connection = True
         return self
 
     def __exit__(
@@ -124,12 +126,10 @@ class LiveSource:
         if self._video is None:
             raise RuntimeError("a source is read inside its `with` block")
         timeline = self._timeline = self._timeline or Timeline(frame_s=self._video.frame_s)
-        is_first = True
         for frame in self._frames(self._video, timeline):
             arrived_at = self._monotonic()
-            if is_first:
+            if self._is_new_connection:
                 self._reconnected(timeline, arrived_at)
-                is_first = False
             self._frame_at = arrived_at
             self._next_index += 1
             pts_s = timeline.place(frame.pts, frame.dts, frame.time_base or self._video.time_base)
@@ -167,6 +167,7 @@ class LiveSource:
         if self._frame_at is not None:
             timeline.reconnect(arrived_at - self._frame_at)
         self._capture_clock.reconnect()
+        self._is_new_connection = False
 
     def _rtsp_options(self) -> dict[str, str]:
         return {

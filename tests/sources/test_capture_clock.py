@@ -1,0 +1,60 @@
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xclip_stream.sources.capture_clock import STRAY_S, CaptureClock
+
+
+def test_frames_are_as_far_apart_as_their_media_times_say() -> None:
+    clock = CaptureClock()
+
+    stamps = [clock.stamp(pts, now=5000.0, monotonic=at) for pts, at in [(0.0, 10.0), (0.1, 10.15), (0.2, 10.25)]]
+
+    assert stamps == pytest.approx([5000.0, 5000.1, 5000.2])
+
+
+def test_a_change_of_the_wall_clock_moves_nothing_within_a_connection() -> None:
+    clock = CaptureClock()
+    clock.stamp(0.0, now=5000.0, monotonic=10.0)
+
+    assert clock.stamp(1.0, now=1.0, monotonic=11.0) == pytest.approx(5001.0)
+
+
+def test_after_a_stall_frames_count_from_their_arrival() -> None:
+    clock = CaptureClock()
+    clock.stamp(0.0, now=5000.0, monotonic=10.0)
+
+    assert clock.stamp(0.1, now=5009.0, monotonic=19.0) == pytest.approx(5009.0)
+
+
+def test_no_frame_was_captured_after_it_arrived() -> None:
+    clock = CaptureClock()
+    clock.stamp(0.0, now=5000.0, monotonic=10.0)
+
+    assert clock.stamp(1.0, now=5000.0, monotonic=10.001) == pytest.approx(5000.001)
+
+
+def test_a_new_connection_asks_the_wall_clock_anew_but_never_goes_back() -> None:
+    clock = CaptureClock()
+    clock.stamp(0.0, now=5000.0, monotonic=10.0)
+    clock.reconnect()
+
+    assert clock.stamp(3.0, now=4000.0, monotonic=13.0) == 5000.0
+
+    clock.reconnect()
+
+    assert clock.stamp(4.0, now=7000.0, monotonic=14.0) == 7000.0
+
+
+@given(st.lists(st.tuples(st.floats(0, 20), st.floats(0, 20)), max_size=50))
+def test_event_time_never_goes_back_and_stays_near_the_arrival(steps: list[tuple[float, float]]) -> None:
+    clock, pts_s, at = CaptureClock(), 0.0, 100.0
+    stamps = []
+    for pts_step, at_step in steps:
+        pts_s, at = pts_s + pts_step, at + at_step
+        stamps.append(clock.stamp(pts_s, now=1000.0 + at, monotonic=at))
+        assert -1e-6 <= 1000.0 + at - stamps[-1] <= STRAY_S + 1e-6
+
+    assert all(earlier <= later for earlier, later in pairwise(stamps))

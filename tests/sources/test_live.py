@@ -1,0 +1,183 @@
+import socket
+import threading
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from tests.rtsp import StartCamera, free_port, start_camera
+from tests.videos import GEOMETRY, number_of, steady, write_video
+from xclip_stream.errors import SourceError, SourceRejected, SourceUnavailable
+from xclip_stream.sources import open_source
+
+__all__ = ["start_camera"]
+
+QUICK = {"open_timeout_s": 2.0, "read_timeout_s": 1.0}
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_video(tmp_path_factory.mktemp("clips") / "clip.mp4", steady(10, 2), tick=Fraction(1, 10))
+
+
+def failure(url: str) -> SourceError:
+    with pytest.raises(SourceError) as caught, open_source(url, geometry=GEOMETRY, **QUICK) as source:
+        list(source)
+    return caught.value
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_frames_of_a_camera_come_with_media_and_event_time(
+    clip: Path, start_camera: StartCamera, transport: str
+) -> None:
+    camera = start_camera(clip)
+
+    with open_source(camera.url(), geometry=GEOMETRY, transport=transport) as source:
+        frames = list(islice(source, 12))
+        numbers = [number_of(frame.pictures()[0]) for frame in frames]
+
+    assert source.live
+    assert source.duration_s is None
+    assert [frame.index for frame in frames] == list(range(12))
+    assert [frame.pts_s for frame in frames] == pytest.approx(steady(10, 1.2), abs=0.01)
+    assert numbers == [(numbers[0] + i) % 20 for i in range(12)]
+    assert 0.5 <= frames[-1].captured_at - frames[0].captured_at <= 1.2
+
+
+def test_the_end_of_a_camera_is_a_loss(clip: Path, start_camera: StartCamera) -> None:
+    camera = start_camera(clip, once=True)
+
+    assert isinstance(error := failure(camera.url()), SourceUnavailable)
+    assert str(error) == f"{camera.url()}: the stream ended"
+
+
+def test_a_wrong_password_is_rejected_and_never_shown(clip: Path, start_camera: StartCamera) -> None:
+    camera = start_camera(clip, user="viewer", password="right-horse")
+
+    wrong, missing = failure(camera.url("viewer:hunter2")), failure(camera.url())
+
+    assert isinstance(wrong, SourceRejected)
+    assert str(wrong) == f"rtsp://***@127.0.0.1:{camera.port}/live: wrong user or password"
+    assert "hunter2" not in repr(wrong) + repr(wrong.__cause__)
+    assert wrong.__suppress_context__
+    assert isinstance(missing, SourceRejected)
+    with open_source(camera.url("viewer:right-horse"), geometry=GEOMETRY) as source:
+        assert next(iter(source)).index == 0
+
+
+def test_a_path_that_the_camera_does_not_have_is_rejected(clip: Path, start_camera: StartCamera) -> None:
+    camera = start_camera(clip)
+
+    error = failure(camera.url().replace("/live", "/other"))
+
+    assert isinstance(error, SourceRejected)
+    assert "404" in str(error)
+
+
+def test_a_camera_that_dies_is_lost_and_time_goes_on_after_it_came_back(clip: Path, start_camera: StartCamera) -> None:
+    camera = start_camera(clip)
+    source = open_source(camera.url(), geometry=GEOMETRY, **QUICK)
+    with source:
+        before = list(islice(source, 3))
+        camera.kill()
+        with pytest.raises(SourceUnavailable, match=r"the stream ended|the connection broke"):
+            list(source)
+    with pytest.raises(SourceUnavailable, match="connection refused"), source:
+        pass
+
+    camera.start()
+    with source:
+        after = list(islice(source, 3))
+
+    assert after[0].index > before[-1].index
+    assert after[0].pts_s > before[-1].pts_s
+    assert after[0].captured_at > before[-1].captured_at
+    passed_s = after[0].captured_at - before[-1].captured_at
+    assert after[0].pts_s - before[-1].pts_s == pytest.approx(passed_s, abs=0.3)
+
+
+def test_a_camera_that_freezes_is_lost_and_one_that_is_frozen_does_not_hang_us(
+    clip: Path, start_camera: StartCamera
+) -> None:
+    camera = start_camera(clip)
+    with open_source(camera.url(), geometry=GEOMETRY, **QUICK) as source:
+        frames = iter(source)
+        next(frames)
+        camera.freeze()
+        with pytest.raises(SourceUnavailable, match="silent for 1 s"):
+            list(frames)
+
+    assert isinstance(failure(camera.url()), SourceUnavailable)
+
+
+def test_nobody_listening_is_a_refusal() -> None:
+    error = failure(f"rtsp://u:hunter2@127.0.0.1:{free_port()}/live")
+
+    assert isinstance(error, SourceUnavailable)
+    assert "connection refused" in str(error)
+    assert "hunter2" not in str(error)
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_a_host_that_accepts_and_says_nothing_does_not_hang_us(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        error = failure(f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/live")
+
+    assert isinstance(error, SourceUnavailable)
+
+
+def test_a_host_without_an_address_is_unavailable() -> None:
+    assert isinstance(failure("rtsp://u:hunter2@camera.invalid/live"), SourceUnavailable)
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: object) -> None:
+        """Keep the test's output clean."""
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(tmp_path)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_video_over_http_is_read_like_a_camera(tmp_path: Path, web: str) -> None:
+    write_video(tmp_path / "stream.ts", steady(10, 2))
+
+    with open_source(f"{web}/stream.ts", geometry=GEOMETRY) as source:
+        frames = iter(source)
+        numbers = [number_of(frame.pictures()[0]) for frame in islice(frames, 20)]
+        with pytest.raises(SourceUnavailable, match="the stream ended"):
+            next(frames)
+
+    assert source.live
+    assert numbers == list(range(20))
+
+
+def test_a_web_page_is_no_camera(tmp_path: Path, web: str) -> None:
+    (tmp_path / "page.html").write_text("<html>" + "hello " * 500)
+
+    page, gone = failure(f"{web}/page.html"), failure(f"{web}/gone")
+
+    assert "sends no video that can be read" in str(page)
+    assert isinstance(gone, SourceRejected)
+
+
+def test_a_playlist_from_the_network_cannot_name_a_file_of_ours(tmp_path: Path, web: str) -> None:
+    secret = write_video(tmp_path / "secret.ts", steady(10, 2))
+    playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{}\n#EXT-X-ENDLIST\n"
+    (tmp_path / "good.m3u8").write_text(playlist.format("secret.ts"))
+    (tmp_path / "bad.m3u8").write_text(playlist.format(f"file://{secret}"))
+
+    with open_source(f"{web}/good.m3u8", geometry=GEOMETRY) as source:
+        assert len(list(islice(source, 20))) == 20
+    assert isinstance(failure(f"{web}/bad.m3u8"), SourceUnavailable)
