@@ -110,7 +110,7 @@ class Attention(nn.Module):
     def forward(
         self, x: Tensor, *, mask: Tensor | None = None, causal: bool = False, query_tokens: int | None = None
     ) -> Tensor:
-        q = split_heads(self.q_proj(x[:, :query_tokens]), self.heads)
+        q = split_heads(self.q_proj(x), self.heads)[:, :, :query_tokens]
         k, v = split_heads(self.k_proj(x), self.heads), split_heads(self.v_proj(x), self.heads)
         dropout = self.dropout if self.training else 0.0
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, dropout_p=dropout)
@@ -319,7 +319,7 @@ class XCLIPVisionModel(Pretrained):
         """
         if pixel_values.ndim == 5:
             pixel_values = flatten_videos(pixel_values, self.config)
-        elif pixel_values.ndim != 4 or len(pixel_values) % self.config.num_frames:
+        elif pixel_values.ndim != 4 or not len(pixel_values) or len(pixel_values) % self.config.num_frames:
             raise ScoringError(
                 f"frames of shape {tuple(pixel_values.shape)} are not whole videos of {self.config.num_frames} frames"
             )
@@ -333,7 +333,7 @@ def flatten_videos(videos: Tensor, config: XCLIPVisionConfig) -> Tensor:
 
     Any other T is refused: the frames of two videos would exchange messages, and nothing later would notice.
     """
-    if videos.ndim != 5 or videos.shape[1] != config.num_frames:
+    if videos.ndim != 5 or videos.shape[1] != config.num_frames or not len(videos):
         raise ScoringError(
             f"videos must be (B, {config.num_frames}, {config.num_channels}, H, W) for this model, "
             f"not {tuple(videos.shape)}"

@@ -24,7 +24,7 @@ Video = Frame | Sequence[Frame]  # (T, H, W, 3), or T frames of any sizes
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelInputs(Mapping[str, Tensor]):
-    """The model's inputs, by attribute or as a mapping: `model(**inputs)`. What was not asked for is None and no key."""
+    """The model's inputs, by attribute or as a mapping: `model(**inputs)`. What was not asked for is None."""
 
     input_ids: Tensor | None = None  # (K, L)
     attention_mask: Tensor | None = None  # (K, L), 1 where a token counts

@@ -10,14 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xclip_stream.errors import ScoringError
+from xclip_stream.errors import PromptError, ScoringError
 from xclip_stream.model.checkpoint_files import ClipGeometry, find_weights
 from xclip_stream.model.locate import open_checkpoint
 from xclip_stream.model.network import XCLIPModel
 from xclip_stream.model.processor import XCLIPProcessor, normalise_frames
 
-# Prompts of one length that are encoded together, and (clip, prompt) pairs that are matched together: enough to keep
-# any processor busy, and with four times the joint width in floats for each pair still tens of megabytes.
+# How much is computed together: enough to keep a GPU busy, and at the widest (four times the joint width in floats for
+# each pair of clip and prompt) still tens of megabytes.
+_CLIPS_AT_ONCE = 64
 _PROMPTS_AT_ONCE = 128
 _PAIRS_AT_ONCE = 4096
 
@@ -99,6 +100,8 @@ class Scorer:
 
         Raises PromptError naming a prompt that is too long, ScoringError naming one whose features are not finite.
         """
+        if not prompts:
+            raise PromptError("no prompt was given")
         ids = self.processor.tokenizer.encode(prompts)
         features = torch.empty(len(ids), self.model.config.projection_dim, dtype=self._dtype, device=self.device)
         for rows in _rows_of_equal_length(ids):
@@ -113,13 +116,9 @@ class Scorer:
     @torch.inference_mode()
     def encode_clips(self, clips: NDArray[np.uint8]) -> ClipFeatures:
         """Encode clips (N, T, S, S, 3) of RGB bytes, of the shape that `geometry` gives."""
-        pixels = self._to_device(clips)
-        frames = normalise_frames(pixels.permute(0, 1, 4, 2, 3), self.processor.rules).flatten(0, 1)
-        vision = self.model.vision_model(frames)
-        return ClipFeatures(
-            videos=self.model.integrate(vision.pooler_output).pooler_output,
-            patches=self._mean_patches(vision.last_hidden_state),
-        )
+        parts = [self._encode(part) for part in torch.split(self._to_device(clips), self._clips_at_once)]
+        videos, patches = zip(*parts, strict=True)
+        return ClipFeatures(videos=torch.cat(videos), patches=torch.cat(patches))
 
     @torch.inference_mode()
     def logits(self, clips: ClipFeatures, rows: Sequence[int] | None, prompts: PromptFeatures) -> NDArray[np.float32]:
@@ -128,19 +127,37 @@ class Scorer:
         A prompt's logit does not depend on the other prompts. Raises ScoringError naming a pair that is not finite.
         """
         chosen = list(range(len(clips)) if rows is None else rows)
-        videos, patches = clips.videos[chosen], clips.patches[chosen]
-        at_once = max(1, _PAIRS_AT_ONCE // max(1, len(chosen)))
-        parts = [
-            self.model.match(*self.model.embed_pairs(videos, patches, text)).cpu()
-            for text in torch.split(prompts.features, at_once)
-        ]
-        logits: NDArray[np.float32] = torch.cat(parts, dim=1).float().numpy()
+        if not chosen:
+            return np.empty((0, len(prompts.prompts)), dtype=np.float32)
+        videos = torch.split(clips.videos[chosen], self._clips_at_once)
+        patches = torch.split(clips.patches[chosen], self._clips_at_once)
+        parts = [self._match(*part, prompts.features) for part in zip(videos, patches, strict=True)]
+        logits: NDArray[np.float32] = torch.cat(parts).cpu().numpy()
         if not np.isfinite(logits).all():
             row, column = np.argwhere(~np.isfinite(logits))[0]
             raise ScoringError(
                 f"the model gives no finite logit for clip {chosen[row]} and prompt {prompts.prompts[column]!r}"
             )
         return logits
+
+    @property
+    def _clips_at_once(self) -> int:
+        """A GPU wants many. A CPU is as fast with one, and then no bit of a logit depends on the clips beside it."""
+        return _CLIPS_AT_ONCE if self.device.type == "cuda" else 1
+
+    def _encode(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        frames = normalise_frames(clips.permute(0, 1, 4, 2, 3), self.processor.rules).flatten(0, 1)
+        vision = self.model.vision_model(frames)
+        video = self.model.integrate(vision.pooler_output).pooler_output
+        return video, self._mean_patches(vision.last_hidden_state)
+
+    def _match(self, videos: Tensor, patches: Tensor, prompts: Tensor) -> Tensor:
+        """Logits (n, K) in single precision."""
+        at_once = max(1, _PAIRS_AT_ONCE // len(videos))
+        parts = [
+            self.model.match(*self.model.embed_pairs(videos, patches, text)) for text in torch.split(prompts, at_once)
+        ]
+        return torch.cat(parts, dim=1).float()
 
     def _mean_patches(self, tokens: Tensor) -> Tensor:
         """What the network's `project_patches` gives, with the mean before the product: a T-th of the work."""
@@ -152,7 +169,7 @@ class Scorer:
     def _to_device(self, clips: NDArray[np.uint8]) -> Tensor:
         geometry = self.geometry
         expected = (geometry.num_frames, geometry.image_px, geometry.image_px, 3)
-        if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[1:] != expected:
+        if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[1:] != expected or not len(clips):
             raise ScoringError(f"clips must be (N, {str(expected)[1:]} of uint8, not {clips.shape} of {clips.dtype}")
         pixels = torch.from_numpy(clips if clips.flags.writeable else clips.copy())
         if self.device.type == "cuda":
