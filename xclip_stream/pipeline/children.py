@@ -1,0 +1,183 @@
+"""One worker as a child process: started, listened to, ended, and started again when it crashed."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import IO, cast
+
+from xclip_stream.pipeline.lifecycle import SUPERVISOR_PID
+from xclip_stream.protocols import Clock, QueueDepths
+
+FAST_CRASH_S = 30.0
+"""A worker that lived shorter than this never did any good."""
+MAX_FAST_CRASHES = 5
+FIRST_RESTART_S = 0.5
+MAX_RESTART_S = 10.0
+MAX_LINE_BYTES = 64 * 1024
+
+OnLine = Callable[[str, str], None]
+"""Called with the name of a worker and a line that it wrote, from a thread of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """How a worker is started, and when it has nothing left to do once those before it have ended."""
+
+    name: str
+    command: tuple[str, ...]
+    is_idle: Callable[[QueueDepths], bool]
+
+
+class Child:
+    """A worker process in a session of its own, so that Ctrl-C on the terminal reaches the supervisor alone.
+
+    To be started from the thread that lives longest: the kernel takes the end of that thread for the parent's death.
+    """
+
+    def __init__(
+        self, spec: WorkerSpec, *, environ: Mapping[str, str], on_log: OnLine, on_output: OnLine | None = None
+    ) -> None:
+        self._spec = spec
+        self._environ = environ
+        self._on_log = on_log
+        self._on_output = on_output
+        self._process: subprocess.Popen[bytes] | None = None
+        self._listeners: list[threading.Thread] = []
+        self.last_error = ""
+        """The newest line that tells of an error, else the newest line of any kind."""
+
+    @property
+    def name(self) -> str:
+        return self._spec.name
+
+    @property
+    def spec(self) -> WorkerSpec:
+        return self._spec
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """How the process ended; None while it runs, negative for a signal."""
+        return None if self._process is None else self._process.poll()
+
+    def start(self) -> None:
+        self.last_error = ""
+        self._process = subprocess.Popen(
+            self._spec.command,
+            stdin=subprocess.DEVNULL,
+            stdout=None if self._on_output is None else subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**self._environ, SUPERVISOR_PID: str(os.getpid())},
+            start_new_session=True,
+        )
+        self._listeners = [self._listen(cast(IO[bytes], self._process.stderr), self._hear)]
+        if self._on_output is not None:
+            self._listeners.append(self._listen(cast(IO[bytes], self._process.stdout), self._pass_on))
+
+    def ask_to_stop(self) -> None:
+        if self.running and self._process is not None:
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """Kill the process and all that it started."""
+        if self._process is not None:
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                return
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for the end and for the last lines; False when it still runs."""
+        if self._process is None:
+            return True
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        for listener in self._listeners:
+            # A process that the worker left behind may hold the pipe open.
+            listener.join(timeout=1.0)
+        return True
+
+    def _listen(self, pipe: IO[bytes], on_line: Callable[[str], None]) -> threading.Thread:
+        listener = threading.Thread(target=_read_lines, args=(pipe, on_line), name=f"{self.name}-lines", daemon=True)
+        listener.start()
+        return listener
+
+    def _hear(self, line: str) -> None:
+        level, text = said(line)
+        if text and (level in {"error", "critical"} or not self.last_error):
+            self.last_error = text
+        self._on_log(self.name, line)
+
+    def _pass_on(self, line: str) -> None:
+        if self._on_output is not None:
+            self._on_output(self.name, line)
+
+
+class Restarts:
+    """When a worker that ended is started again, and when that is given up."""
+
+    def __init__(self, *, clock: Clock, first_delay_s: float = FIRST_RESTART_S) -> None:
+        self._clock = clock
+        self._first_delay_s = first_delay_s
+        self._started_at = 0.0
+        self._due_at: float | None = None
+        self._fast_crashes = 0
+
+    @property
+    def fast_crashes(self) -> int:
+        """How many times in a row the worker crashed soon after its start."""
+        return self._fast_crashes
+
+    @property
+    def exhausted(self) -> bool:
+        return self._fast_crashes >= MAX_FAST_CRASHES
+
+    @property
+    def due(self) -> bool:
+        return self._due_at is not None and self._clock.monotonic() >= self._due_at
+
+    @property
+    def pending(self) -> bool:
+        """True from a crash to the next start."""
+        return self._due_at is not None
+
+    def note_start(self) -> None:
+        self._started_at = self._clock.monotonic()
+        self._due_at = None
+
+    def note_crash(self) -> float:
+        """Count a crash and return the seconds until the next start."""
+        now = self._clock.monotonic()
+        is_fast = now - self._started_at < FAST_CRASH_S
+        self._fast_crashes = self._fast_crashes + 1 if is_fast else 1
+        delay_s: float = min(MAX_RESTART_S, self._first_delay_s * 2 ** (self._fast_crashes - 1))
+        self._due_at = now + delay_s
+        return delay_s
+
+
+def said(line: str) -> tuple[str, str]:
+    """Return the level and the gist of a line of a worker's log; a line that is no JSON is an error message itself."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        entry = None
+    if not isinstance(entry, dict):
+        text = line.strip()
+        return ("error" if text and not line.startswith(" ") else "info"), text.removeprefix("error: ")
+    event = str(entry.get("event", ""))
+    return str(entry.get("level", "info")), f"{event}: {entry['error']}" if entry.get("error") else event
+
+
+def _read_lines(pipe: IO[bytes], on_line: Callable[[str], None]) -> None:
+    with pipe:
+        while line := pipe.readline(MAX_LINE_BYTES):
+            on_line(line.decode(errors="replace").rstrip("\n"))

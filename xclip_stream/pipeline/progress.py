@@ -1,0 +1,92 @@
+"""What a run has done so far, looked up in one go, and whether anything is left to do."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from xclip_stream.errors import QueueUnavailable
+from xclip_stream.protocols import Overview, QueueDepths, RuleStatus, SourceState, SourceStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the queue says of a run at one moment. A source that has not reported yet is in none of the mappings."""
+
+    sources: Mapping[str, SourceStatus]
+    rules: Mapping[str, RuleStatus]
+    depths: QueueDepths
+    ended: frozenset[str]
+    """The files that were read to their end."""
+    failed: frozenset[str]
+    """The sources that cannot be read without a change by the user."""
+
+    @property
+    def drained(self) -> bool:
+        """True when nothing waits anywhere."""
+        return not (self.depths.windows or self.depths.scores or any(self.depths.outbox.values()))
+
+
+class Progress:
+    """Looks at a run through the queue.
+
+    Args:
+        file_ids: those of the sources that have an end.
+        started_at: older statuses are of an earlier run and do not count.
+    """
+
+    def __init__(
+        self,
+        *,
+        overview: Overview,
+        source_ids: Sequence[str],
+        file_ids: Sequence[str],
+        sink_ids: Sequence[str],
+        started_at: float,
+    ) -> None:
+        self._overview = overview
+        self._source_ids = source_ids
+        self._file_ids = file_ids
+        self._sink_ids = sink_ids
+        self._started_at = started_at
+        self._was_done = False
+        self.last: Snapshot | None = None
+
+    def look(self) -> Snapshot | None:
+        """Take a snapshot; None while the queue cannot be reached."""
+        try:
+            self.last = self._snapshot()
+        except QueueUnavailable:
+            return None
+        return self.last
+
+    def is_done(self, snapshot: Snapshot | None) -> bool:
+        """Tell whether every source has ended or failed and all that came of it is delivered.
+
+        The queue cannot be read in one atomic look, so two in a row have to agree.
+        """
+        is_done = (
+            snapshot is not None
+            and snapshot.drained
+            and all(name in snapshot.ended or name in snapshot.failed for name in self._source_ids)
+        )
+        was_done, self._was_done = self._was_done, is_done
+        return is_done and was_done
+
+    def _snapshot(self) -> Snapshot:
+        # The flow's own order: what leaves one station after it was looked at is seen at the next.
+        statuses = {
+            name: status
+            for name, status in self._overview.source_statuses().items()
+            if name in self._source_ids and status.updated_at >= self._started_at
+        }
+        rules = {
+            name: status
+            for name, status in self._overview.rule_statuses().items()
+            if name in self._source_ids and status.updated_at >= self._started_at
+        }
+        return Snapshot(
+            sources=statuses,
+            rules=rules,
+            ended=frozenset(name for name in self._file_ids if self._overview.epoch_ended(name)),
+            failed=frozenset(name for name, status in statuses.items() if status.state is SourceState.FAILED),
+            depths=self._overview.depths(self._sink_ids),
+        )
