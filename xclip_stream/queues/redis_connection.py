@@ -1,0 +1,173 @@
+"""One Redis server as the queue sees it: its keys, its scripts, and its errors in our words."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.commands.core import Script
+from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from xclip_stream.errors import QueueError, QueueUnavailable
+from xclip_stream.queues.limits import DEFAULT_MAX_BYTES
+from xclip_stream.redaction import redact_text, redact_url
+
+MAX_BLOCK_S = 2.0
+"""The longest wait inside the server; a reply that is much later means that the server is gone."""
+_REPLY_TIMEOUT_S = 5.0
+_CONNECT_TIMEOUT_S = 3.0
+Argument = str | bytes | int | float | memoryview
+
+
+class ServerFull(QueueUnavailable):
+    """The server has reached its `maxmemory`."""
+
+
+class NoGroup(QueueError):
+    """The stream or its consumer group is not there: the server is new, or came back empty."""
+
+
+class GroupExists(QueueError):
+    """The consumer group was made before."""
+
+
+# A script's error carries its cause somewhere in the text on Redis 6, and at its beginning on Redis 7.
+_TROUBLES: Sequence[tuple[str, type[QueueError], str]] = (
+    ("OOM ", ServerFull, "is full"),
+    ("NOGROUP", NoGroup, "has no such consumer group"),
+    ("BUSYGROUP", GroupExists, "has this consumer group"),
+    *(
+        (word, QueueUnavailable, "cannot serve now")
+        for word in ("LOADING", "MISCONF", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY ", "NOREPLICAS")
+    ),
+)
+
+
+class RedisKeys:
+    """The names of all keys. They share one hash tag, so that a script may touch any of them in a cluster."""
+
+    def __init__(self, namespace: str) -> None:
+        self._prefix = f"xclip:{{{namespace}}}:"
+        self.live_windows = self.of("windows:live")
+        self.file_windows = self.of("windows:file")
+        self.scores = self.of("scores")
+        self.events = self.of("events")
+        self.dead = self.of("dead")
+        self.state = self.of("state")
+        self.alert = self.of("alert")
+        self.counters = self.of("counters")
+        self.source_statuses = self.of("status:ingest")
+        self.rule_statuses = self.of("status:rules")
+
+    def of(self, name: str) -> str:
+        return self._prefix + name
+
+    def name(self, key: str) -> str:
+        """Return what `of` made this key of."""
+        return key.removeprefix(self._prefix)
+
+    def windows(self, *, live: bool) -> str:
+        return self.live_windows if live else self.file_windows
+
+    def source(self, source_id: str) -> str:
+        return self.of(f"source:{source_id}")
+
+    def lease(self, role: str) -> str:
+        return self.of(f"lease:{role}")
+
+    def outbox(self, sink_id: str) -> str:
+        return self.of(f"outbox:{sink_id}")
+
+    def deliveries(self, sink_id: str) -> str:
+        return self.of(f"deliveries:{sink_id}")
+
+    def published(self, consumer: str) -> str:
+        return self.of(f"published:{consumer}")
+
+
+class RedisConnection:
+    """A pool of connections to one server, for any number of threads.
+
+    Nothing is tried twice here: the client cannot know which step may be repeated. The loops repeat the steps of the
+    queue, which are made for it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._name = redact_url(url)
+        try:
+            self._client = redis.Redis.from_url(
+                url,
+                # The shapes of replies are those of RESP2 in every version of the client.
+                protocol=2,
+                socket_timeout=_REPLY_TIMEOUT_S,
+                socket_connect_timeout=_CONNECT_TIMEOUT_S,
+                retry=Retry(NoBackoff(), 0),
+            )
+        except ValueError as error:
+            raise QueueError(f"{self._name} is not a Redis URL: {redact_text(str(error))}") from None
+        self._max_memory_bytes: int | None = None
+        self._scripts: dict[str, Script] = {}
+
+    def run(self, script: str, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:
+        """Run one of the scripts beside this file and return its reply.
+
+        Raises:
+            QueueUnavailable: the step may be tried again.
+            QueueError: it may not.
+        """
+        registered = self._scripts.get(script) or self._scripts.setdefault(
+            script, self._client.register_script(_script_text(script))
+        )
+        with self._errors_translated():
+            return registered(keys=keys, args=arguments)
+
+    def call(self, command: str, *arguments: Argument) -> Any:
+        """Run one command and return its reply as the client shapes it. It raises what `run` raises."""
+        with self._errors_translated():
+            return self._client.execute_command(command, *arguments)  # type: ignore[no-untyped-call]  # the client's
+
+    def window_room_bytes(self, wanted: int | None) -> int:
+        """Return the cap on the pixels in the queue: what is wanted, but never more than half of the server's memory.
+
+        The other half is for the rest: copies on their way, scores, outboxes, dead letters.
+        """
+        if self._max_memory_bytes is None:
+            info = self.call("INFO", "memory")
+            self._max_memory_bytes = int(info.get("maxmemory", 0))
+        if self._max_memory_bytes == 0:
+            return DEFAULT_MAX_BYTES if wanted is None else wanted
+        return self._max_memory_bytes // 3 if wanted is None else min(wanted, self._max_memory_bytes // 2)
+
+    def close(self) -> None:
+        self._client.close()
+
+    @contextmanager
+    def _errors_translated(self) -> Iterator[None]:
+        try:
+            yield
+        except RedisError as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: RedisError) -> QueueError:
+        reason = redact_text(str(error).partition("\n")[0]) or type(error).__name__
+        if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
+            return QueueError(f"Redis at {self._name} refuses this user: {reason}")
+        if isinstance(error, RedisConnectionError | RedisTimeoutError):
+            self._max_memory_bytes = None
+            return QueueUnavailable(f"Redis at {self._name} does not answer: {reason}")
+        for word, kind, trouble in _TROUBLES:
+            if word in reason:
+                return kind(f"Redis at {self._name} {trouble}: {reason}")
+        return QueueError(f"Redis at {self._name} refused a step: {reason}")
+
+
+@cache
+def _script_text(name: str) -> str:
+    folder = Path(__file__).parent
+    return (folder / "functions.lua").read_text() + (folder / f"{name}.lua").read_text()

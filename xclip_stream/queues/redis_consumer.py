@@ -1,0 +1,145 @@
+"""What every role of the Redis queue has: the connection, a name, and what this consumer holds."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from xclip_stream.errors import QueueUnavailable
+from xclip_stream.protocols import TakenWindow
+from xclip_stream.queues.limits import QueueLimits
+from xclip_stream.queues.redis_connection import MAX_BLOCK_S, Argument, RedisConnection, RedisKeys
+
+Fields = dict[bytes, bytes]
+NO_CURSOR = "0-0"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldWindow:
+    """A window of this consumer, as its entry says it: needed to let go of it, even where it cannot be decoded."""
+
+    stream: str
+    id: str
+    """The id in its stream."""
+    source_id: str
+    epoch: str
+    run: str
+    generation: int
+    num_bytes: int
+    tombstone: bytes
+
+    @property
+    def entry_id(self) -> str:
+        return f"{self.stream}/{self.id}"
+
+
+class RedisConsumer:
+    """One consumer. Each worker has its own; a worker may use it from several threads, each with another role."""
+
+    def __init__(
+        self,
+        connection: RedisConnection,
+        keys: RedisKeys,
+        *,
+        consumer: str,
+        limits: QueueLimits,
+        claim_idle_s: float,
+    ) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._consumer = consumer
+        self._limits = limits
+        self._claim_idle_s = claim_idle_s
+        # Two consumers of one name must not take each other's leases for their own.
+        self._holder = f"{consumer}/{uuid4().hex}"
+        self._batches = 0
+        self._held: dict[str, HeldWindow] = {}
+        self._spare: list[TakenWindow] = []
+        self._may_have_lost_windows = False
+        self._commits = 0
+        self._cursors: dict[str, str] = {}
+
+    def _run(self, script: str, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:
+        """Run a script; after an outage everything that is not let go of is read again."""
+        try:
+            return self._connection.run(script, keys, arguments)
+        except QueueUnavailable:
+            self._forget_position()
+            raise
+
+    def _call(self, command: str, *arguments: Argument) -> Any:
+        """Run a command; the same holds after an outage."""
+        try:
+            return self._connection.call(command, *arguments)
+        except QueueUnavailable:
+            self._forget_position()
+            raise
+
+    def _forget_position(self) -> None:
+        # The reply with the entries may be what was lost, or the server may have come back older than it was.
+        self._cursors.clear()
+        self._may_have_lost_windows = True
+
+    def _wait_after(self, stream: str, cursor: str, *, block_s: float) -> bool:
+        """Wait for an entry after `cursor`; False when none came."""
+        return bool(self._call("XREAD", "COUNT", 1, "BLOCK", block_ms(block_s), "STREAMS", stream, cursor))
+
+    def _cursor(self, role: str) -> str:
+        return self._cursors.get(role, NO_CURSOR)
+
+    def _move_cursor(self, role: str, found: list[Any]) -> list[Any]:
+        """Note that these entries were read, and return them."""
+        if found:
+            self._cursors[role] = found[-1][0].decode()
+        return found
+
+    def _acquire(self, role: str, *, ttl_s: float) -> tuple[int, int] | None:
+        """Take a role: the token and the number of commits so far."""
+        keys = [self._keys.lease(role), self._keys.counters, self._keys.alert]
+        reply = self._run("acquire_lease", keys, [self._holder, milliseconds(ttl_s)])
+        token, commits = reply
+        return (token, commits) if token else None
+
+    def _renew(self, role: str, token: int, *, ttl_s: float, commits: int = 0) -> bool:
+        keys = [self._keys.lease(role), self._keys.alert]
+        return bool(self._run("renew_lease", keys, [token, milliseconds(ttl_s), commits]))
+
+    def _release(self, role: str, token: int) -> None:
+        self._run("release_lease", [self._keys.lease(role)], [token])
+
+    def _burial(self) -> list[Argument]:
+        """What the scripts that bury need to know of the caps."""
+        room = self._limits.dead_bytes
+        if room is None:
+            room = self._connection.window_room_bytes(self._limits.max_bytes) // 4
+        return [room, self._limits.dead_letters]
+
+
+def letter_fields(*, home: str, subject: str, reason: str, deliveries: int) -> list[Argument]:
+    """Return the fields of a dead letter that are its own; those of the entry that died follow."""
+    return [
+        *("home", home),
+        *("subject", subject),
+        *("reason", reason),
+        *("deliveries", deliveries),
+        *("died_at", repr(time.time())),
+    ]
+
+
+FIRST_OF_CONTENT = 13
+"""Where the fields of the dead entry begin in a letter, counted from 1: after `bytes` and the five above."""
+
+
+def fields_of(flat: list[bytes]) -> Fields:
+    """Return the fields of an entry that a script returned: name, value, name, value…"""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def milliseconds(duration_s: float) -> int:
+    """Return at least 1: to the server 0 means for ever, or at once."""
+    return max(1, round(1000 * duration_s))
+
+
+def block_ms(block_s: float) -> int:
+    return milliseconds(min(block_s, MAX_BLOCK_S))

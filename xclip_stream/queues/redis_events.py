@@ -1,0 +1,179 @@
+"""The Redis queue's second half: scores become events, and events are delivered."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
+
+from xclip_stream.codec import decode_message, decode_scores, encode_message, encode_rule_status
+from xclip_stream.errors import DecodeError, StaleOwner
+from xclip_stream.protocols import RuleStatus, TakenMessage, TakenScores
+from xclip_stream.queues.redis_connection import Argument
+from xclip_stream.queues.redis_consumer import RedisConsumer, block_ms, fields_of, letter_fields
+from xclip_stream.types import Message
+
+ALERT = "alert"
+
+
+class RedisAlert(RedisConsumer):
+    """The alert role. It has one owner at a time, so scores need no consumer group: they are there until a commit."""
+
+    def acquire_alert(self, *, ttl_s: float) -> int | None:
+        acquired = self._acquire(ALERT, ttl_s=ttl_s)
+        if acquired is None:
+            return None
+        token, self._commits = acquired
+        self._cursors.pop(ALERT, None)
+        return token
+
+    def renew_alert(self, token: int, *, ttl_s: float) -> None:
+        if not self._renew(ALERT, token, ttl_s=ttl_s, commits=self._commits):
+            raise _stale(ALERT)
+
+    def release_alert(self, token: int) -> None:
+        self._release(ALERT, token)
+
+    def load_states(self) -> Mapping[str, bytes]:
+        states = self._call("HGETALL", self._keys.state)
+        return {source_id.decode(): state for source_id, state in states.items()}
+
+    def take_scores(self, token: int, *, max_count: int, block_s: float) -> list[TakenScores]:
+        found = self._read_scores(token, max_count=max_count)
+        if not found and block_s > 0 and self._wait_after(self._keys.scores, self._cursor(ALERT), block_s=block_s):
+            found = self._read_scores(token, max_count=max_count)
+        return [taken for entry in found if (taken := self._decoded_scores(token, entry))]
+
+    def commit(
+        self,
+        token: int,
+        *,
+        source_id: str,
+        state: bytes,
+        events: Sequence[Message],
+        outbox: Sequence[tuple[str, Message]],
+        done: Sequence[str],
+    ) -> None:
+        sinks = sorted({sink_id for sink_id, _ in outbox})
+        keys = [self._keys.lease(ALERT), self._keys.alert, self._keys.state, self._keys.events, self._keys.scores]
+        content: list[Argument] = [source_id, state, self._limits.events_retained, len(done), *done]
+        content += [len(events), *(part for message in events for part in (message.message_id, message.body))]
+        content += [len(outbox)]
+        for sink_id, message in outbox:
+            content += [sinks.index(sink_id), encode_message(message)]
+        reply = self._run(
+            "commit",
+            keys + [self._keys.outbox(sink_id) for sink_id in sinks],
+            [token, self._commits, _digest(token, content), *content],
+        )
+        if reply == -1:
+            raise _stale(ALERT)
+        self._commits = reply
+
+    def report_rules(self, status: RuleStatus) -> None:
+        self._call("HSET", self._keys.rule_statuses, status.source_id, encode_rule_status(status))
+
+    def _read_scores(self, token: int, *, max_count: int) -> list[Any]:
+        keys = [self._keys.scores, self._keys.lease(ALERT)]
+        found = self._run("take_scores", keys, [token, self._cursor(ALERT), max_count])
+        if found is None:
+            raise _stale(ALERT)
+        return self._move_cursor(ALERT, found)
+
+    def _decoded_scores(self, token: int, entry: list[Any]) -> TakenScores | None:
+        """Read scores; what this version cannot read waits among the dead letters for one that can."""
+        entry_id, fields = entry[0].decode(), fields_of(entry[1])
+        try:
+            scores = replace(decode_scores(fields.get(b"scores", b"")), generation=int(fields[b"generation"]))
+        except (DecodeError, KeyError, ValueError) as error:
+            keys = [self._keys.scores, self._keys.lease(ALERT), self._keys.dead, self._keys.counters]
+            subject = fields.get(b"source", b"").decode(errors="replace")
+            letter = letter_fields(home="scores", subject=subject, reason=str(error), deliveries=1)
+            self._run("bury_scores", keys, [token, entry_id, *self._burial(), *letter])
+            return None
+        return TakenScores(entry_id, scores)
+
+
+class RedisDelivery(RedisConsumer):
+    """The deliver role: one owner for each outbox."""
+
+    def acquire_sink(self, sink_id: str, *, ttl_s: float) -> int | None:
+        acquired = self._acquire(_role(sink_id), ttl_s=ttl_s)
+        if acquired is None:
+            return None
+        self._cursors.pop(_role(sink_id), None)
+        return acquired[0]
+
+    def renew_sink(self, sink_id: str, token: int, *, ttl_s: float) -> None:
+        if not self._renew(_role(sink_id), token, ttl_s=ttl_s):
+            raise _stale(_role(sink_id))
+
+    def release_sink(self, sink_id: str, token: int) -> None:
+        self._release(_role(sink_id), token)
+
+    def take_messages(self, sink_id: str, *, max_count: int, block_s: float) -> list[TakenMessage]:
+        outbox = self._keys.outbox(sink_id)
+        found = self._read_messages(sink_id, max_count=max_count)
+        if not found and block_s > 0 and self._wait_after(outbox, self._cursor(_role(sink_id)), block_s=block_s):
+            found = self._read_messages(sink_id, max_count=max_count)
+        return [taken for entry in found if (taken := self._decoded_message(sink_id, entry))]
+
+    def settle_message(self, sink_id: str, taken: TakenMessage) -> None:
+        keys = [self._keys.outbox(sink_id), self._keys.deliveries(sink_id)]
+        self._run("settle_message", keys, [taken.entry_id])
+
+    def bury_message(self, sink_id: str, taken: TakenMessage, *, reason: str) -> None:
+        self._bury_message(
+            sink_id, taken.entry_id, subject=taken.message.message_id, reason=reason, deliveries=taken.deliveries
+        )
+
+    def _read_messages(self, sink_id: str, *, max_count: int) -> list[Any]:
+        role = _role(sink_id)
+        keys = [self._keys.outbox(sink_id), self._keys.lease(role), self._keys.deliveries(sink_id)]
+        found = self._run("take_messages", keys, [self._holder, self._cursor(role), max_count])
+        if found is None:
+            raise _stale(role)
+        return self._move_cursor(role, found)
+
+    def _decoded_message(self, sink_id: str, entry: list[Any]) -> TakenMessage | None:
+        entry_id, flat, deliveries = entry
+        try:
+            message = decode_message(fields_of(flat).get(b"message", b""))
+        except DecodeError as error:
+            self._bury_message(sink_id, entry_id.decode(), subject="", reason=str(error), deliveries=deliveries)
+            return None
+        return TakenMessage(entry_id.decode(), message, deliveries)
+
+    def _bury_message(self, sink_id: str, entry_id: str, *, subject: str, reason: str, deliveries: int) -> None:
+        keys = [self._keys.outbox(sink_id), self._keys.deliveries(sink_id), self._keys.dead, self._keys.counters]
+        letter = letter_fields(home=f"outbox:{sink_id}", subject=subject, reason=reason, deliveries=deliveries)
+        self._run("bury_message", keys, [entry_id, *self._burial(), *letter])
+
+
+class RedisEvents(RedisConsumer):
+    """The public event stream: each entry has the fields `id` (the message id) and `event` (CloudEvents JSON)."""
+
+    def last_event_id(self) -> str:
+        newest = self._call("XREVRANGE", self._keys.events, "+", "-", "COUNT", 1)
+        return newest[0][0].decode() if newest else "0"
+
+    def read_events(self, *, after_id: str, max_count: int, block_s: float) -> list[tuple[str, bytes]]:
+        block: list[Argument] = ["BLOCK", block_ms(block_s)] if block_s > 0 else []
+        reply = self._call("XREAD", "COUNT", max_count, *block, "STREAMS", self._keys.events, after_id)
+        return [(entry_id.decode(), fields.get(b"event", b"")) for _, found in reply for entry_id, fields in found]
+
+
+def _role(sink_id: str) -> str:
+    return f"sink:{sink_id}"
+
+
+def _stale(role: str) -> StaleOwner:
+    return StaleOwner(f"another worker has taken over the role {role}")
+
+
+def _digest(token: int, content: Sequence[Argument]) -> str:
+    """Return the name of a commit: the same for the same step, so that a repeated one is known."""
+    digest = sha256(str(token).encode())
+    for part in content:
+        value = part if isinstance(part, bytes) else str(part).encode()
+        digest.update(len(value).to_bytes(8) + value)
+    return digest.hexdigest()

@@ -1,0 +1,268 @@
+"""The Redis queue's first half: windows come in, scores go out."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from xclip_stream.codec import (
+    decode_scores,
+    decode_window_parts,
+    encode_scores,
+    encode_source_status,
+    encode_window_header,
+    window_pixels,
+)
+from xclip_stream.errors import DecodeError
+from xclip_stream.protocols import Admission, Admitted, SourceStatus, TakenWindow
+from xclip_stream.queues.limits import FILE_SHARE, FILES_FIRST_EVERY
+from xclip_stream.queues.redis_connection import Argument, GroupExists, NoGroup, ServerFull
+from xclip_stream.queues.redis_consumer import (
+    Fields,
+    HeldWindow,
+    RedisConsumer,
+    block_ms,
+    fields_of,
+    letter_fields,
+)
+from xclip_stream.types import Scores, ScoreStatus, Window, WindowId
+
+GROUP = "score"
+_UNLIMITED = 1 << 53
+
+
+class RedisIngest(RedisConsumer):
+    """The ingest role."""
+
+    def begin_epoch(self, source_id: str, epoch: str, *, live: bool) -> int:
+        keys = [self._keys.source(source_id), self._keys.scores, self._keys.counters]
+        closing: tuple[str, bytes] = ("", b"")
+        while True:
+            answer, *details = self._run("begin_epoch", keys, [source_id, epoch, int(live), *closing])
+            if answer == b"begun":
+                return int(details[0])
+            closing = _closing(source_id, details)
+
+    def add_window(self, window: Window) -> Admitted:
+        keys = [
+            self._keys.source(window.id.source_id),
+            self._keys.windows(live=window.live),
+            self._keys.counters,
+            self._keys.scores,
+        ]
+        content: list[Argument] = [
+            encode_window_header(window),
+            encode_scores(_failed(window)),
+            window_pixels(window),
+        ]
+        position = _position(window.id, pts_s=window.last_pts_s, captured_at=window.captured_at)
+        try:
+            return _admitted(self._run("add_window", keys, [*position, *self._caps(live=window.live), *content]))
+        except ServerFull:
+            # Full of something else than windows. To the source that makes no difference.
+            return Admitted(Admission.FULL, window.id.seq)
+
+    def add_tombstone(
+        self, window_id: WindowId, *, status: ScoreStatus, live: bool, pts_s: float, captured_at: float
+    ) -> Admitted:
+        keys = [self._keys.source(window_id.source_id), self._keys.scores]
+        scores = _tombstone(window_id, status=status, live=live, pts_s=pts_s, captured_at=captured_at)
+        ends = int(status is ScoreStatus.SOURCE_ENDED)
+        position = _position(window_id, pts_s=pts_s, captured_at=captured_at)
+        return _admitted(self._run("add_tombstone", keys, [*position, ends, encode_scores(scores)]))
+
+    def report_source(self, status: SourceStatus) -> None:
+        self._call("HSET", self._keys.source_statuses, status.source_id, encode_source_status(status))
+
+    def _caps(self, *, live: bool) -> list[Argument]:
+        room = self._connection.window_room_bytes(self._limits.max_bytes)
+        if live:
+            return [room, self._limits.live_windows, _UNLIMITED]
+        return [int(room * FILE_SHARE), self._limits.file_windows, self._limits.max_scores]
+
+
+class RedisScoring(RedisConsumer):
+    """The score role: a consumer of one group over two streams, one of live windows and one of files."""
+
+    def take_windows(self, *, max_count: int, block_s: float) -> list[TakenWindow]:
+        try:
+            return self._take_windows(max_count=max_count, block_s=block_s)
+        except NoGroup:
+            self._create_groups()
+            return self._take_windows(max_count=max_count, block_s=block_s)
+
+    def publish_scores(self, taken: TakenWindow, scores: Scores) -> bool:
+        held = self._held.get(taken.entry_id)
+        if held is None:
+            return self._was_last_published(taken)
+        arguments = [*_letting_go(held), encode_scores(replace(scores, generation=held.generation))]
+        published = bool(self._run("publish_scores", self._letting_go_keys(held), arguments))
+        del self._held[taken.entry_id]
+        return published
+
+    def bury_window(self, taken: TakenWindow, *, reason: str) -> bool:
+        held = self._held.get(taken.entry_id)
+        if held is None:
+            return self._was_last_published(taken)
+        buried = self._bury(held, reason=reason, deliveries=taken.deliveries)
+        del self._held[taken.entry_id]
+        return buried
+
+    def _take_windows(self, *, max_count: int, block_s: float) -> list[TakenWindow]:
+        suspect = self._take_over()
+        if suspect:
+            return [suspect]
+        taken, self._spare = self._spare[:max_count], self._spare[max_count:]
+        self._batches += 1
+        streams = self._window_streams()
+        if self._batches % FILES_FIRST_EVERY == 0:
+            streams.reverse()
+        for stream in streams:
+            if len(taken) < max_count:
+                taken += self._read([stream], max_count=max_count - len(taken), block_s=0.0)
+        if not taken and block_s > 0:
+            # Both streams may answer, each with as many as were asked for.
+            taken = self._read(streams, max_count=max(1, max_count // 2), block_s=block_s)
+            taken, self._spare = taken[:max_count], taken[max_count:]
+        return taken
+
+    def _read(self, streams: Sequence[str], *, max_count: int, block_s: float) -> list[TakenWindow]:
+        block: list[Argument] = ["BLOCK", block_ms(block_s)] if block_s > 0 else []
+        options = ["GROUP", GROUP, self._consumer, "COUNT", max_count, *block, "STREAMS", *streams]
+        reply = self._call("XREADGROUP", *options, *[">"] * len(streams))
+        found = [
+            (_held_window(stream.decode(), entry_id.decode(), fields), fields)
+            for stream, entries in reply
+            for entry_id, fields in entries
+        ]
+        return [taken for held, fields in found if (taken := self._decoded(held, fields, deliveries=1))]
+
+    def _take_over(self) -> TakenWindow | None:
+        """Take one window of a dead consumer. It comes alone: it may be what the consumer died of."""
+        while claimed := self._claim():
+            number, entry_id, deliveries, flat = claimed
+            fields = fields_of(flat)
+            held = _held_window(self._window_streams()[int(number) - 1], entry_id.decode(), fields)
+            if deliveries > self._limits.max_deliveries:
+                self._bury(held, reason=f"not scored in {deliveries - 1} deliveries", deliveries=deliveries - 1)
+            elif taken := self._decoded(held, fields, deliveries=deliveries):
+                return taken
+        return None
+
+    def _claim(self) -> list[Any]:
+        """Claim what was given to this consumer in a reply that it did not get, then what others have left."""
+        keys = self._window_streams()
+        if self._may_have_lost_windows:
+            lost: list[Any] = self._run("claim_window", keys, [GROUP, self._consumer, 0, self._consumer, *self._held])
+            if lost:
+                return lost
+            self._may_have_lost_windows = False
+        idle_ms = round(1000 * self._claim_idle_s)
+        stale: list[Any] = self._run("claim_window", keys, [GROUP, self._consumer, idle_ms, ""])
+        return stale
+
+    def _decoded(self, held: HeldWindow, fields: Fields, *, deliveries: int) -> TakenWindow | None:
+        """Take a window into this consumer's hands, or bury it when it cannot be read."""
+        try:
+            window = decode_window_parts(fields.get(b"window", b""), fields.get(b"frames", b""))
+        except DecodeError as error:
+            self._bury(held, reason=str(error), deliveries=deliveries)
+            return None
+        self._held[held.entry_id] = held
+        return TakenWindow(held.entry_id, window, held.generation, deliveries)
+
+    def _bury(self, held: HeldWindow, *, reason: str, deliveries: int) -> bool:
+        try:
+            failed = decode_scores(held.tombstone)
+        except DecodeError:
+            subject, tombstone = f"{held.source_id}/{held.epoch}", b""
+        else:
+            subject = f"{failed.id.source_id}/{failed.id.epoch}/{failed.id.seq}"
+            tombstone = encode_scores(replace(failed, scored_at=time.time()))
+        letter = letter_fields(home=self._keys.name(held.stream), subject=subject, reason=reason, deliveries=deliveries)
+        keys = [*self._letting_go_keys(held), self._keys.dead]
+        return bool(self._run("bury_window", keys, [*_letting_go(held), tombstone, *self._burial(), *letter]))
+
+    def _was_last_published(self, taken: TakenWindow) -> bool:
+        """Tell whether a window that is not held any more was let go of by this consumer, last of all."""
+        return bool(self._call("GET", self._keys.published(self._consumer)) == taken.entry_id.encode())
+
+    def _letting_go_keys(self, held: HeldWindow) -> list[str]:
+        return [
+            held.stream,
+            self._keys.counters,
+            self._keys.source(held.source_id),
+            self._keys.scores,
+            self._keys.published(self._consumer),
+        ]
+
+    def _window_streams(self) -> list[str]:
+        return [self._keys.live_windows, self._keys.file_windows]
+
+    def _create_groups(self) -> None:
+        for stream in self._window_streams():
+            try:
+                self._call("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")
+            except GroupExists:
+                continue
+
+
+def _held_window(stream: str, entry_id: str, fields: Fields) -> HeldWindow:
+    generation = fields.get(b"generation", b"")
+    return HeldWindow(
+        stream=stream,
+        id=entry_id,
+        source_id=fields.get(b"source", b"").decode(errors="replace"),
+        epoch=fields.get(b"epoch", b"").decode(errors="replace"),
+        run=fields.get(b"run", b"").decode(errors="replace"),
+        generation=int(generation) if generation.isdigit() else 0,
+        num_bytes=len(fields.get(b"frames", b"")),
+        tombstone=fields.get(b"tombstone", b""),
+    )
+
+
+def _letting_go(held: HeldWindow) -> list[Argument]:
+    return [GROUP, held.id, held.epoch, held.run, held.num_bytes, held.source_id, held.generation]
+
+
+def _closing(source_id: str, details: list[bytes]) -> tuple[str, bytes]:
+    """Return what closes the epoch that a source has open: which one was seen, and its SOURCE_ENDED tombstone."""
+    epoch, next_seq, live, pts_s, captured_at = (detail.decode() for detail in details)
+    scores = _tombstone(
+        WindowId(source_id, epoch, int(next_seq)),
+        status=ScoreStatus.SOURCE_ENDED,
+        live=live == "1",
+        pts_s=float(pts_s),
+        captured_at=float(captured_at),
+    )
+    return f"{next_seq}:{epoch}", encode_scores(scores)
+
+
+def _tombstone(window_id: WindowId, *, status: ScoreStatus, live: bool, pts_s: float, captured_at: float) -> Scores:
+    """Return scores that take a `seq`. The generation is written beside them, by the script that knows it."""
+    now = time.time()
+    return Scores(window_id, 0, status, live, pts_s, pts_s, captured_at, produced_at=now, scored_at=now)
+
+
+def _failed(window: Window) -> Scores:
+    """Return what takes the `seq` of a window that cannot be scored, made while the window can still be read."""
+    return Scores(
+        id=window.id,
+        generation=0,
+        status=ScoreStatus.FAILED,
+        live=window.live,
+        first_pts_s=window.first_pts_s,
+        last_pts_s=window.last_pts_s,
+        captured_at=window.captured_at,
+        produced_at=window.produced_at,
+        scored_at=window.produced_at,
+    )
+
+
+def _position(window_id: WindowId, *, pts_s: float, captured_at: float) -> list[Argument]:
+    return [window_id.source_id, window_id.epoch, window_id.seq, repr(float(pts_s)), repr(float(captured_at))]
+
+
+def _admitted(reply: Sequence[Any]) -> Admitted:
+    answer, next_seq = reply
+    return Admitted(Admission(answer.decode()), int(next_seq))
