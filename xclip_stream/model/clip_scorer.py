@@ -1,7 +1,9 @@
 """The model as the pipeline sees it: windows and prompts in, logits out, and errors that a loop can act on."""
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -23,6 +25,35 @@ class BatchScorer:
         self._scorer = scorer
         self._max_prompt_lists = max_prompt_lists
         self._encoded: OrderedDict[tuple[str, ...], PromptFeatures] = OrderedDict()
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        checkpoint: str | Path,
+        *,
+        prompt_lists: Iterable[tuple[str, ...]],
+        revision: str | None = None,
+        device: str = "auto",
+        dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto",
+        threads: int | None = None,
+    ) -> Self:
+        """Read a checkpoint and encode the lists of prompts that it is going to be asked about.
+
+        `threads` is how many torch uses on the CPU, in the whole process; None leaves that to torch.
+
+        Raises:
+            CheckpointError: the checkpoint cannot be read.
+            PromptError: a prompt is too long.
+            ScoringError: the device is not there, or a prompt has no finite features.
+        """
+        if threads is not None:
+            torch.set_num_threads(threads)
+        distinct = {prompts for prompts in prompt_lists if prompts}
+        model = Scorer.from_checkpoint(checkpoint, revision=revision, device=device, dtype=dtype)
+        scorer = cls(model, max_prompt_lists=max(256, len(distinct)))
+        for prompts in distinct:
+            scorer.encode(prompts)
+        return scorer
 
     @property
     def name(self) -> str:

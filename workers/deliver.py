@@ -1,0 +1,131 @@
+"""The deliver worker: events from the outboxes to the sinks, each sink in a thread of its own."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
+from typing import TextIO
+
+import structlog
+
+from xclip_stream.config import (
+    Config,
+    ConsoleSinkConfig,
+    JsonlSinkConfig,
+    RedisSinkConfig,
+    SinkConfig,
+    WebhookSinkConfig,
+)
+from xclip_stream.pipeline.deliver import DeliverLoop, RetryPolicy
+from xclip_stream.pipeline.lifecycle import SystemClock
+from xclip_stream.protocols import Sink
+from xclip_stream.queues.redis import open_queue
+from xclip_stream.sinks.console import ConsoleSink
+from xclip_stream.sinks.jsonl import JsonlSink
+from xclip_stream.sinks.redis_stream import RedisStreamSink
+from xclip_stream.sinks.webhook import WebhookSink
+from xclip_stream.worker_main import worker_main
+
+LEASE_S = 15.0
+GRACE_S = 8.0
+"""How long a stop waits for deliveries in hand. What takes longer is delivered again by the next worker."""
+
+
+class SinkThread(threading.Thread):
+    """Delivers for one sink, and keeps the error that it ended with."""
+
+    def __init__(self, sink_id: str, work: Callable[[], None]) -> None:
+        # A daemon: a sink that hangs must not keep the process alive after the grace.
+        super().__init__(name=f"deliver-{sink_id}", daemon=True)
+        self._work = work
+        self.failure: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self._work()
+        # The top of the thread: the main thread raises it, and so ends the process with its reason.
+        except Exception as error:  # noqa: BLE001 - see above
+            self.failure = error
+
+
+def run(config: Config, *, stop: threading.Event, redis_url: str) -> None:
+    """Deliver for every sink of the configuration until `stop` is set.
+
+    Raises:
+        XclipStreamError: a sink's loop cannot go on. What a sink itself refuses is no such case.
+    """
+    threads = [
+        SinkThread(sink.id, partial(deliver, config, sink, stop=stop, redis_url=redis_url)) for sink in config.sinks
+    ]
+    for thread in threads:
+        thread.start()
+    while not stop.is_set() and all(thread.is_alive() for thread in threads):
+        stop.wait(0.5)
+    failed = [thread.failure for thread in threads if thread.failure is not None]
+    stop.set()
+    leave(threads, grace_s=GRACE_S)
+    if failed:
+        raise failed[0]
+
+
+def deliver(config: Config, sink: SinkConfig, *, stop: threading.Event, redis_url: str) -> None:
+    """Deliver for one sink until `stop` is set, over a queue connection of its own."""
+    with closing(open_queue(redis_url, namespace=config.redis.namespace)) as queue:
+        DeliverLoop(
+            sink_id=sink.id,
+            sink=build_sink(sink, redis_url=redis_url, console=sys.stdout),
+            queue=queue,
+            clock=SystemClock(stop),
+            stopping=stop.is_set,
+            log=structlog.get_logger(),
+            retry=RetryPolicy(
+                first_delay_s=sink.first_delay_s,
+                max_delay_s=sink.max_delay_s,
+                max_attempts=sink.max_attempts,
+                max_age_s=sink.max_age_s,
+            ),
+            lease_s=lease_s(sink),
+        ).run()
+
+
+def build_sink(sink: SinkConfig, *, redis_url: str, console: TextIO) -> Sink:
+    """Return the sink that a configuration describes; nothing is opened yet."""
+    match sink:
+        case ConsoleSinkConfig():
+            return ConsoleSink(stream=console, format=sink.format)
+        case JsonlSinkConfig():
+            return JsonlSink(path=sink.path)
+        case RedisSinkConfig():
+            url = redis_url if sink.url is None else sink.url.get_secret_value()
+            return RedisStreamSink(url=url, stream=sink.stream, maxlen=sink.maxlen)
+        case WebhookSinkConfig():
+            return WebhookSink(
+                url=sink.url.get_secret_value(),
+                secret=None if sink.secret is None else sink.secret.get_secret_value(),
+                headers={name: value.get_secret_value() for name, value in sink.headers.items()},
+                timeout_s=sink.timeout_s,
+            )
+
+
+def lease_s(sink: SinkConfig) -> float:
+    """Return how long the sink's lease lasts: longer than its longest delivery, or another worker would take over."""
+    return max(LEASE_S, 1.5 * sink.timeout_s) if isinstance(sink, WebhookSinkConfig) else LEASE_S
+
+
+def leave(threads: Sequence[SinkThread], *, grace_s: float) -> None:
+    """Wait for deliveries in hand, but not for ever."""
+    end = time.monotonic() + grace_s
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+        if thread.is_alive():
+            structlog.get_logger().warning("delivery_left_unfinished", thread=thread.name)
+
+
+def main() -> int:
+    return worker_main("deliver", run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
