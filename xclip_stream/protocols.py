@@ -211,7 +211,12 @@ class AlertQueue(Protocol):
         """Return the committed state of each source."""
 
     def take_scores(self, token: int, *, max_count: int, block_s: float) -> list[TakenScores]:
-        """Wait up to `block_s` for scores. The first calls after taking over return all that are not yet committed."""
+        """Wait up to `block_s` for scores. The first calls after taking over return all that are not yet committed; so
+        do those after an outage, since nobody knows what the server has lost.
+
+        Raises:
+            StaleOwner: another worker has taken over.
+        """
 
     def commit(
         self,
@@ -243,7 +248,11 @@ class DeliveryQueue(Protocol):
     def release_sink(self, sink_id: str, token: int) -> None: ...
 
     def take_messages(self, sink_id: str, *, max_count: int, block_s: float) -> list[TakenMessage]:
-        """Wait up to `block_s` for messages, oldest first; those taken and not settled by a former owner come again."""
+        """Wait up to `block_s` for messages, oldest first; those taken and not settled by a former owner come again.
+
+        Raises:
+            StaleOwner: another worker delivers for this sink.
+        """
 
     def settle_message(self, sink_id: str, taken: TakenMessage) -> None: ...
 

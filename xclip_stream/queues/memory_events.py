@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from xclip_stream.codec import encode_message
+from xclip_stream.errors import StaleOwner
 from xclip_stream.protocols import RuleStatus, TakenMessage, TakenScores
 from xclip_stream.queues.memory_consumer import MemoryConsumer
 from xclip_stream.queues.memory_store import Grave, QueuedMessage
@@ -118,7 +119,7 @@ class MemoryDelivery(MemoryConsumer):
         role = _role(sink_id)
         lease = self._store.lease(role)
         if lease and lease.holder != self._consumer:
-            return []
+            raise StaleOwner(f"another worker has taken over the role {role}")
         found = list(islice(self._store.outboxes[sink_id].after(self._cursors.get(role, 0)), max_count))
         if found:
             self._cursors[role] = found[-1][0]
