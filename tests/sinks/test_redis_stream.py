@@ -1,32 +1,18 @@
-import shutil
 import socket
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis
 
-from tests.conftest import missing_part
+from tests.servers import redis_server
 from xclip_stream.errors import ConfigError, DeliveryError
 from xclip_stream.sinks.redis_stream import RedisStreamSink
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    binary = shutil.which("redis-server")
-    if binary is None:
-        missing_part("redis-server", "apt-get install redis-server")
-    folder: Path = tmp_path_factory.mktemp("redis")
-    address = folder / "redis.sock"
-    options = ["--port", "0", "--unixsocket", str(address), "--save", "", "--dir", str(folder)]
-    with subprocess.Popen([binary, *options], stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        for line in server.stdout:
-            if "ready to accept connections" in line.lower():
-                break
-        yield f"unix://{address}"
-        server.terminate()
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url
 
 
 @pytest.fixture

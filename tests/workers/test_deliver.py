@@ -1,0 +1,190 @@
+import io
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.servers import Answer, Endpoint, http_endpoint, redis_server
+from workers.deliver import build_sink, lease_s, run
+from xclip_stream.config import Config, read_config
+from xclip_stream.queues.redis import open_queue
+from xclip_stream.types import Message
+
+HEAD = """
+sources: [{id: yard, url: /tmp/yard.mp4}]
+rules: [{id: climbing, prompts: [a person climbing]}]
+sinks:
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(server: str) -> str:
+    with redis.Redis.from_url(server) as client:
+        client.flushall()
+    return server
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with http_endpoint() as endpoint:
+        yield endpoint
+
+
+def a_config(sinks: str, folder: Path) -> Config:
+    return read_config(HEAD + sinks, name="test.yaml", folder=folder, environ={})
+
+
+def fill(redis_url: str, *message_ids: str, sinks: tuple[str, ...]) -> None:
+    with closing(open_queue(redis_url, consumer="alert")) as queue:
+        token = queue.acquire_alert(ttl_s=5.0)
+        assert token is not None
+        messages = [Message(name, "yard", json.dumps({"id": name}).encode(), time.time()) for name in message_ids]
+        outbox = [(sink_id, message) for message in messages for sink_id in sinks]
+        queue.commit(token, source_id="yard", state=b"", events=messages, outbox=outbox, done=[])
+        queue.release_alert(token)
+
+
+@contextmanager
+def delivering(config: Config, redis_url: str) -> Iterator[Callable[[Callable[[], bool]], None]]:
+    """Run the worker and give a function that waits until something holds."""
+    stop, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        try:
+            run(config, stop=stop, redis_url=redis_url)
+        finally:
+            ended.set()
+
+    def until(holds: Callable[[], bool]) -> None:
+        while not holds():
+            assert not ended.wait(0.01), "the worker ended"
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield until
+    finally:
+        stop.set()
+        thread.join()
+
+
+def waiting(redis_url: str, *sinks: str) -> int:
+    with closing(open_queue(redis_url)) as queue:
+        return sum(queue.depths(sinks).outbox.values())
+
+
+def test_every_kind_of_sink_gets_every_message_in_order(redis_url, endpoint, tmp_path, capsys):
+    sinks = f"""
+  - {{id: screen, type: console, format: json}}
+  - {{id: file, type: jsonl, path: out/events.jsonl}}
+  - {{id: copy, type: redis, stream: alerts, maxlen: 100}}
+  - {{id: hook, type: webhook, url: "{endpoint.url}", secret: plain, headers: {{x-site: north}}}}
+"""
+    ids, names = ["a:0", "b:0", "a:1"], ("screen", "file", "copy", "hook")
+    fill(redis_url, *ids, sinks=names)
+
+    with delivering(a_config(sinks, tmp_path), redis_url) as until:
+        until(lambda: waiting(redis_url, *names) == 0)
+
+    printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]  # and not the log
+    written = (tmp_path / "out" / "events.jsonl").read_text().splitlines()
+    with redis.Redis.from_url(redis_url) as client:
+        copied = [fields[b"event"] for _, fields in client.xrange("alerts")]
+    posted = [request.body for request in endpoint.requests]
+    for received in (printed, written, copied, posted):
+        assert [json.loads(line)["id"] for line in received] == ids
+    assert endpoint.requests[0].headers["x-site"] == "north"
+
+
+def test_a_sink_that_is_down_delays_no_other_and_catches_up_in_order(redis_url, endpoint, tmp_path):
+    endpoint.answers = [Answer(500)]
+    sinks = f"""
+  - {{id: hook, type: webhook, url: "{endpoint.url}", first_delay_s: 0.05, max_delay_s: 0.05}}
+  - {{id: file, type: jsonl, path: events.jsonl}}
+"""
+    fill(redis_url, "a:0", "a:1", sinks=("hook", "file"))
+
+    with delivering(a_config(sinks, tmp_path), redis_url) as until:
+        until(lambda: waiting(redis_url, "file") == 0 and len(endpoint.requests) >= 3)
+        tried = {request.headers["webhook-id"] for request in endpoint.requests}
+        left = waiting(redis_url, "hook")
+        endpoint.answers = [Answer(200)]
+        until(lambda: waiting(redis_url, "hook") == 0)
+
+    assert (tried, left) == ({"a:0"}, 2)
+    assert [request.headers["webhook-id"] for request in endpoint.requests[-2:]] == ["a:0", "a:1"]
+
+
+def test_a_message_that_an_endpoint_refuses_is_a_dead_letter_that_can_be_replayed(redis_url, endpoint, tmp_path):
+    endpoint.answers = [Answer(410), Answer(200)]
+    config = a_config(f'\n  - {{id: hook, type: webhook, url: "{endpoint.url}"}}\n', tmp_path)
+    fill(redis_url, "a:0", "a:1", sinks=("hook",))
+
+    with closing(open_queue(redis_url)) as queue, delivering(config, redis_url) as until:
+        until(lambda: waiting(redis_url, "hook") == 0)
+        (letter,) = queue.list_dead(max_count=10)
+        queue.replay_dead(letter.id)
+        until(lambda: waiting(redis_url, "hook") == 0)
+
+    assert (letter.origin, letter.subject) == ("outbox:hook", "a:0")
+    assert letter.reason == f"webhook http://{endpoint.address}: answered 410: the endpoint is gone for good"
+    assert [request.headers["webhook-id"] for request in endpoint.requests] == ["a:0", "a:1", "a:0"]
+
+
+def test_a_stop_leaves_what_is_not_delivered_to_the_next_worker(redis_url, endpoint, tmp_path):
+    endpoint.answers = [Answer(503, {"retry-after": "600"})]
+    config = a_config(f'\n  - {{id: hook, type: webhook, url: "{endpoint.url}"}}\n', tmp_path)
+    fill(redis_url, "a:0", "a:1", sinks=("hook",))
+    with delivering(config, redis_url) as until:
+        until(lambda: len(endpoint.requests) == 1)
+
+    endpoint.answers = [Answer(200)]
+    with delivering(config, redis_url) as until:
+        until(lambda: waiting(redis_url, "hook") == 0)
+
+    assert [request.headers["webhook-id"] for request in endpoint.requests] == ["a:0", "a:0", "a:1"]
+
+
+def test_a_worker_without_sinks_waits_to_be_stopped(redis_url, tmp_path):
+    stop = threading.Event()
+    stop.set()
+
+    run(a_config(" []", tmp_path), stop=stop, redis_url=redis_url)
+
+
+def test_a_sink_whose_loop_cannot_go_on_ends_the_worker_with_the_reason(tmp_path, redis_url):
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("xclip:{main}:outbox:file", "not a stream")
+    sinks = "\n  - {id: file, type: jsonl, path: e.jsonl}\n  - {id: other, type: jsonl, path: o.jsonl}\n"
+    stop = threading.Event()
+
+    with pytest.raises(Exception, match="WRONGTYPE"):
+        run(a_config(sinks, tmp_path), stop=stop, redis_url=redis_url)
+
+
+def test_a_lease_outlasts_the_longest_delivery(tmp_path):
+    config = a_config('\n  - {id: hook, type: webhook, url: "https://a.example/", timeout_s: 60}\n', tmp_path)
+
+    assert lease_s(config.sinks[0]) == 90.0
+
+
+def test_a_redis_sink_without_a_url_is_on_the_redis_of_the_queue(tmp_path, redis_url):
+    config = a_config("\n  - {id: copy, type: redis, stream: alerts}\n", tmp_path)
+
+    with build_sink(config.sinks[0], redis_url=redis_url, console=io.StringIO()) as sink:
+        sink.deliver(Message("a:0", "yard", b"{}", 1.0))
+
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.xlen("alerts") == 1

@@ -1,0 +1,145 @@
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import redis
+import torch
+
+from tests.servers import redis_server
+from tests.tiny_checkpoint import write_tiny_checkpoint
+from workers.score import run
+from xclip_stream.config import Config, read_config
+from xclip_stream.errors import CheckpointError, PromptError
+from xclip_stream.model import Scorer
+from xclip_stream.protocols import Admission
+from xclip_stream.queues.redis import RedisQueue, open_queue
+from xclip_stream.types import Scores, ScoreStatus, Window, WindowId
+
+TEXT = """
+model: {{checkpoint: "{checkpoint}", device: cpu, threads: 1}}
+sources: [{{id: yard, url: /tmp/yard.mp4}}, {{id: gate, url: rtsp://127.0.0.1/gate}}]
+rules:
+  - {{id: climbing, sources: [yard], prompts: [{prompt}], background: [an empty yard]}}
+  - {{id: walking, sources: [yard], prompts: [a person walking], background: [an empty yard]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(server: str) -> str:
+    with redis.Redis.from_url(server) as client:
+        client.flushall()
+    return server
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def a_config(checkpoint: Path, *, prompt: str = "a person climbing") -> Config:
+    text = TEXT.format(checkpoint=checkpoint, prompt=prompt)
+    return read_config(text, name="test.yaml", folder=checkpoint, environ={})
+
+
+def a_window(source_id: str, seq: int, *, produced_at: float, num_frames: int = 4) -> Window:
+    return Window(
+        id=WindowId(source_id, "epoch-1", seq),
+        live=source_id == "gate",
+        first_pts_s=float(seq),
+        last_pts_s=seq + 3.0,
+        captured_at=produced_at,
+        produced_at=produced_at,
+        frame_ids=tuple(range(num_frames)),
+        regions=("",),
+        frames=np.random.default_rng(seq).integers(0, 256, (1, num_frames, 32, 32, 3), dtype=np.uint8),
+    )
+
+
+def add(queue: RedisQueue, *windows: Window) -> None:
+    for window in windows:
+        queue.begin_epoch(window.id.source_id, window.id.epoch, live=window.live)
+        assert queue.add_window(window).answer is Admission.ADDED
+
+
+def score_until(config: Config, redis_url: str, *, count: int) -> list[Scores]:
+    """Run the worker until so many scores are published, and return them by source and number."""
+    stop = threading.Event()
+    worker = threading.Thread(target=run, args=(config,), kwargs={"stop": stop, "redis_url": redis_url})
+    found: list[Scores] = []
+    with closing(open_queue(redis_url, consumer="alert")) as queue:
+        token = queue.acquire_alert(ttl_s=60.0)
+        assert token is not None
+        worker.start()
+        while len(found) < count:
+            assert worker.is_alive(), "the worker ended"
+            found += [taken.scores for taken in queue.take_scores(token, max_count=100, block_s=0.5)]
+    stop.set()
+    worker.join()
+    return sorted(found, key=lambda scores: scores.id)
+
+
+def test_windows_of_a_real_queue_get_the_logits_of_the_real_model(checkpoint, redis_url):
+    windows = [a_window("yard", seq, produced_at=time.time()) for seq in range(5)]
+    with closing(open_queue(redis_url, consumer="ingest")) as queue:
+        add(queue, *windows)
+
+    found = score_until(a_config(checkpoint), redis_url, count=5)
+
+    model = Scorer.from_checkpoint(checkpoint, device="cpu")
+    prompts = ("a person climbing", "an empty yard", "a person walking")
+    assert [scores.id.seq for scores in found] == [0, 1, 2, 3, 4]
+    for window, scores in zip(windows, found, strict=True):
+        expected = model.logits(model.encode_clips(window.frames), None, model.encode_prompts(prompts))
+        assert scores.prompts == prompts
+        assert scores.model_sha256 == model.sha256
+        np.testing.assert_allclose(scores.logits, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_camera_s_old_window_expires_and_one_that_no_rule_watches_has_no_logits(checkpoint, redis_url):
+    now = time.time()
+    with closing(open_queue(redis_url, consumer="ingest")) as queue:
+        add(queue, a_window("gate", 0, produced_at=now - 60), a_window("gate", 1, produced_at=now + 60))
+
+    found = score_until(a_config(checkpoint), redis_url, count=2)
+
+    assert [scores.status for scores in found] == [ScoreStatus.EXPIRED, ScoreStatus.SCORED]
+    assert found[1].logits.shape == (1, 0)
+
+
+def test_the_worker_uses_as_many_threads_as_configured(checkpoint, redis_url):
+    stop = threading.Event()
+    stop.set()
+    torch.set_num_threads(2)
+
+    run(a_config(checkpoint), stop=stop, redis_url=redis_url)
+
+    assert torch.get_num_threads() == 1
+
+
+def test_a_checkpoint_that_is_not_there_ends_the_worker_at_the_start(tmp_path, redis_url):
+    with pytest.raises(CheckpointError, match="nowhere"):
+        run(a_config(tmp_path / "nowhere"), stop=threading.Event(), redis_url=redis_url)
+
+
+def test_a_prompt_that_is_too_long_ends_the_worker_at_the_start(checkpoint, redis_url):
+    config = a_config(checkpoint, prompt="a person " + "very " * 40 + "slowly climbing")
+
+    with pytest.raises(PromptError, match="a person very"):
+        run(config, stop=threading.Event(), redis_url=redis_url)
