@@ -26,7 +26,7 @@ class RedisDeadLetters(RedisConsumer):
 
     def list_dead(self, *, max_count: int) -> list[DeadLetter]:
         found = self._call("XRANGE", self._keys.dead, "-", "+", "COUNT", max_count)
-        return [_letter(entry_id.decode(), fields) for entry_id, fields in found]
+        return [_letter(entry_id.decode(), fields) for entry_id, fields in found or ()]
 
     def replay_dead(self, letter_id: str) -> bool:
         found = self._find(letter_id)
