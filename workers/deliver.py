@@ -28,7 +28,9 @@ from xclip_stream.sinks.redis_stream import RedisStreamSink
 from xclip_stream.sinks.webhook import WebhookSink
 from xclip_stream.worker_main import worker_main
 
-LEASE_S = 15.0
+LEASE_S = 5.0
+"""How long a sink waits when its worker was killed, unless its deliveries may take long."""
+REDIS_TIMEOUT_S = 3.0
 GRACE_S = 8.0
 """How long a stop waits for deliveries in hand. What takes longer is delivered again by the next worker."""
 
@@ -99,7 +101,7 @@ def build_sink(sink: SinkConfig, *, redis_url: str, console: TextIO) -> Sink:
             return JsonlSink(path=sink.path)
         case RedisSinkConfig():
             url = redis_url if sink.url is None else sink.url.get_secret_value()
-            return RedisStreamSink(url=url, stream=sink.stream, maxlen=sink.maxlen)
+            return RedisStreamSink(url=url, stream=sink.stream, maxlen=sink.maxlen, timeout_s=REDIS_TIMEOUT_S)
         case WebhookSinkConfig():
             return WebhookSink(
                 url=sink.url.get_secret_value(),
@@ -111,7 +113,12 @@ def build_sink(sink: SinkConfig, *, redis_url: str, console: TextIO) -> Sink:
 
 def lease_s(sink: SinkConfig) -> float:
     """Return how long the sink's lease lasts: longer than its longest delivery, or another worker would take over."""
-    return max(LEASE_S, 1.5 * sink.timeout_s) if isinstance(sink, WebhookSinkConfig) else LEASE_S
+    match sink:
+        case WebhookSinkConfig():
+            return max(LEASE_S, 1.5 * sink.timeout_s)
+        case RedisSinkConfig():
+            return max(LEASE_S, 1.5 * 2 * REDIS_TIMEOUT_S)  # it connects, and it sends
+    return LEASE_S
 
 
 def leave(threads: Sequence[SinkThread], *, grace_s: float) -> None:

@@ -174,10 +174,19 @@ def test_a_sink_whose_loop_cannot_go_on_ends_the_worker_with_the_reason(tmp_path
         run(a_config(sinks, tmp_path), stop=stop, redis_url=redis_url)
 
 
-def test_a_lease_outlasts_the_longest_delivery(tmp_path):
-    config = a_config('\n  - {id: hook, type: webhook, url: "https://a.example/", timeout_s: 60}\n', tmp_path)
+@pytest.mark.parametrize(
+    ("sink", "lease"),
+    [
+        ("type: webhook, url: 'https://a.example/', timeout_s: 60", 90.0),
+        ("type: webhook, url: 'https://a.example/', timeout_s: 1", 5.0),
+        ("type: redis, stream: alerts", 9.0),
+        ("type: console", 5.0),
+    ],
+)
+def test_a_lease_outlasts_the_longest_delivery(tmp_path, sink, lease):
+    config = a_config(f"\n  - {{id: one, {sink}}}\n", tmp_path)
 
-    assert lease_s(config.sinks[0]) == 90.0
+    assert lease_s(config.sinks[0]) == lease
 
 
 def test_a_redis_sink_without_a_url_is_on_the_redis_of_the_queue(tmp_path, redis_url):

@@ -86,7 +86,7 @@ class DeliverLoop:
         stopping: Callable[[], bool],
         log: FilteringBoundLogger,
         retry: RetryPolicy | None = None,
-        lease_s: float = 15.0,
+        lease_s: float = 5.0,
         batch_size: int = 32,
         block_s: float = 1.0,
         draw: Callable[[], float] = random.random,
