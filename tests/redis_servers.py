@@ -108,7 +108,7 @@ class _Servers(dict[str, RedisServer]):
         self._stack = stack
 
     def __missing__(self, version: str) -> RedisServer:
-        self[version] = self._stack.enter_context(RedisServer(version))
+        self[version] = self._stack.enter_context(RedisServer(version, "--appendonly", "no"))
         return self[version]
 
 

@@ -9,7 +9,7 @@ if redis.call('XACK', windows, group, id) == 0 then
 end
 local entry = redis.call('XRANGE', windows, id, id)[1]
 redis.call('XDEL', windows, id)
-if count_window(counters, source, epoch, run, -1, -bytes) and tombstone ~= '' then
+if count_window(counters, source, epoch, run, -1, 0 - bytes) and tombstone ~= '' then
   add_scores(scores, source_id, generation, tombstone)
 end
 if entry then keep_letter(dead, counters, room, length, letter, entry[2], tonumber(bytes)) end

@@ -45,7 +45,7 @@ end
 
 local function remove_letter(dead, counters, id, bytes)
   redis.call('XDEL', dead, id)
-  redis.call('HINCRBY', counters, 'dead_bytes', -bytes)
+  redis.call('HINCRBY', counters, 'dead_bytes', 0 - bytes) -- "-0" is no number to Redis
 end
 
 -- Keep a dead letter: `letter` is its own fields, `content` what replay puts back. The payload is left out where the

@@ -8,7 +8,7 @@ if redis.call('XACK', windows, group, id) == 0 then
   return redis.call('GET', published) == windows .. '/' .. id and 1 or 0
 end
 redis.call('XDEL', windows, id)
-if count_window(counters, source, epoch, run, -1, -bytes) then
+if count_window(counters, source, epoch, run, -1, 0 - bytes) then
   add_scores(scores, source_id, generation, blob)
 end
 redis.call('SET', published, windows .. '/' .. id, 'EX', 3600)
