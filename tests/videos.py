@@ -24,6 +24,11 @@ def grey(number: int, size: tuple[int, int] = SIZE) -> Pixels:
     return np.full((size[1], size[0], 3), 20 + 10 * (number % 20), np.uint8)
 
 
+def noise(seed: int, size: tuple[int, int] = SIZE) -> Pixels:
+    """Return a picture that takes many bytes to code."""
+    return np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+
+
 def number_of(picture: Pixels) -> int:
     """Return the number that `grey` drew."""
     return round((float(picture.mean()) - 20) / 10)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.videos import GEOMETRY, grey, join, number_of, steady, turn_clockwise, write_sound, write_video
+from tests.videos import GEOMETRY, grey, join, noise, number_of, steady, turn_clockwise, write_sound, write_video
 from xclip_stream.errors import SourceRejected
 from xclip_stream.sources import content_sample, open_source
 from xclip_stream.types import ClipGeometry
@@ -236,7 +236,3 @@ def test_the_content_of_a_file_names_it_and_not_its_path(tmp_path: Path) -> None
     assert content_sample(one) != content_sample(other)
     with pytest.raises(SourceRejected, match="no such file"):
         content_sample(tmp_path / "gone")
-
-
-def noise(seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    return np.random.default_rng(seed).integers(0, 256, (120, 160, 3), np.uint8)

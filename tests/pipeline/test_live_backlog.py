@@ -1,0 +1,250 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import structlog
+
+from tests.fakes import FakeClock
+from xclip_stream.errors import QueueUnavailable, StaleOwner
+from xclip_stream.pipeline.assembling import WindowSettings
+from xclip_stream.pipeline.live_backlog import MAX_TOMBSTONES, Backlog, LiveEpochs
+from xclip_stream.protocols import Admission, Admitted
+from xclip_stream.queues.limits import QueueLimits
+from xclip_stream.queues.memory import MemoryQueue
+from xclip_stream.types import Frame, ScoreStatus, Window, WindowId
+from xclip_stream.windowing import Cut
+
+SETTINGS = WindowSettings(num_frames=1, span_s=1.0, stride_s=1.0, regions=("",))
+DROPPED, LOST, ENDED = ScoreStatus.DROPPED, ScoreStatus.SOURCE_LOST, ScoreStatus.SOURCE_ENDED
+
+
+class Yard:
+    """A camera's backlog before a queue in memory that can fail and forget."""
+
+    def __init__(self, *, live_windows: int = 1000, capacity: int = 3) -> None:
+        self.clock = FakeClock()
+        self.is_down = False
+        self.older: Admitted | None = None
+        self.queue = FailingQueue(self, QueueLimits(live_windows=live_windows))
+        self.epochs = LiveEpochs(lease="lease", number=SimpleNamespace(value=0))
+        self.backlog = Backlog(
+            source_id="yard",
+            queue=self.queue,
+            epochs=self.epochs,
+            settings=SETTINGS,
+            capacity=capacity,
+            clock=self.clock,
+            log=structlog.get_logger(),
+        )
+
+    def see(self, *seconds: int) -> None:
+        """Let a window come for each second, and one chance to send after each."""
+        for second in seconds:
+            frame = Frame(second, float(second), 1000.0 + second, np.full((1, 2, 2, 3), second % 256, np.uint8))
+            self.backlog.add_window(Cut(0, (frame,)))
+            self.clock.advance(1.0)
+            self.backlog.pump()
+
+    def windows(self) -> list[tuple[int, float]]:
+        """Take the windows from the queue, as `(seq, second)`."""
+        taken = self.queue.take_windows(max_count=10_000, block_s=0)
+        return [(entry.window.id.seq, entry.window.last_pts_s) for entry in taken]
+
+    def tombstones(self) -> list[tuple[int, ScoreStatus]]:
+        token = self.queue.acquire_alert(ttl_s=1000)
+        assert token is not None
+        taken = self.queue.take_scores(token, max_count=10_000, block_s=0)
+        return [(entry.scores.id.seq, entry.scores.status) for entry in taken]
+
+
+class FailingQueue(MemoryQueue):
+    def __init__(self, yard: Yard, limits: QueueLimits) -> None:
+        super().__init__(clock=yard.clock, limits=limits)
+        self.yard = yard
+
+    def begin_epoch(self, source_id: str, epoch: str, *, live: bool) -> int:
+        self.fail_when_down()
+        return super().begin_epoch(source_id, epoch, live=live)
+
+    def add_window(self, window: Window) -> Admitted:
+        self.fail_when_down()
+        return super().add_window(window)
+
+    def add_tombstone(
+        self, window_id: WindowId, *, status: ScoreStatus, live: bool, pts_s: float, captured_at: float
+    ) -> Admitted:
+        self.fail_when_down()
+        return super().add_tombstone(window_id, status=status, live=live, pts_s=pts_s, captured_at=captured_at)
+
+    def fail_when_down(self) -> None:
+        if self.yard.is_down:
+            raise QueueUnavailable("down")
+
+
+def test_windows_are_sent_in_order_as_they_come() -> None:
+    yard = Yard()
+
+    yard.see(0, 1, 2)
+
+    assert yard.windows() == [(0, 0.0), (1, 1.0), (2, 2.0)]
+    assert (yard.backlog.sent, yard.backlog.dropped) == (3, 0)
+
+
+def test_a_full_queue_costs_the_oldest_windows_and_each_leaves_a_tombstone() -> None:
+    yard = Yard(live_windows=2, capacity=3)
+
+    yard.see(*range(10))
+
+    assert yard.windows() == [(0, 0.0), (1, 1.0)]
+    assert yard.tombstones() == [(seq, DROPPED) for seq in range(2, 7)]
+    assert yard.backlog.dropped == 5
+
+
+def test_what_is_left_in_the_backlog_is_sent_when_there_is_room_again() -> None:
+    yard = Yard(live_windows=1, capacity=3)
+    yard.see(*range(6))
+    for taken in yard.queue.take_windows(max_count=1, block_s=0):
+        yard.queue.bury_window(taken, reason="done")
+
+    yard.see(6)
+
+    assert yard.windows() == [(4, 4.0)]
+    assert yard.tombstones()[-1] == (3, DROPPED)
+
+
+def test_a_short_outage_of_the_queue_is_bridged_and_a_longer_one_is_dropped_and_counted() -> None:
+    yard = Yard(capacity=3)
+    yard.see(0)
+    yard.is_down = True
+    yard.see(1, 2, 3, 4, 5)
+    yard.is_down = False
+
+    yard.clock.advance(60)
+    yard.backlog.pump()
+
+    assert yard.windows() == [(0, 0.0), (3, 3.0), (4, 4.0), (5, 5.0)]
+    assert yard.tombstones() == [(1, DROPPED), (2, DROPPED)]
+    assert yard.backlog.dropped == 2
+
+
+def test_after_a_very_long_outage_a_new_epoch_begins_with_what_is_left() -> None:
+    yard = Yard(capacity=3)
+    yard.see(0)
+    yard.is_down = True
+    yard.see(*range(1, MAX_TOMBSTONES + 10))
+    yard.is_down = False
+
+    yard.clock.advance(60)
+    yard.backlog.pump()
+
+    first, *rest = yard.queue.take_windows(max_count=1000, block_s=0)
+    newest = range(MAX_TOMBSTONES + 7, MAX_TOMBSTONES + 10)
+    assert first.window.id.epoch == "lease-0"
+    assert {taken.window.id.epoch for taken in rest} == {yard.epochs.current()} != {"lease-0"}
+    assert [taken.window.last_pts_s for taken in rest] == list(newest)
+    assert yard.tombstones()[0] == (1, ENDED)
+    assert yard.backlog.dropped == MAX_TOMBSTONES + 6
+
+
+def test_a_lost_reply_does_not_send_a_window_twice() -> None:
+    yard = Yard()
+    yard.see(0)
+    add = yard.queue.add_window
+
+    def add_and_lose_the_reply(window: Window) -> Admitted:
+        add(window)
+        yard.queue.add_window = add  # type: ignore[method-assign]
+        raise QueueUnavailable("no reply")
+
+    yard.queue.add_window = add_and_lose_the_reply  # type: ignore[method-assign]
+    yard.see(1)
+    yard.clock.advance(60)
+    yard.see(2)
+
+    assert yard.windows() == [(0, 0.0), (1, 1.0), (2, 2.0)]
+
+
+@pytest.mark.parametrize("forgotten", [1, 5, 5 + MAX_TOMBSTONES])
+def test_a_queue_that_came_back_older_is_filled_up_or_begun_anew(forgotten: int) -> None:
+    yard = Yard()
+    yard.see(*range(110))
+    yard.windows()
+    record = yard.queue._store.sources["yard"]
+    record.next_seq -= forgotten
+
+    yard.see(500)
+
+    if forgotten <= MAX_TOMBSTONES:
+        assert yard.windows() == [(110, 500.0)]
+        assert yard.tombstones() == [(110 - forgotten + i, DROPPED) for i in range(forgotten)]
+    else:
+        assert yard.windows() == [(0, 500.0)]
+        assert yard.tombstones() == [(110 - forgotten, ENDED)]
+
+
+def test_a_resumed_epoch_goes_on_where_the_queue_is() -> None:
+    yard = Yard()
+    yard.see(0, 1)
+    after = Yard()
+    after.queue._store = yard.queue._store
+
+    after.see(2)
+
+    assert after.windows() == [(0, 0.0), (1, 1.0), (2, 2.0)]
+
+
+def test_a_lost_camera_takes_a_seq() -> None:
+    yard = Yard()
+    yard.see(0)
+
+    yard.backlog.add_lost(pts_s=0.0, captured_at=1000.0)
+    yard.see(1)
+
+    assert yard.windows() == [(0, 0.0), (2, 1.0)]
+    assert yard.tombstones() == [(1, LOST)]
+
+
+def test_the_end_closes_the_epoch_and_drops_what_the_queue_does_not_take() -> None:
+    yard = Yard(live_windows=1, capacity=3)
+    yard.see(0, 1, 2)
+
+    yard.backlog.finish(pts_s=2.0, captured_at=1002.0)
+
+    assert yard.windows() == [(0, 0.0)]
+    assert yard.tombstones() == [(1, DROPPED), (2, DROPPED), (3, ENDED)]
+    assert yard.queue.epoch_ended("yard")
+
+
+def test_the_end_is_not_held_up_by_a_queue_that_is_down() -> None:
+    yard = Yard()
+    yard.see(0)
+    yard.is_down = True
+    yard.see(1)
+
+    yard.backlog.finish(pts_s=1.0, captured_at=1001.0)
+
+    assert yard.windows() == [(0, 0.0)]
+
+
+def test_a_camera_that_another_worker_has_taken_over_is_left_to_it() -> None:
+    yard = Yard()
+    yard.see(0)
+    yard.queue.begin_epoch("yard", "theirs", live=True)
+
+    with pytest.raises(StaleOwner, match="yard"):
+        yard.see(1)
+
+
+def test_an_answer_that_nobody_waits_for_is_a_window_that_is_tried_again_soon() -> None:
+    yard = Yard(live_windows=1)
+    yard.see(0)
+    yard.backlog.add_window(Cut(0, (Frame(1, 1.0, 1001.0, np.zeros((1, 2, 2, 3), np.uint8)),)))
+    answers = []
+    add = yard.queue.add_window
+    yard.queue.add_window = lambda window: (answers.append(add(window)), answers[-1])[1]  # type: ignore[method-assign]
+
+    yard.clock.advance(1.0)
+    for _ in range(10):
+        yard.backlog.pump()
+
+    assert [answer.answer for answer in answers] == [Admission.FULL]

@@ -1,0 +1,194 @@
+"""The loop that reads one file, from its first window that the queue does not have yet to its end."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from structlog.typing import FilteringBoundLogger
+
+from xclip_stream.errors import QueueUnavailable, SourceError, StaleOwner
+from xclip_stream.pipeline.assembling import WindowSettings, keep
+from xclip_stream.pipeline.backoff import Backoff, QueueOutage
+from xclip_stream.pipeline.source_report import SourceReport
+from xclip_stream.protocols import Admission, Admitted, Clock, DecodedFrame, FrameSource, IngestQueue, SourceState
+from xclip_stream.types import Frame, ScoreStatus, WindowId
+from xclip_stream.windowing import Cut
+
+Answer = TypeVar("Answer")
+
+_MAX_SLEEP_S = 1.0
+"""No wait is longer in one piece, so that a stop is seen and the heart goes on beating."""
+
+
+class FileIngest:
+    """Reads one file into the queue: every window once, in order, however often the reading is interrupted.
+
+    The queue decides where to go on: windows that it has are cut again but not converted. While it is full or cannot be
+    reached, reading waits. At the end of the file a SOURCE_ENDED tombstone closes the epoch; a reading that was asked
+    to stop leaves the epoch open, and the next one resumes it.
+
+    Args:
+        name_epoch: returns the epoch, which names the content of the file and how it is cut.
+        beat: called often; that it was not tells a supervisor that reading hangs.
+        realtime: read no faster than the file plays.
+    """
+
+    def __init__(
+        self,
+        *,
+        source_id: str,
+        source: FrameSource,
+        queue: IngestQueue,
+        settings: WindowSettings,
+        name_epoch: Callable[[], str],
+        clock: Clock,
+        stopping: Callable[[], bool],
+        log: FilteringBoundLogger,
+        beat: Callable[[], None] = lambda: None,
+        realtime: bool = False,
+    ) -> None:
+        self._source_id = source_id
+        self._source = source
+        self._queue = queue
+        self._settings = settings
+        self._name_epoch = name_epoch
+        self._clock = clock
+        self._stopping = stopping
+        self._log = log.bind(source=source_id)
+        self._beat = beat
+        self._realtime = realtime
+        self._outage = QueueOutage(clock=clock, stopping=stopping, log=self._log)
+        self._report = SourceReport(source_id=source_id, live=False, queue=queue, clock=clock)
+        self._epoch = ""
+        self._wanted_seq = 0
+        self._windowing = settings.windowing()
+        self._anchor_s: float | None = None
+
+    def run(self) -> bool:
+        """Read the file; return True at its end, and False when asked to stop before.
+
+        Raises:
+            SourceError: the file cannot be read.
+            StaleOwner: another worker reads it now, or reads another file under the same name.
+        """
+        try:
+            self._report.send_when_due()
+            self._epoch = self._name_epoch()
+            while not self._read_through():
+                pass
+        except (_Stopped, QueueUnavailable):  # the queue is given up only when we are asked to stop
+            return False
+        except SourceError as error:
+            self._report.note_state(SourceState.FAILED, error=str(error))
+            self._report.send_when_due()
+            self._log.error("source_failed", error=str(error))
+            raise
+        return True
+
+    def _read_through(self) -> bool:
+        """Read from the start; False when the queue wants windows again that this reading has passed."""
+        self._windowing = self._settings.windowing()
+        self._anchor_s = None
+        with self._source as source:
+            self._wanted_seq = self._insist(lambda: self._queue.begin_epoch(self._source_id, self._epoch, live=False))
+            self._report.windows = self._wanted_seq
+            self._report.note_state(SourceState.RUNNING, duration_s=source.duration_s)
+            self._log.info("source_opened", duration_s=source.duration_s, first_seq=self._wanted_seq)
+            try:
+                self._read_frames(source)
+            except _Rewind as rewind:
+                self._log.warning("source_rewound", next_seq=rewind.next_seq)
+                return False
+            damage = list(source.damage)
+        self._report.windows = self._windowing.next_seq
+        self._report.note_state(SourceState.ENDED, error="; ".join(damage))
+        self._report.send_when_due()
+        self._log.info("source_ended", windows=self._windowing.next_seq, damage=damage)
+        return True
+
+    def _read_frames(self, source: FrameSource) -> None:
+        last = (0.0, 0.0)
+        try:
+            for frame in source:
+                self._check_in()
+                self._keep_pace(frame)
+                for cut in self._windowing.push(frame.pts_s, partial(self._keep, frame)):
+                    self._add(cut)
+                self._report.note_frame(position_s=frame.pts_s)
+                last = (frame.pts_s, frame.captured_at)
+            for cut in self._windowing.flush():
+                self._add(cut)
+        except SourceError:
+            self._close_epoch(*last)
+            raise
+        self._close_epoch(*last)
+
+    def _keep(self, frame: DecodedFrame, highest_seq: int) -> Frame:
+        return keep(frame, with_pictures=highest_seq >= self._wanted_seq)
+
+    def _add(self, cut: Cut[Frame]) -> None:
+        if cut.seq < self._wanted_seq:
+            return
+        window_id = WindowId(self._source_id, self._epoch, cut.seq)
+        window = self._settings.assemble(cut, window_id, live=False, produced_at=self._clock.now())
+        self._put(lambda: self._queue.add_window(window))
+        self._report.windows = cut.seq + 1
+        self._log.debug("window_added", seq=cut.seq, last_pts_s=window.last_pts_s)
+
+    def _close_epoch(self, pts_s: float, captured_at: float) -> None:
+        end = WindowId(self._source_id, self._epoch, self._windowing.next_seq)
+        self._put(
+            lambda: self._queue.add_tombstone(
+                end, status=ScoreStatus.SOURCE_ENDED, live=False, pts_s=pts_s, captured_at=captured_at
+            )
+        )
+
+    def _put(self, step: Callable[[], Admitted]) -> None:
+        """Put a window or tombstone into the queue, waiting while it is full."""
+        backoff = Backoff(first_s=0.1, cap_s=_MAX_SLEEP_S)
+        while (admitted := self._insist(step)).answer is Admission.FULL:
+            self._clock.sleep(backoff.next_delay_s())
+            self._check_in()
+        match admitted.answer:
+            case Admission.STALE:
+                raise StaleOwner(f"source {self._source_id}: another worker has taken it over")
+            case Admission.REWIND:
+                raise _Rewind(admitted.next_seq)
+            case _:
+                self._wanted_seq = max(self._wanted_seq, admitted.next_seq)
+
+    def _insist(self, step: Callable[[], Answer]) -> Answer:
+        def beat_and_step() -> Answer:
+            self._beat()
+            return step()
+
+        return self._outage.insist(beat_and_step)
+
+    def _keep_pace(self, frame: DecodedFrame) -> None:
+        """Where the file plays in its own time, wait until the frame is due; what is only skipped needs no time."""
+        if not self._realtime or self._windowing.next_seq < self._wanted_seq:
+            return
+        now = self._clock.monotonic()
+        if self._anchor_s is None:
+            self._anchor_s = now - frame.pts_s
+        while (left_s := self._anchor_s + frame.pts_s - self._clock.monotonic()) > 0:
+            self._clock.sleep(min(left_s, _MAX_SLEEP_S))
+            self._check_in()
+
+    def _check_in(self) -> None:
+        self._beat()
+        self._report.send_when_due()
+        if self._stopping():
+            raise _Stopped
+
+
+class _Stopped(Exception):
+    """We were asked to stop."""
+
+
+class _Rewind(Exception):
+    """The queue wants a window that this reading has passed."""
+
+    def __init__(self, next_seq: int) -> None:
+        super().__init__(next_seq)
+        self.next_seq = next_seq

@@ -1,0 +1,175 @@
+"""The loop that reads one camera, and connects again whenever it is lost."""
+
+import random
+import threading
+from collections.abc import Callable
+from functools import partial
+
+from structlog.typing import FilteringBoundLogger
+
+from xclip_stream.errors import SourceError, SourceRejected, XclipStreamError
+from xclip_stream.pipeline.assembling import WindowSettings, keep
+from xclip_stream.pipeline.backoff import Backoff
+from xclip_stream.pipeline.live_backlog import Backlog, LiveEpochs
+from xclip_stream.pipeline.source_report import SourceReport
+from xclip_stream.protocols import Clock, DecodedFrame, FrameSource, IngestQueue, SourceState
+from xclip_stream.types import Frame
+from xclip_stream.windowing import Cut
+
+_FIRST_DELAY_S = 0.5
+_LONGEST_DELAY_S = 10.0
+_REJECTED_DELAY_S = 30.0
+"""Passwords get changed back, and cameras must not lock us out for guessing."""
+_STEP_S = 0.1
+"""No wait is longer in one piece."""
+
+
+class LiveIngest:
+    """Reads one camera into the queue until it is asked to stop, whatever happens to the camera or the queue.
+
+    Reading never waits for the queue: a second thread sends, and between the two stands a short backlog. A camera that
+    is lost is connected to again, sooner or later; when the first try fails, a SOURCE_LOST tombstone ends its events.
+    At the stop a SOURCE_ENDED tombstone closes the epoch.
+
+    Args:
+        epochs: names the epoch, also for the next process should this one die.
+        backlog_windows: how many windows wait here while the queue takes none.
+        beat: called often; that it was not tells a supervisor that reading hangs.
+        draw: gives the random part of a delay, 0 to 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        source_id: str,
+        source: FrameSource,
+        queue: IngestQueue,
+        settings: WindowSettings,
+        epochs: LiveEpochs,
+        clock: Clock,
+        stopping: Callable[[], bool],
+        log: FilteringBoundLogger,
+        backlog_windows: int = 4,
+        beat: Callable[[], None] = lambda: None,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._source_id = source_id
+        self._source = source
+        self._settings = settings
+        self._clock = clock
+        self._stopping = stopping
+        self._log = log.bind(source=source_id)
+        self._beat = beat
+        self._report = SourceReport(source_id=source_id, live=True, queue=queue, clock=clock)
+        self._backlog = Backlog(
+            source_id=source_id,
+            queue=queue,
+            epochs=epochs,
+            settings=settings,
+            capacity=backlog_windows,
+            clock=clock,
+            log=self._log,
+        )
+        self._backoff = Backoff(first_s=2 * _FIRST_DELAY_S, cap_s=_LONGEST_DELAY_S, draw=draw)
+        self._is_marked_lost = False
+        self._last = (0.0, clock.now())
+        self._reading_is_over = False
+        self._wake_sender = threading.Event()
+        self._sending_failed: Exception | None = None
+
+    def run(self) -> None:
+        """Read until asked to stop.
+
+        Raises:
+            StaleOwner: another worker reads this camera now.
+        """
+        sender = threading.Thread(target=self._send, name=f"send-{self._source_id}")
+        sender.start()
+        try:
+            while not self._is_over():
+                self._connect_and_read()
+        finally:
+            self._reading_is_over = True
+            self._wake_sender.set()
+            sender.join()
+        if self._sending_failed is not None:
+            raise self._sending_failed
+
+    def _is_over(self) -> bool:
+        self._beat()
+        return self._stopping() or self._sending_failed is not None
+
+    def _connect_and_read(self) -> None:
+        """Read from one connection until it is lost, then wait until it is time for the next one."""
+        windowing = self._settings.windowing()
+        try:
+            with self._source as source:
+                for frame in source:
+                    if self._is_over():
+                        return
+                    self._note_frame(frame)
+                    self._hand_over(windowing.push(frame.pts_s, partial(_keep, frame)))
+        except SourceError as error:
+            self._hand_over(windowing.flush())
+            self._note_loss(error)
+            self._wait(_REJECTED_DELAY_S if isinstance(error, SourceRejected) else self._next_delay_s())
+
+    def _hand_over(self, cuts: list[Cut[Frame]]) -> None:
+        for cut in cuts:
+            self._backlog.add_window(cut)
+            self._wake_sender.set()
+
+    def _note_frame(self, frame: DecodedFrame) -> None:
+        if self._report.state is not SourceState.RUNNING:
+            self._report.note_state(SourceState.RUNNING)
+            self._log.info("source_opened")
+            self._is_marked_lost = False
+            self._backoff.reset()
+        lag_s = max(0.0, self._clock.now() - frame.captured_at)
+        self._report.note_frame(position_s=frame.pts_s, lag_s=lag_s)
+        self._last = (frame.pts_s, frame.captured_at)
+
+    def _note_loss(self, error: SourceError) -> None:
+        """Take notice of a connection that broke, or of one that did not come about."""
+        before = self._report.state
+        if before is not SourceState.RUNNING and not self._is_marked_lost:
+            pts_s, captured_at = self._last
+            self._backlog.add_lost(pts_s=pts_s, captured_at=captured_at)
+            self._is_marked_lost = True
+        state = SourceState.FAILED if isinstance(error, SourceRejected) else SourceState.STALLED
+        self._report.note_state(state, error=str(error))
+        if state is not before:
+            self._log.warning("source_lost", state=str(state), error=str(error), damage=list(self._source.damage))
+
+    def _next_delay_s(self) -> float:
+        return max(_FIRST_DELAY_S, self._backoff.next_delay_s())
+
+    def _wait(self, delay_s: float) -> None:
+        until = self._clock.monotonic() + delay_s
+        while not self._is_over() and (left_s := until - self._clock.monotonic()) > 0:
+            self._clock.sleep(min(left_s, _STEP_S))
+
+    def _send(self) -> None:
+        """The second thread: pass on what the backlog holds and what the report says, to the end."""
+        try:
+            while not self._reading_is_over:
+                self._wake_sender.wait(_STEP_S)
+                self._wake_sender.clear()
+                self._backlog.pump()
+                self._send_report()
+            self._backlog.finish(pts_s=self._last[0], captured_at=self._last[1])
+            self._send_report()
+        except XclipStreamError as error:
+            self._sending_failed = error
+        # The top of a thread: a defect here has to end the reading too, and is raised again there.
+        except Exception as error:  # noqa: BLE001 - see above
+            self._log.exception("sending_crashed")
+            self._sending_failed = error
+
+    def _send_report(self) -> None:
+        self._report.windows, self._report.dropped = self._backlog.sent, self._backlog.dropped
+        self._report.send_when_due()
+
+
+def _keep(frame: DecodedFrame, _highest_seq: int) -> Frame:
+    return keep(frame)

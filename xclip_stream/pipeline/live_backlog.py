@@ -1,0 +1,221 @@
+"""What a camera has for the queue, while the queue does not take it: short, in order, and nothing lost silently."""
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from xclip_stream.errors import QueueUnavailable, StaleOwner
+from xclip_stream.pipeline.assembling import WindowSettings
+from xclip_stream.pipeline.backoff import Backoff
+from xclip_stream.protocols import Admission, Admitted, Clock, IngestQueue
+from xclip_stream.types import Frame, ScoreStatus, WindowId
+from xclip_stream.windowing import Cut
+
+MAX_TOMBSTONES = 100
+"""A longer gap is not filled: a new epoch begins, which also ends the events that were open before it."""
+_TRY_AGAIN_S = 0.2
+
+
+class Number(Protocol):
+    """A number that several processes may share, such as `multiprocessing.Value`."""
+
+    value: int
+
+
+class LiveEpochs:
+    """The epochs of one lease of a camera: a new one only when a gap is too long to be filled."""
+
+    def __init__(self, *, lease: str, number: Number) -> None:
+        self._lease = lease
+        self._number = number
+
+    def current(self) -> str:
+        return f"{self._lease}-{self._number.value}"
+
+    def advance(self) -> None:
+        self._number.value += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A window, or the tombstone that takes the place of one; its `seq` is given when it is sent."""
+
+    pts_s: float
+    captured_at: float
+    produced_at: float
+    cut: Cut[Frame] | None = None
+    status: ScoreStatus = ScoreStatus.DROPPED
+
+
+class Backlog:
+    """Holds the newest windows of a camera in order, and sends them when the queue takes them.
+
+    `add_window` and `add_lost` never wait and are called by the thread that reads the camera. `pump` and `finish` talk
+    to the queue, in one other thread. With more than `capacity` windows the oldest one becomes a DROPPED tombstone.
+    """
+
+    def __init__(
+        self,
+        *,
+        source_id: str,
+        queue: IngestQueue,
+        epochs: LiveEpochs,
+        settings: WindowSettings,
+        capacity: int,
+        clock: Clock,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._source_id = source_id
+        self._queue = queue
+        self._epochs = epochs
+        self._settings = settings
+        self._capacity = capacity
+        self._clock = clock
+        self._log = log
+        self._lock = threading.Lock()
+        self._items: deque[_Item] = deque()
+        self._in_flight: _Item | None = None
+        self._next_seq: int | None = None
+        self._retry_at = 0.0
+        self._backoff = Backoff(first_s=0.5, cap_s=5.0)
+        self._sent = 0
+        self._dropped = 0
+
+    @property
+    def sent(self) -> int:
+        """Windows that the queue has taken."""
+        return self._sent
+
+    @property
+    def dropped(self) -> int:
+        """Windows that were given up."""
+        return self._dropped
+
+    def add_window(self, cut: Cut[Frame]) -> None:
+        last = cut.frames[-1]
+        with self._lock:
+            self._items.append(_Item(last.pts_s, last.captured_at, self._clock.now(), cut))
+            self._drop_above(self._capacity)
+
+    def add_lost(self, *, pts_s: float, captured_at: float) -> None:
+        """Note that the camera is lost here, so that open events end."""
+        with self._lock:
+            self._items.append(_Item(pts_s, captured_at, self._clock.now(), status=ScoreStatus.SOURCE_LOST))
+
+    def pump(self) -> None:
+        """Send what the queue takes now. Does nothing for a while after it took nothing.
+
+        Raises:
+            StaleOwner: another worker has taken the source over.
+        """
+        if self._clock.monotonic() < self._retry_at:
+            return
+        try:
+            with self._lock:
+                self._shorten()
+            self._send_all()
+        except QueueUnavailable as error:
+            if self._backoff.failures == 0:
+                self._log.warning("queue_unavailable", error=str(error))
+            self._retry_at = self._clock.monotonic() + self._backoff.next_delay_s()
+        else:
+            if self._backoff.failures:
+                self._log.info("queue_available", failures=self._backoff.failures)
+                self._backoff.reset()
+
+    def finish(self, *, pts_s: float, captured_at: float) -> None:
+        """Send what is left and close the epoch; windows that the queue does not take now are dropped.
+
+        Raises:
+            StaleOwner: another worker has taken the source over.
+        """
+        try:
+            with self._lock:
+                self._shorten()
+            self._send_all()
+            with self._lock:
+                self._drop_above(0)
+                ended = _Item(pts_s, captured_at, self._clock.now(), status=ScoreStatus.SOURCE_ENDED)
+                self._items.append(ended)
+            self._send_all()
+        except QueueUnavailable as error:
+            self._log.warning("epoch_left_open", error=str(error))
+
+    def _send_all(self) -> None:
+        """Send items until there is none left, or the queue is full."""
+        if self._next_seq is None:
+            self._next_seq = self._queue.begin_epoch(self._source_id, self._epochs.current(), live=True)
+        while (item := self._take()) is not None:
+            admitted = self._offer(item, self._next_seq)
+            match admitted.answer:
+                case Admission.FULL:
+                    self._retry_at = self._clock.monotonic() + _TRY_AGAIN_S
+                    return
+                case Admission.STALE:
+                    raise StaleOwner(f"source {self._source_id}: another worker has taken it over")
+                case Admission.REWIND:
+                    self._next_seq = self._rewind(item, self._next_seq)
+                case Admission.ADDED | Admission.ALREADY_DONE:
+                    self._log.debug("window_added", seq=self._next_seq, last_pts_s=item.pts_s)
+                    self._next_seq = admitted.next_seq
+
+    def _take(self) -> _Item | None:
+        with self._lock:
+            self._in_flight = self._items[0] if self._items else None
+            return self._in_flight
+
+    def _offer(self, item: _Item, seq: int) -> Admitted:
+        """Send the first item, and let go of it when the queue has it."""
+        is_taken = False
+        try:
+            admitted = self._send(item, seq)
+            is_taken = admitted.answer in {Admission.ADDED, Admission.ALREADY_DONE}
+            return admitted
+        finally:
+            with self._lock:
+                self._in_flight = None
+                if is_taken:
+                    self._items.popleft()
+                    self._sent += item.cut is not None
+
+    def _send(self, item: _Item, seq: int) -> Admitted:
+        window_id = WindowId(self._source_id, self._epochs.current(), seq)
+        if item.cut is None:
+            return self._queue.add_tombstone(
+                window_id, status=item.status, live=True, pts_s=item.pts_s, captured_at=item.captured_at
+            )
+        window = self._settings.assemble(item.cut, window_id, live=True, produced_at=item.produced_at)
+        return self._queue.add_window(window)
+
+    def _rewind(self, item: _Item, seq: int) -> int:
+        """The queue came back older than it was: fill what it has forgotten with tombstones, or begin anew."""
+        # It may have forgotten the epoch itself.
+        next_seq = self._queue.begin_epoch(self._source_id, self._epochs.current(), live=True)
+        gap = seq - next_seq
+        self._log.warning("source_rewound", next_seq=next_seq, gap=gap)
+        with self._lock:
+            forgotten = _Item(item.pts_s, item.captured_at, item.produced_at)
+            self._items.extendleft([forgotten] * min(gap, MAX_TOMBSTONES + 1))
+            self._shorten()
+        if self._next_seq is not None:
+            return next_seq
+        return self._queue.begin_epoch(self._source_id, self._epochs.current(), live=True)
+
+    def _shorten(self) -> None:
+        """Begin a new epoch, without the tombstones, when there are too many of them."""
+        if sum(item.cut is None for item in self._items) > MAX_TOMBSTONES:
+            self._items = deque(item for item in self._items if item.cut is not None)
+            self._epochs.advance()
+            self._next_seq = None
+            self._log.warning("epoch_begun_anew", epoch=self._epochs.current())
+
+    def _drop_above(self, capacity: int) -> None:
+        """Turn the oldest windows into tombstones, but for one that is on its way."""
+        windows = [i for i, item in enumerate(self._items) if item.cut is not None and item is not self._in_flight]
+        for i in windows[: max(0, len(windows) - capacity)]:
+            item = self._items[i]
+            self._items[i] = _Item(item.pts_s, item.captured_at, item.produced_at)
+            self._dropped += 1
