@@ -1,0 +1,65 @@
+"""The program: its commands, and what becomes of an error that leaves one of them."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+import xclip_stream
+from xclip_stream.cli.check import check
+from xclip_stream.cli.dead_letters import dead_letters
+from xclip_stream.cli.events import events
+from xclip_stream.cli.run import run
+from xclip_stream.cli.watch import watch
+from xclip_stream.cli.worker import worker
+from xclip_stream.errors import ConfigError, XclipStreamError
+from xclip_stream.redaction import redact_text
+from xclip_stream.worker_main import DEBUG_VARIABLE, FAILED, MISCONFIGURED, debugging, print_error
+
+app = typer.Typer(
+    name="xclip-stream",
+    help="Spot actions in live video from plain-text prompts.",
+    epilog='Start with: xclip-stream watch yard.mp4 "a person climbing over a fence"',
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command()(run)
+app.command()(watch)
+app.command()(check)
+app.command()(worker)
+app.add_typer(events)
+app.add_typer(dead_letters)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"xclip-stream {xclip_stream.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Spot actions in live video from plain-text prompts."""
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 ok, 1 failed at run time, 2 usage or configuration, 130 interrupted."""
+    try:
+        app(prog_name="xclip-stream")
+    except XclipStreamError as error:
+        if debugging():
+            raise
+        print_error(error)
+        sys.exit(MISCONFIGURED if isinstance(error, ConfigError) else FAILED)
+    # The top of the program: a defect shall be told in a line too, with the way to its traceback.
+    except Exception as error:
+        if debugging():
+            raise
+        print_error(redact_text(f"{type(error).__name__}: {error}".replace("\n", " ")))
+        print_error(f"this is a defect of xclip-stream; set {DEBUG_VARIABLE}=1 to see where it happened")
+        sys.exit(FAILED)

@@ -1,0 +1,192 @@
+"""Runs a whole configuration on this machine: a Redis, the four workers under supervision, the display, the end."""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from structlog.typing import FilteringBoundLogger
+
+from xclip_stream.cli.connection import NamedRedis, OwnRedis, redis_of_run
+from xclip_stream.cli.display import Display, choose_display
+from xclip_stream.cli.output import INTERRUPTED
+from xclip_stream.config import Config
+from xclip_stream.logs import STYLE_VARIABLE, set_up_logging
+from xclip_stream.pipeline.children import WorkerSpec
+from xclip_stream.pipeline.lifecycle import StopFlag, SystemClock, stop_on_signals
+from xclip_stream.pipeline.progress import Progress, Snapshot
+from xclip_stream.pipeline.supervisor import Outcome, Supervisor, Verdict
+from xclip_stream.protocols import Overview, QueueDepths
+from xclip_stream.queues.redis import open_queue
+from xclip_stream.redaction import redact_text
+from xclip_stream.worker_main import DONE, FAILED, MISCONFIGURED, REDIS_URL_VARIABLE, print_error
+
+LOOK_EVERY_S = 0.5
+REVIVE_AFTER_S = 5.0
+"""How long the embedded Redis may be silent before it is started again."""
+
+
+def run_config(config: Config, config_path: Path, *, again: bool, log_level: str, drain_timeout_s: float) -> int:
+    """Run everything until the files are done or a signal comes; return the exit code."""
+    log = set_up_logging(worker="run", level=log_level, secrets=config.secret_values())
+    stop = StopFlag()
+    with redis_of_run(config, config_path) as redis, open_queue(redis.url, namespace=config.redis.namespace) as queue:
+        queue.ping()
+        rewind_files(config, queue, again=again)
+        run = Run(config, config_path, queue=queue, redis=redis, stop=stop, log=log, log_level=log_level)
+        return run.go(drain_timeout_s=drain_timeout_s)
+
+
+def rewind_files(config: Config, overview: Overview, *, again: bool) -> None:
+    """Let files that were finished before play again, and say which go on where they were left."""
+    known = overview.source_statuses()
+    for source in config.sources:
+        if source.live:
+            continue
+        if again or overview.epoch_ended(source.id):
+            overview.forget_source(source.id)
+        elif source.id in known:
+            sys.stderr.write(f"{source.id}: goes on after {known[source.id].windows} windows (--again starts anew)\n")
+
+
+def worker_specs(config_path: Path, *, log_level: str) -> list[WorkerSpec]:
+    """Return the four workers in the order in which the work flows."""
+    idle = {
+        "ingest": lambda _depths: True,
+        "score": lambda depths: depths.windows == 0,
+        "alert": lambda depths: depths.scores == 0,
+        "deliver": lambda depths: not any(depths.outbox.values()),
+    }
+    options = ("--config", str(config_path), "--log-level", log_level)
+    return [
+        WorkerSpec(name, (sys.executable, "-m", f"workers.{name}", *options), is_idle) for name, is_idle in idle.items()
+    ]
+
+
+class Run:
+    """One run, from the first worker to the last line."""
+
+    def __init__(
+        self,
+        config: Config,
+        config_path: Path,
+        *,
+        queue: Overview,
+        redis: OwnRedis | NamedRedis,
+        stop: threading.Event,
+        log: FilteringBoundLogger,
+        log_level: str,
+    ) -> None:
+        self._config = config
+        self._specs = worker_specs(config_path, log_level=log_level)
+        self._environ = {**os.environ, REDIS_URL_VARIABLE: redis.url, STYLE_VARIABLE: "json"}
+        self._sink_ids = [sink.id for sink in config.sinks]
+        self._redis = redis
+        self._stop = stop
+        self._log = log
+        self._looked_at = 0.0
+        self._reached_at = time.monotonic()
+        self._progress = Progress(
+            overview=queue,
+            source_ids=[source.id for source in config.sources],
+            file_ids=[source.id for source in config.sources if not source.live],
+            sink_ids=self._sink_ids,
+            started_at=time.time(),
+        )
+        self._dead_before = queue.depths(self._sink_ids).dead
+
+    def go(self, *, drain_timeout_s: float) -> int:
+        """Run, show, sum up; return the exit code."""
+        display, output = choose_display(self._config.sources, stop=self._stop)
+        supervisor = Supervisor(
+            workers=self._specs,
+            environ=self._environ,
+            depths=self._depths,
+            is_finished=lambda: self._look(display),
+            clock=SystemClock(self._stop),
+            stop=self._stop,
+            log=self._log,
+            on_log=display.log_line,
+            on_output=display.output_line,
+            drain_timeout_s=drain_timeout_s,
+        )
+        with stop_on_signals(self._stop, force=supervisor.force), display:
+            outcome = supervisor.run()
+        snapshot = self._progress.look() or self._progress.last
+        if snapshot is not None:
+            self._sum_up(snapshot)
+        return INTERRUPTED if output.closed else self._judge(outcome, snapshot)
+
+    def _look(self, display: Display) -> bool:
+        """Look at the run, not too often; return whether it is done."""
+        if time.monotonic() - self._looked_at < LOOK_EVERY_S:
+            return False
+        self._looked_at = time.monotonic()
+        snapshot = self._progress.look()
+        if snapshot is not None:
+            self._reached_at = time.monotonic()
+            display.update(snapshot)
+        elif time.monotonic() - self._reached_at > REVIVE_AFTER_S:
+            self._log.warning("redis_unreachable", for_s=REVIVE_AFTER_S)
+            self._redis.revive()
+            self._reached_at = time.monotonic()
+        return self._progress.is_done(snapshot)
+
+    def _depths(self) -> QueueDepths | None:
+        snapshot = self._progress.look()
+        return None if snapshot is None else snapshot.depths
+
+    def _sum_up(self, snapshot: Snapshot) -> None:
+        if sys.stderr.isatty():
+            Console(stderr=True).print(summary_table([source.id for source in self._config.sources], snapshot))
+            return
+        for name, status in snapshot.sources.items():
+            rule = snapshot.rules.get(name)
+            self._log.info(
+                "source_summary",
+                source=name,
+                windows=rule.windows if rule else 0,
+                dropped=status.dropped,
+                events=rule.events if rule else 0,
+                state=str(status.state),
+            )
+
+    def _judge(self, outcome: Outcome, snapshot: Snapshot | None) -> int:
+        """Say what went wrong and return the exit code."""
+        match outcome.verdict:
+            case Verdict.FORCED:
+                return INTERRUPTED
+            case Verdict.MISCONFIGURED:
+                print_error(redact_text(outcome.reason))
+                return MISCONFIGURED
+            case Verdict.GIVEN_UP:
+                print_error(redact_text(outcome.reason))
+                return FAILED
+        complaints = [] if snapshot is None else list(_complaints(snapshot, self._dead_before))
+        for complaint in complaints:
+            print_error(redact_text(complaint))
+        return FAILED if complaints else DONE
+
+
+def summary_table(source_ids: Sequence[str], snapshot: Snapshot) -> Table:
+    """Return the table at the end of a run."""
+    table = Table("source", "windows", "dropped", "events", "state")
+    for name in source_ids:
+        status, rule = snapshot.sources.get(name), snapshot.rules.get(name)
+        windows, events = (rule.windows, rule.events) if rule else (0, 0)
+        dropped = (status.dropped if status else 0) + (rule.expired if rule else 0)
+        state = str(status.state) if status else "never started"
+        table.add_row(*(Text(str(cell)) for cell in (name, windows, dropped, events, state)))
+    return table
+
+
+def _complaints(snapshot: Snapshot, dead_before: int) -> list[str]:
+    failed = [f"source {name}: {snapshot.sources[name].error}" for name in sorted(snapshot.failed)]
+    dead = snapshot.depths.dead - dead_before
+    letters = f"{dead} dead letter{'s' if dead > 1 else ''}: look with `xclip-stream dead-letters list`"
+    return [*failed, letters] if dead > 0 else failed

@@ -1,0 +1,186 @@
+"""`xclip-stream watch`: one source and a few prompts, without a configuration file."""
+
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from xclip_stream.cli.options import LogLevel
+from xclip_stream.cli.run import DrainTimeout
+from xclip_stream.cli.running import run_config
+from xclip_stream.config import Config, load_config
+from xclip_stream.errors import ConfigError
+
+_PLACE = re.compile(r"^.*?:\d+:\d+: ", re.MULTILINE)
+_OPTIONS = {
+    "sources[0].url": "SOURCE",
+    "sources[0].window.span_s": "--span",
+    "sources[0].window.stride_s": "--stride",
+    "model.checkpoint": "--checkpoint",
+    "model.device": "--device",
+}
+_RULE_OPTIONS = {"prompts": "PROMPT", "background": "--background", "enter": "--enter", "exit": "--exit"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the command line asks for."""
+
+    source: str
+    prompts: Sequence[str]
+    background: Sequence[str]
+    enter: float
+    exit: float | None
+    span_s: float
+    stride_s: float
+    checkpoint: str | None
+    device: str
+    as_json: bool
+
+
+def watch(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A video file, or an rtsp, rtsps, http or https URL.")
+    ],
+    prompts: Annotated[list[str], typer.Argument(metavar="PROMPT", help="What to look for, in plain words.")],
+    *,
+    background: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--background",
+            "-b",
+            metavar="PROMPT",
+            help="What is ordinary here; may be given more than once, also group:street, group:indoors, …",
+        ),
+    ] = None,
+    enter: Annotated[float, typer.Option(help="The score at which an event starts, 0 to 1.")] = 0.6,
+    leave: Annotated[
+        float | None,
+        typer.Option("--exit", help="The score below which it ends.", show_default="2/3 of --enter"),
+    ] = None,
+    span: Annotated[float, typer.Option(metavar="SECONDS", help="How much time a window covers.")] = 4.0,
+    stride: Annotated[float, typer.Option(metavar="SECONDS", help="The time between two windows.")] = 1.0,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="`demo`, a folder or a hub id.", show_default="microsoft/xclip-base-patch32")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print events as CloudEvents JSON, one a line.")] = False,
+    log_level: Annotated[LogLevel, typer.Option(help="The least important lines to log.")] = LogLevel.INFO,
+    drain_timeout: DrainTimeout = 30.0,
+) -> None:
+    """Watch one file or camera for actions described in plain words. Each prompt gives events of its own.
+
+    [bold]Examples[/bold]
+
+      xclip-stream watch yard.mp4 "a person climbing over a fence" -b "an empty yard" -b "a person walking"
+      xclip-stream watch rtsp://user:password@10.0.0.5/stream1 "two people fighting" -b group:street
+      xclip-stream watch demo.mp4 "a person falling down" --checkpoint demo --json | jq .data.score
+    """
+    wishes = Wishes(
+        source=source,
+        prompts=prompts,
+        background=background or (),
+        enter=enter,
+        exit=leave,
+        span_s=span,
+        stride_s=stride,
+        checkpoint=checkpoint,
+        device=device,
+        as_json=as_json,
+    )
+    with tempfile.TemporaryDirectory(prefix="xclip-stream-") as folder:
+        path = write_config(wishes, Path(folder))
+        loaded = load_wishes(path)
+        code = run_config(loaded, path, again=False, log_level=log_level, drain_timeout_s=drain_timeout)
+    raise typer.Exit(code)
+
+
+def write_config(wishes: Wishes, folder: Path) -> Path:
+    """Write the configuration that the workers read; for its owner alone, since the URL may have a password."""
+    path = folder / "watch.yaml"
+    text = yaml.safe_dump(_escaped(config_values(wishes)), allow_unicode=True, sort_keys=False)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
+def load_wishes(path: Path) -> Config:
+    """Load what `write_config` wrote.
+
+    Raises:
+        ConfigError: in terms of the command line, since the user never saw the file.
+    """
+    try:
+        return load_config(path)
+    except ConfigError as error:
+        lines = dict.fromkeys(_as_option(line) for line in _PLACE.sub("", str(error)).splitlines())
+        raise ConfigError("\n".join(lines)) from None
+
+
+def config_values(wishes: Wishes) -> dict[str, Any]:
+    """Return the configuration of a command line: a rule for each prompt, and the console."""
+    leave = round(wishes.enter * 2 / 3, 4) if wishes.exit is None else wishes.exit
+    # `group:x` alone is a background too; no background at all means the built-in default.
+    background = {"background": list(wishes.background)} if wishes.background else {}
+    rules = [
+        {"id": rule_id, "prompts": [prompt], "enter": wishes.enter, "exit": leave, **background}
+        for rule_id, prompt in zip(_rule_ids(wishes.prompts), wishes.prompts, strict=True)
+    ]
+    source = wishes.source if "://" in wishes.source else str(Path(wishes.source).expanduser().absolute())
+    window = {"span_s": wishes.span_s, "stride_s": wishes.stride_s}
+    return {
+        "model": {"device": wishes.device, **_checkpoint(wishes.checkpoint)},
+        "redis": {"dir": "redis"},
+        "sources": [{"id": source_name(wishes.source), "url": source, "window": window}],
+        "rules": rules,
+        "sinks": [{"id": "console", "type": "console", "format": "json" if wishes.as_json else "text"}],
+    }
+
+
+def source_name(source: str) -> str:
+    """Return an id for a source: the host of a URL, or the name of a file."""
+    if "://" in source:
+        name = re.split(r"[/?#]", source.partition("://")[2].rpartition("@")[2])[0].partition(":")[0]
+    else:
+        name = Path(source).stem
+    return _slug(name) or "source"
+
+
+def _rule_ids(prompts: Sequence[str]) -> list[str]:
+    slugs = [_slug(prompt.lower()) or "rule" for prompt in prompts]
+    return [slug if slugs.count(slug) == 1 else f"{slug[:60]}-{number}" for number, slug in enumerate(slugs, 1)]
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-_.")[:64]
+
+
+def _checkpoint(name: str | None) -> dict[str, str]:
+    if name is None:
+        return {}
+    folder = Path(name).expanduser()
+    return {"checkpoint": str(folder.absolute()) if folder.is_dir() else name}
+
+
+def _escaped(value: Any) -> Any:
+    """Keep a `${` of the command line from being taken for a reference: the shell has replaced what was one."""
+    match value:
+        case str():
+            return value.replace("${", "$${")
+        case dict():
+            return {key: _escaped(item) for key, item in value.items()}
+        case list():
+            return [_escaped(item) for item in value]
+    return value
+
+
+def _as_option(line: str) -> str:
+    key, separator, text = line.partition(": ")
+    rule_key = re.sub(r"^rules\[\d+\]\.(\w+).*$", r"\1", key)
+    return f"{_OPTIONS.get(key) or _RULE_OPTIONS.get(rule_key, key)}{separator}{text}"
