@@ -6,6 +6,8 @@ from pathlib import Path
 
 from xclip_stream.errors import CheckpointError
 
+DEMO = "demo"
+_PACKAGED = Path(__file__).parents[1] / "demo" / "checkpoint"
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 
@@ -31,13 +33,19 @@ class Checkpoint:
         return path
 
 
+def resolve_checkpoint(name: str | Path) -> str | Path:
+    """Return what a name of a configuration stands for: `demo` for the packaged folder, all else for itself."""
+    return _PACKAGED if name == DEMO else name
+
+
 def open_checkpoint(checkpoint: str | Path, *, revision: str | None = None) -> Checkpoint:
-    """Find a checkpoint by local folder or hub id (`owner/name`).
+    """Find a checkpoint by local folder, hub id (`owner/name`) or `demo`, the one in this package.
 
     On the hub `config.json` is fetched at once and fixes the commit, so that a branch which moves meanwhile cannot mix
     two versions; a full commit in `revision` that is already in the cache needs no network. For a local folder
     `revision` means nothing. Raises CheckpointError, in one line, for whatever is not a checkpoint.
     """
+    checkpoint = resolve_checkpoint(checkpoint)
     folder = Path(checkpoint).expanduser()
     if folder.is_dir():
         return Checkpoint(name=folder.resolve().name, folder=folder)
