@@ -1,4 +1,4 @@
-"""Models written by either side and read by the other, whole, in shards, as pickles; and files that must not be read."""
+"""Models written by either side and read by the other, whole, in shards, as pickles; and files to refuse."""
 
 import json
 import logging

@@ -11,7 +11,7 @@ from xclip_stream.model.configuration import XCLIPConfig, read_json_object
 from xclip_stream.model.locate import Checkpoint, open_checkpoint
 
 Fit = Literal["crop", "stretch"]
-Interpolation = Literal["bilinear", "bicubic"]
+BILINEAR = 2  # in the numbering of Pillow, which the files use
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,10 @@ class ClipGeometry:
 
 @dataclass(frozen=True, slots=True)
 class FrameRules:
-    """How a frame becomes numbers: resized, made square, divided by 255, less `mean`, over `std`."""
+    """How a frame becomes numbers: resized (bilinear), made square, divided by 255, less `mean`, over `std`."""
 
     image_px: int
     fit: Fit
-    interpolation: Interpolation
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
@@ -84,19 +83,14 @@ def _frame_rules(values: Mapping[str, Any], image_px: int) -> FrameRules:
             raise CheckpointError(f"{key} must be true")
     if abs(float(values.get("rescale_factor", 1 / 255)) - 1 / 255) > 1e-9:
         raise CheckpointError(f"rescale_factor must be 1/255, not {values['rescale_factor']}")
-    interpolation = _INTERPOLATIONS.get(values.get("resample", 2))
-    if interpolation is None:
-        raise CheckpointError(f"resample must be 2 (bilinear) or 3 (bicubic), not {values['resample']!r}")
+    if values.get("resample", BILINEAR) != BILINEAR:
+        raise CheckpointError(f"resample must be {BILINEAR} (bilinear), not {values['resample']!r}")
     return FrameRules(
         image_px=image_px,
         fit=_fit(values, image_px),
-        interpolation=interpolation,
         mean=_three_numbers(values, "image_mean"),
         std=_three_numbers(values, "image_std"),
     )
-
-
-_INTERPOLATIONS: dict[object, Interpolation] = {2: "bilinear", 3: "bicubic"}
 
 
 def _fit(values: Mapping[str, Any], image_px: int) -> Fit:

@@ -58,10 +58,7 @@ class PromptTokenizer:
     def from_checkpoint(cls, checkpoint: Checkpoint, *, max_tokens: int) -> Self:
         """Read `tokenizer.json`, or else `vocab.json` and `merges.txt`; `max_tokens` is what the model has room for."""
         path = checkpoint.require("tokenizer.json", "vocab.json")
-        if path.name == "vocab.json":
-            tokenizer = clip_tokenizer(read_json_object(path), _read_merges(checkpoint.require("merges.txt")))
-        else:
-            tokenizer = _read_tokenizer(path)
+        tokenizer = _read_tokenizer(path) if path.name == "tokenizer.json" else _build_tokenizer(path, checkpoint)
         settings = _settings(checkpoint)
         limit = settings.get("model_max_length")
         limit = min(max_tokens, limit) if isinstance(limit, int | float) else max_tokens
@@ -101,6 +98,9 @@ class PromptTokenizer:
 
 def clip_tokenizer(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> Tokenizer:
     """Build CLIP's tokenizer around a vocabulary, whose words end in `</w>`, and its merges, most frequent first."""
+    for token in (START, END):
+        if token not in vocabulary:
+            raise CheckpointError(f"the tokenizer's vocabulary has no {token}")
     model = models.BPE(
         vocab=vocabulary,
         merges=merges,
@@ -109,9 +109,6 @@ def clip_tokenizer(vocabulary: dict[str, int], merges: list[tuple[str, str]]) ->
         unk_token=END,
         fuse_unk=False,
     )
-    for token in (START, END):
-        if token not in vocabulary:
-            raise CheckpointError(f"the tokenizer's vocabulary has no {token}")
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
@@ -139,6 +136,16 @@ def _read_tokenizer(path: Path) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
+
+
+def _build_tokenizer(vocabulary_path: Path, checkpoint: Checkpoint) -> Tokenizer:
+    vocabulary, merges = read_json_object(vocabulary_path), _read_merges(checkpoint.require("merges.txt"))
+    try:
+        return clip_tokenizer(vocabulary, merges)
+    except CheckpointError as error:
+        raise CheckpointError(f"{vocabulary_path}: {error}") from None
+    except Exception as error:  # noqa: BLE001  # as above, for a merge that the vocabulary does not have
+        raise CheckpointError(f"{vocabulary_path}: makes no tokenizer with its merges.txt: {error}") from None
 
 
 def _read_merges(path: Path) -> list[tuple[str, str]]:
