@@ -74,17 +74,15 @@ class Document:
         Raises:
             ConfigError: the text is not YAML; without the name of the file, `line:column: what is wrong`.
         """
-        loader = _Loader(self._text)
         try:
-            node = loader.get_single_node()
+            node = yaml.compose(self._text, Loader=_Loader)
         except yaml.MarkedYAMLError as error:
             raise ConfigError(_syntax(error)) from None
-        except yaml.YAMLError as error:
-            raise ConfigError(f"1:1: is not YAML: {str(error).splitlines()[0]}") from None
+        except yaml.reader.ReaderError as error:
+            before = self._text[: error.position].splitlines() or [""]
+            raise ConfigError(f"{len(before)}:{len(before[-1]) + 1}: is not YAML: has a control character") from None
         except RecursionError:
             raise ConfigError("1:1: is nested too deeply") from None
-        finally:
-            loader.dispose()
         if node is None:
             raise ConfigError("1:1: is empty: it needs sources and rules")
         return self._value(node, ())
