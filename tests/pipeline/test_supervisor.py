@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -140,6 +140,19 @@ def test_a_worker_that_is_killed_is_named_with_its_signal(stage: Stage) -> None:
     outcome = supervisor.run()
 
     assert "killed by SIGKILL" in outcome.reason
+
+
+def test_a_worker_that_fails_when_its_work_is_done_is_not_started_again(stage: Stage) -> None:
+    failing = replace(stage.spec("ingest", "note('failed'); sys.exit(1)"), may_end=lambda: True)
+    looks = iter(range(10))
+    supervisor = stage.supervisor(
+        [failing], is_finished=lambda: "ingest failed" in stage.diary and next(looks, None) is None
+    )
+
+    outcome = supervisor.run()
+
+    assert outcome.verdict is Verdict.FINISHED
+    assert stage.diary.count("ingest started") == 1
 
 
 def test_a_wrong_configuration_ends_everything_at_once(stage: Stage) -> None:

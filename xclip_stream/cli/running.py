@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -54,17 +54,24 @@ def rewind_files(config: Config, overview: Overview, *, again: bool) -> None:
             sys.stderr.write(f"{source.id}: goes on after {known[source.id].windows} windows (--again starts anew)\n")
 
 
-def worker_specs(config_path: Path, *, log_level: str) -> list[WorkerSpec]:
-    """Return the four workers in the order in which the work flows."""
-    idle = {
-        "ingest": lambda _depths: True,
-        "score": lambda depths: depths.windows == 0,
-        "alert": lambda depths: depths.scores == 0,
-        "deliver": lambda depths: not any(depths.outbox.values()),
-    }
-    options = ("--config", str(config_path), "--log-level", log_level)
+def worker_specs(config_path: Path, *, log_level: str, all_read: Callable[[], bool]) -> list[WorkerSpec]:
+    """Return the four workers in the order in which the work flows.
+
+    Args:
+        all_read: whether no source has anything more to give; from then on ingest has reason to end.
+    """
+
+    def spec(
+        name: str, is_idle: Callable[[QueueDepths], bool], may_end: Callable[[], bool] = lambda: False
+    ) -> WorkerSpec:
+        options = ("--config", str(config_path), "--log-level", log_level)
+        return WorkerSpec(name, (sys.executable, "-m", f"workers.{name}", *options), is_idle, may_end)
+
     return [
-        WorkerSpec(name, (sys.executable, "-m", f"workers.{name}", *options), is_idle) for name, is_idle in idle.items()
+        spec("ingest", lambda _depths: True, all_read),
+        spec("score", lambda depths: depths.windows == 0),
+        spec("alert", lambda depths: depths.scores == 0),
+        spec("deliver", lambda depths: not any(depths.outbox.values())),
     ]
 
 
@@ -83,7 +90,7 @@ class Run:
         log_level: str,
     ) -> None:
         self._config = config
-        self._specs = worker_specs(config_path, log_level=log_level)
+        self._specs = worker_specs(config_path, log_level=log_level, all_read=self._all_read)
         self._environ = {**os.environ, REDIS_URL_VARIABLE: redis.url, STYLE_VARIABLE: "json"}
         self._sink_ids = [sink.id for sink in config.sinks]
         self._redis = redis
@@ -136,6 +143,9 @@ class Run:
             self._redis.revive()
             self._reached_at = time.monotonic()
         return self._progress.is_done(snapshot)
+
+    def _all_read(self) -> bool:
+        return self._progress.is_read(self._progress.look())
 
     def _depths(self) -> QueueDepths | None:
         snapshot = self._progress.look()

@@ -25,11 +25,16 @@ OnLine = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """How a worker is started, and when it has nothing left to do once those before it have ended."""
+    """How a worker is started, and when it is done.
+
+    `is_idle` tells whether nothing is left for it to do once those before it have ended. `may_end` tells whether it may
+    end by itself now, even with the exit code of a failure: such a one is not started again.
+    """
 
     name: str
     command: tuple[str, ...]
     is_idle: Callable[[QueueDepths], bool]
+    may_end: Callable[[], bool] = lambda: False
 
 
 class Child:

@@ -63,13 +63,13 @@ class Progress:
 
         The queue cannot be read in one atomic look, so two in a row have to agree.
         """
-        is_done = (
-            snapshot is not None
-            and snapshot.drained
-            and all(name in snapshot.ended or name in snapshot.failed for name in self._source_ids)
-        )
+        is_done = snapshot is not None and snapshot.drained and self.is_read(snapshot)
         was_done, self._was_done = self._was_done, is_done
         return is_done and was_done
+
+    def is_read(self, snapshot: Snapshot | None) -> bool:
+        """Tell whether no source has anything more to give."""
+        return snapshot is not None and snapshot.failed | snapshot.ended >= set(self._source_ids)
 
     def _snapshot(self) -> Snapshot:
         # The flow's own order: what leaves one station after it was looked at is seen at the next.

@@ -83,6 +83,7 @@ class Supervisor:
         self._drain_timeout_s = drain_timeout_s
         self._stop_timeout_s = stop_timeout_s
         self._forced = False
+        self._done: set[str] = set()
 
     def run(self) -> Outcome:
         """Start the workers, look after them, end them. No child is left when this returns or raises."""
@@ -92,6 +93,8 @@ class Supervisor:
             outcome = self._look_after()
             if outcome.verdict is Verdict.STOPPED:
                 self._drain()
+            for child in self._children:
+                child.ask_to_stop()
             for child in self._children:
                 self._end(child)
             return Outcome(Verdict.FORCED) if self._forced else outcome
@@ -124,11 +127,14 @@ class Supervisor:
         restarts = self._restarts[child.name]
         if restarts.due:
             self._start(child)
-        if child.running or restarts.pending or child.exit_code == 0:
+        if child.running or restarts.pending or child.name in self._done:
             return None
         child.wait(timeout_s=0)
         if child.exit_code == MISCONFIGURED:
             return Outcome(Verdict.MISCONFIGURED, f"{child.name}: {child.last_error}")
+        if child.exit_code == 0 or child.spec.may_end():
+            self._done.add(child.name)
+            return None
         delay_s = restarts.note_crash()
         if restarts.exhausted:
             return Outcome(Verdict.GIVEN_UP, self._obituary(child, restarts.fast_crashes))
