@@ -1,11 +1,14 @@
 """From decoded frames to the windows that are queued."""
 
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from xclip_stream.protocols import DecodedFrame
-from xclip_stream.types import Frame, Window, WindowId
+from xclip_stream.types import ClipGeometry, Frame, Region, Window, WindowId
 from xclip_stream.windowing import Cut, Windowing
 
 _NO_PICTURES = np.zeros((0, 0, 0, 3), np.uint8)
@@ -46,3 +49,26 @@ def keep(decoded: DecodedFrame, *, with_pictures: bool = True) -> Frame:
     """Return what is kept of a sampled frame; without its pictures where no window that is wanted has it."""
     pictures = decoded.pictures() if with_pictures else _NO_PICTURES
     return Frame(decoded.index, decoded.pts_s, decoded.captured_at, pictures)
+
+
+def file_epoch(
+    content: str,
+    settings: WindowSettings,
+    *,
+    regions: Sequence[Region],
+    geometry: ClipGeometry,
+    start_time: float,
+) -> str:
+    """Name the run of a file by all that its windows are made of, so that the same run has the same name anywhere.
+
+    Args:
+        content: what names the content of the file.
+    """
+    made_of = [
+        content,
+        [settings.num_frames, settings.span_s, settings.stride_s, settings.max_gap_s],
+        [[region.name, region.x0, region.y0, region.x1, region.y1] for region in regions],
+        [geometry.image_px, geometry.fit],
+        start_time,
+    ]
+    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:32]

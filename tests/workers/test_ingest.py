@@ -1,0 +1,345 @@
+"""The ingest worker as users start it: a program, with real files, a real camera and a real Redis."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.rtsp import StartCamera, start_camera
+from tests.servers import redis_server
+from tests.tiny_checkpoint import write_tiny_checkpoint
+from tests.videos import steady, write_video
+from xclip_stream.protocols import SourceState, SourceStatus
+from xclip_stream.queues.redis import RedisQueue, open_queue
+from xclip_stream.types import ScoreStatus
+
+__all__ = ["start_camera"]
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 60.0
+Log = list[dict[str, object]]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(server: str) -> str:
+    with redis.Redis.from_url(server) as client:
+        client.flushall()
+    return server
+
+
+@pytest.fixture
+def queue(redis_url: str) -> Iterator[RedisQueue]:
+    with closing(open_queue(redis_url, file_windows=1000)) as queue:
+        yield queue
+
+
+class Worker:
+    """The worker as a process."""
+
+    def __init__(self, folder: Path, checkpoint: Path, redis_url: str, sources: Sequence[str]) -> None:
+        self.config = folder / "config.yaml"
+        self.config.write_text(
+            f"""
+version: 1
+model: {{checkpoint: "{checkpoint}"}}
+queue: {{file_windows: 1000}}
+sources:
+{"".join(f"  - {{{source}, window: {{span_s: 2, stride_s: 1}}}}{os.linesep}" for source in sources)}
+rules:
+  - {{id: any, prompts: [a person], background: [nobody]}}
+"""
+        )
+        self._log_file = folder / "log"
+        with self._log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "workers.ingest", "--config", str(self.config)],
+                cwd=ROOT,
+                env={**os.environ, "XCLIP_STREAM_REDIS_URL": redis_url, "XCLIP_STREAM_LOG": "json"},
+                stdout=log,
+                stderr=log,
+            )
+
+    def text(self) -> str:
+        return self._log_file.read_text()
+
+    def log(self, event: str) -> Log:
+        lines = [json.loads(line) for line in self.text().splitlines()]
+        return [line for line in lines if line["event"] == event]
+
+    def readers(self) -> list[int]:
+        """Return the ids of the reader processes: the grandchildren, as the fork server stands between."""
+        found = []
+        for child in children(self.process.pid):
+            found += children(child)
+        return found
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE_S)
+
+
+StartWorker = Callable[..., Worker]
+
+
+@pytest.fixture
+def start_worker(tmp_path: Path, checkpoint: Path, redis_url: str) -> Iterator[StartWorker]:
+    workers = []
+
+    def start(*sources: str) -> Worker:
+        workers.append(Worker(tmp_path, checkpoint, redis_url, sources))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        worker.process.kill()
+        worker.process.wait()
+
+
+def children(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        found += [int(child) for child in task.read_text().split()]
+    return found
+
+
+def wait_until(condition: Callable[[], bool], worker: Worker) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain; the log says:\n{worker.text()}"
+        time.sleep(0.05)
+
+
+def status(queue: RedisQueue, source_id: str) -> SourceStatus | None:
+    return queue.source_statuses().get(source_id)
+
+
+def is_running(queue: RedisQueue, source_id: str, windows: int = 1) -> bool:
+    found = status(queue, source_id)
+    return found is not None and found.state is SourceState.RUNNING and found.windows >= windows
+
+
+def seqs(queue: RedisQueue, source_id: str) -> list[int]:
+    taken = queue.take_windows(max_count=10_000, block_s=0)
+    return [entry.window.id.seq for entry in taken if entry.window.id.source_id == source_id]
+
+
+def tombstones(queue: RedisQueue) -> list[ScoreStatus]:
+    token = queue.acquire_alert(ttl_s=60)
+    assert token is not None
+    return [entry.scores.status for entry in queue.take_scores(token, max_count=10_000, block_s=0)]
+
+
+def test_files_are_read_to_their_end_and_the_worker_ends_with_them(
+    tmp_path: Path, start_worker: StartWorker, queue: RedisQueue
+) -> None:
+    write_video(tmp_path / "a.mp4", steady(5, 4))
+    write_video(tmp_path / "b.mp4", steady(5, 6))
+
+    worker = start_worker("id: a, url: ./a.mp4", "id: b, url: ./b.mp4")
+
+    assert worker.process.wait(PATIENCE_S) == 0
+    assert {name: found.state for name, found in queue.source_statuses().items()} == {
+        "a": SourceState.ENDED,
+        "b": SourceState.ENDED,
+    }
+    assert queue.epoch_ended("a")
+    assert queue.epoch_ended("b")
+    taken = queue.take_windows(max_count=100, block_s=0)
+    assert sorted((entry.window.id.source_id, entry.window.id.seq) for entry in taken) == [
+        *(("a", seq) for seq in range(3)),
+        *(("b", seq) for seq in range(5)),
+    ]
+    assert taken[0].window.frames.shape == (1, 4, 32, 32, 3)
+
+
+def test_a_second_run_of_the_same_files_adds_nothing(
+    tmp_path: Path, start_worker: StartWorker, queue: RedisQueue
+) -> None:
+    write_video(tmp_path / "a.mp4", steady(5, 4))
+    start_worker("id: a, url: ./a.mp4").process.wait(PATIENCE_S)
+
+    again = start_worker("id: a, url: ./a.mp4")
+
+    assert again.process.wait(PATIENCE_S) == 0
+    assert seqs(queue, "a") == [0, 1, 2]
+
+
+def test_bad_files_are_told_in_one_line_each_and_the_others_are_read(
+    tmp_path: Path, start_worker: StartWorker, queue: RedisQueue
+) -> None:
+    write_video(tmp_path / "good.mp4", steady(5, 4))
+    (tmp_path / "text.mp4").write_text("no video\n" * 99)
+
+    worker = start_worker(
+        "id: gone, url: ./gone.mp4", "id: good, url: ./good.mp4", "id: text, url: ./text.mp4", "id: dir, url: ./"
+    )
+
+    assert worker.process.wait(PATIENCE_S) == 1
+    assert seqs(queue, "good") == [0, 1, 2]
+    assert len(worker.log("source_failed")) == 3
+    assert "Traceback" not in worker.text()
+    [end] = worker.log("worker_failed")
+    assert end["error"] == "could not be read to the end: gone, text, dir"
+    failed = status(queue, "gone")
+    assert failed is not None
+    assert failed.state is SourceState.FAILED
+    assert failed.error.endswith("gone.mp4: there is no such file")
+
+
+def test_a_stride_that_the_checkpoint_cannot_do_is_a_wrong_configuration(
+    tmp_path: Path, checkpoint: Path, start_worker: StartWorker
+) -> None:
+    worker = start_worker("id: a, url: ./a.mp4", "id: b, url: ./b.mp4, window: {span_s: 3, stride_s: 1}")
+    worker.config.write_text("")
+
+    assert worker.process.wait(PATIENCE_S) == 2
+
+
+def test_a_reader_that_is_killed_is_started_again_and_resumes(
+    tmp_path: Path, start_worker: StartWorker, queue: RedisQueue
+) -> None:
+    write_video(tmp_path / "a.mp4", steady(5, 8))
+    worker = start_worker("id: a, url: ./a.mp4, realtime: true")
+    wait_until(lambda: is_running(queue, "a", windows=2), worker)
+
+    for reader in worker.readers():
+        os.kill(reader, signal.SIGKILL)
+
+    assert worker.process.wait(PATIENCE_S) == 0
+    assert seqs(queue, "a") == list(range(7))
+    [restart] = worker.log("reader_restarts")
+    assert restart["reason"] == "it died with SIGKILL"
+
+
+def test_a_file_that_is_stopped_is_resumed_by_the_next_worker(
+    tmp_path: Path, start_worker: StartWorker, queue: RedisQueue
+) -> None:
+    write_video(tmp_path / "a.mp4", steady(5, 6))
+    worker = start_worker("id: a, url: ./a.mp4, realtime: true")
+    wait_until(lambda: is_running(queue, "a", windows=1), worker)
+
+    assert worker.stop() == 0
+    assert not queue.epoch_ended("a")
+    assert worker.readers() == []
+
+    assert start_worker("id: a, url: ./a.mp4, realtime: true").process.wait(PATIENCE_S) == 0
+    assert seqs(queue, "a") == list(range(5))
+    assert queue.epoch_ended("a")
+
+
+def test_readers_stop_by_themselves_when_their_worker_is_killed(
+    tmp_path: Path, start_worker: StartWorker, queue: RedisQueue
+) -> None:
+    write_video(tmp_path / "a.mp4", steady(5, 600), options={"preset": "ultrafast", "g": "100", "bf": "0"})
+    worker = start_worker("id: a, url: ./a.mp4, realtime: true")
+    wait_until(lambda: is_running(queue, "a"), worker)
+    readers = worker.readers()
+
+    worker.process.kill()
+
+    assert readers
+    wait_until(lambda: not any(Path(f"/proc/{reader}").exists() for reader in readers), worker)
+
+
+def test_a_camera_is_read_until_the_stop_and_its_epoch_is_closed(
+    tmp_path: Path, start_worker: StartWorker, start_camera: StartCamera, queue: RedisQueue
+) -> None:
+    camera = start_camera(write_video(tmp_path / "clip.mp4", steady(10, 2)))
+    worker = start_worker(f"id: yard, url: '{camera.url()}'")
+    wait_until(lambda: is_running(queue, "yard", windows=1), worker)
+
+    assert worker.stop() == 0
+    assert queue.epoch_ended("yard")
+    assert tombstones(queue)[-1] is ScoreStatus.SOURCE_ENDED
+    found = queue.take_windows(max_count=1, block_s=0)[0].window
+    assert found.live
+    assert abs(found.captured_at - time.time()) < PATIENCE_S
+
+
+def test_a_camera_that_dies_is_lost_once_and_found_again_in_the_same_epoch(
+    tmp_path: Path, start_worker: StartWorker, start_camera: StartCamera, queue: RedisQueue
+) -> None:
+    camera = start_camera(write_video(tmp_path / "clip.mp4", steady(10, 2)))
+    worker = start_worker(f"id: yard, url: '{camera.url()}', read_timeout_s: 1")
+    wait_until(lambda: is_running(queue, "yard"), worker)
+
+    camera.kill()
+    wait_until(lambda: tombstones(queue) == [ScoreStatus.SOURCE_LOST], worker)
+    before = status(queue, "yard")
+    camera.start()
+    wait_until(lambda: is_running(queue, "yard", windows=(before.windows if before else 0) + 1), worker)
+
+    windows = [entry.window for entry in queue.take_windows(max_count=100, block_s=0)]
+    assert len({window.id.epoch for window in windows}) == 1
+    assert [window.captured_at for window in windows] == sorted(window.captured_at for window in windows)
+    assert [window.first_pts_s for window in windows] == sorted(window.first_pts_s for window in windows)
+    assert len(worker.log("source_lost")) == 1
+    assert worker.stop() == 0
+
+
+def test_a_wrong_password_is_told_once_and_never_shown_and_stops_no_other_source(
+    tmp_path: Path, start_worker: StartWorker, start_camera: StartCamera, queue: RedisQueue
+) -> None:
+    clip = write_video(tmp_path / "clip.mp4", steady(10, 4))
+    camera = start_camera(clip, user="viewer", password="right-horse")
+    locked = camera.url("viewer:hunter2x")
+    worker = start_worker(f"id: locked, url: '{locked}'", "id: film, url: ./clip.mp4")
+
+    wait_until(lambda: queue.epoch_ended("film"), worker)
+    wait_until(lambda: (found := status(queue, "locked")) is not None and found.error != "", worker)
+
+    found = status(queue, "locked")
+    assert found is not None
+    assert found.state is SourceState.FAILED
+    assert found.error.endswith("wrong user or password")
+    assert worker.stop() == 0
+    assert "hunter2x" not in worker.text() + found.error
+    assert len(worker.log("source_lost")) == 1
+
+
+def test_a_reader_that_hangs_is_replaced_and_the_epoch_goes_on(
+    tmp_path: Path, start_worker: StartWorker, start_camera: StartCamera, queue: RedisQueue
+) -> None:
+    camera = start_camera(write_video(tmp_path / "clip.mp4", steady(10, 2)))
+    worker = start_worker(f"id: yard, url: '{camera.url()}'")
+    wait_until(lambda: is_running(queue, "yard"), worker)
+    [reader] = worker.readers()
+
+    os.kill(reader, signal.SIGKILL)
+    wait_until(lambda: worker.readers() not in ([], [reader]), worker)
+    before = max(seqs(queue, "yard"))
+    wait_until(lambda: is_running(queue, "yard", windows=2), worker)
+
+    windows = [entry.window for entry in queue.take_windows(max_count=100, block_s=0)]
+    assert {window.id.seq for window in windows} == set(range(before + 1, before + 1 + len(windows)))
+    assert worker.stop() == 0
+
+
+def test_the_worker_never_loads_the_model_library(tmp_path: Path, start_worker: StartWorker) -> None:
+    write_video(tmp_path / "a.mp4", steady(5, 60))
+    worker = start_worker("id: a, url: ./a.mp4, realtime: true")
+    wait_until(lambda: len(worker.readers()) > 0 and bool(worker.log("source_opened")), worker)
+
+    maps = "".join(Path(f"/proc/{pid}/maps").read_text() for pid in [worker.process.pid, *worker.readers()])
+
+    assert "libavcodec" in maps
+    assert "libtorch" not in maps

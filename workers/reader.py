@@ -1,0 +1,167 @@
+"""What the process of one reader does: it puts the source, the queue and the loop of one source together."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+import structlog
+
+from xclip_stream.config import Config, SourceConfig
+from xclip_stream.errors import SourceError, StaleOwner, XclipStreamError
+from xclip_stream.logs import set_up_logging
+from xclip_stream.pipeline.assembling import WindowSettings, file_epoch
+from xclip_stream.pipeline.ingest import FileIngest
+from xclip_stream.pipeline.ingest_live import LiveIngest
+from xclip_stream.pipeline.lifecycle import StopFlag, SystemClock
+from xclip_stream.pipeline.live_backlog import LiveEpochs
+from xclip_stream.pipeline.readers import STOPPED, Heart, Outcome, is_orphaned
+from xclip_stream.protocols import FrameSource, IngestQueue
+from xclip_stream.queues.redis import RedisQueue, open_queue
+from xclip_stream.sources import content_sample, local_path, open_source
+from xclip_stream.types import ClipGeometry
+
+FAILED = 1
+_LOOK_FOR_PARENT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingOrder:
+    """What a reader is told. `lease` names the epochs of a camera in this life of the ingest worker."""
+
+    config: Config
+    source_id: str
+    geometry: ClipGeometry
+    redis_url: str
+    lease: str
+    log_level: str
+
+    @property
+    def source(self) -> SourceConfig:
+        return self.config.source(self.source_id)
+
+
+def read_source(order: ReadingOrder, heart: Heart, stop: StopFlag) -> int:
+    """Read one source until it is done or `stop` is set; return the exit code of the process."""
+    log = set_up_logging(worker="ingest", level=order.log_level, secrets=order.config.secret_values())
+    queue = open_reader_queue(order.config, order.redis_url)
+    try:
+        with closing(queue):
+            return _read(order, heart, stop, queue)
+    except SourceError:
+        return Outcome.REJECTED  # told by the loop
+    except StaleOwner as error:
+        log.error("source_taken_over", source=order.source_id, error=str(error))
+        return Outcome.TAKEN_OVER
+    except XclipStreamError as error:
+        log.error("reader_failed", source=order.source_id, error=str(error))
+        return FAILED
+    # The top of the process: a defect ends it with a line in the log, and the supervisor starts it again.
+    except Exception:
+        log.exception("reader_crashed", source=order.source_id)
+        return FAILED
+
+
+def open_reader_queue(config: Config, redis_url: str) -> RedisQueue:
+    return open_queue(
+        redis_url,
+        namespace=config.redis.namespace,
+        max_bytes=config.queue.max_bytes,
+        file_windows=config.queue.file_windows,
+    )
+
+
+def _read(order: ReadingOrder, heart: Heart, stop: StopFlag, queue: RedisQueue) -> int:
+    config, regions = order.source, order.config.regions_of(order.source_id)
+    geometry = replace(order.geometry, fit=config.window.fit or order.geometry.fit)
+    source = open_source(
+        config.url.get_secret_value(),
+        geometry=geometry,
+        regions=regions,
+        start_time=config.start_unix_s,
+        transport=config.transport,
+        open_timeout_s=config.open_timeout_s,
+        read_timeout_s=config.read_timeout_s,
+    )
+    settings = WindowSettings(
+        num_frames=geometry.num_frames,
+        span_s=config.window.span_s,
+        stride_s=config.window.stride_s,
+        max_gap_s=config.window.max_gap_s,
+        regions=tuple(region.name for region in regions),
+    )
+    beat = _make_beat(heart, stop)
+    if source.live:
+        epochs = LiveEpochs(lease=order.lease, number=heart.epoch_number)
+        live_ingest(config, source, queue=queue, settings=settings, epochs=epochs, stop=stop, beat=beat).run()
+        return STOPPED
+
+    def name_epoch() -> str:
+        content = content_sample(local_path(config.url.get_secret_value()))
+        return file_epoch(content, settings, regions=regions, geometry=geometry, start_time=config.start_unix_s)
+
+    ingest = file_ingest(config, source, queue=queue, settings=settings, name_epoch=name_epoch, stop=stop, beat=beat)
+    return Outcome.DONE if ingest.run() else STOPPED
+
+
+def live_ingest(
+    config: SourceConfig,
+    source: FrameSource,
+    *,
+    queue: IngestQueue,
+    settings: WindowSettings,
+    epochs: LiveEpochs,
+    stop: StopFlag,
+    beat: Callable[[], None],
+) -> LiveIngest:
+    return LiveIngest(
+        source_id=config.id,
+        source=source,
+        queue=queue,
+        settings=settings,
+        epochs=epochs,
+        clock=SystemClock(stop),
+        stopping=stop.is_set,
+        log=structlog.get_logger(),
+        backlog_windows=config.backlog_windows,
+        beat=beat,
+    )
+
+
+def file_ingest(
+    config: SourceConfig,
+    source: FrameSource,
+    *,
+    queue: IngestQueue,
+    settings: WindowSettings,
+    name_epoch: Callable[[], str],
+    stop: StopFlag,
+    beat: Callable[[], None],
+) -> FileIngest:
+    return FileIngest(
+        source_id=config.id,
+        source=source,
+        queue=queue,
+        settings=settings,
+        name_epoch=name_epoch,
+        clock=SystemClock(stop),
+        stopping=stop.is_set,
+        log=structlog.get_logger(),
+        beat=beat,
+        realtime=config.realtime,
+    )
+
+
+def _make_beat(heart: Heart, stop: StopFlag) -> Callable[[], None]:
+    """Return what the loops call often: it shows that they live, and stops them when nobody is left to see it."""
+    looked_at = 0.0
+
+    def beat() -> None:
+        nonlocal looked_at
+        heart.beat()
+        if (now := time.monotonic()) - looked_at > _LOOK_FOR_PARENT_S:
+            looked_at = now
+            if is_orphaned():
+                stop.set()
+
+    return beat
