@@ -1,7 +1,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,8 +13,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import missing_part
 from tests.score_builders import judge, recording, rule
+from tests.servers import redis_server
 from xclip_stream.errors import DecodeError
 from xclip_stream.event_schema import CloudEvent, asyncapi, json_schema
 from xclip_stream.events import encode_event, format_time, parse_event, parse_time, write_documents
@@ -220,16 +219,8 @@ def references(value: object) -> Iterator[str]:
 
 @pytest.fixture
 def redis_url(tmp_path: Path) -> Iterator[str]:
-    binary = shutil.which("redis-server")
-    if binary is None:
-        missing_part("redis-server", "apt-get install redis-server")
-    address = tmp_path / "redis.sock"
-    options = ["--port", "0", "--unixsocket", str(address), "--save", "", "--dir", str(tmp_path)]
-    with subprocess.Popen([binary, *options], stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        next(line for line in server.stdout if "ready to accept connections" in line.lower())
-        yield f"unix://{address}"
-        server.terminate()
+    with redis_server(tmp_path) as url:
+        yield url
 
 
 def consume(url: str, *, last: str) -> list[str]:

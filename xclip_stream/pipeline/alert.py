@@ -64,7 +64,7 @@ class AlertLoop:
         self._outage = QueueOutage(clock=clock, stopping=stopping, log=log)
         self._token: int | None = None
         self._renewed_at = 0.0
-        self._standing_by = False
+        self._standing_by: bool | None = None
         self._sources: dict[str, _Source] = {}
 
     def run(self) -> None:
@@ -108,10 +108,11 @@ class AlertLoop:
         self._give_back()
         self._token = self._queue.acquire_alert(ttl_s=self._lease_s)
         self._renewed_at = self._clock.monotonic()
-        if (self._token is None) != self._standing_by:
-            self._standing_by = not self._standing_by
-            self._log.info("standing_by" if self._standing_by else "alert_acquired")
-        return self._token is not None
+        standing_by = self._token is None
+        if standing_by is not self._standing_by:
+            self._log.info("standing_by" if standing_by else "alert_acquired")
+        self._standing_by = standing_by
+        return not standing_by
 
     def _renew(self) -> int:
         if self._token is None:

@@ -1,0 +1,73 @@
+"""The alert worker: scores from the queue through the rules, events back into the queue. One works, others stand by."""
+
+import sys
+import threading
+from contextlib import closing
+
+import structlog
+
+from xclip_stream.config import Config, RuleConfig, SourceConfig
+from xclip_stream.pipeline.alert import AlertLoop
+from xclip_stream.pipeline.lifecycle import SystemClock
+from xclip_stream.queues.redis import open_queue
+from xclip_stream.rules import Rule, default_gap_s
+from xclip_stream.worker_main import worker_main
+
+
+def run(config: Config, *, stop: threading.Event, redis_url: str) -> None:
+    """Decide until `stop` is set.
+
+    Raises:
+        XclipStreamError: the queue holds what this version cannot read.
+    """
+    queue = open_queue(
+        redis_url,
+        namespace=config.redis.namespace,
+        max_bytes=config.queue.max_bytes,
+        events_retained=config.queue.events_retained,
+    )
+    with closing(queue):
+        AlertLoop(
+            queue=queue,
+            rules=[build_rule(config, rule) for rule in config.rules],
+            sink_ids=[sink.id for sink in config.sinks],
+            gap_s={source.id: gap_s(source) for source in config.sources},
+            config_hash=config.config_hash,
+            clock=SystemClock(stop),
+            stopping=stop.is_set,
+            log=structlog.get_logger(),
+        ).run()
+
+
+def build_rule(config: Config, rule: RuleConfig) -> Rule:
+    """Return the rule that a configuration describes."""
+    return Rule(
+        rule_id=rule.id,
+        prompts=rule.prompts,
+        background=rule.background_prompts,
+        enter=rule.enter,
+        exit=rule.exit,
+        min_duration_s=rule.min_duration_s,
+        cooldown_s=rule.cooldown_s,
+        max_duration_s=rule.max_duration_s,
+        schedule=None if rule.schedule is None else rule.schedule.build(),
+        severity=rule.severity,
+        labels=rule.labels,
+        sinks=config.sinks_of(rule),
+        sources=rule.sources,
+        regions=rule.regions,
+    )
+
+
+def gap_s(source: SourceConfig) -> float:
+    """Return the hole in a source's time that ends its events: never shorter than one that a window may have."""
+    window = source.window
+    return max(default_gap_s(span_s=window.span_s, stride_s=window.stride_s), window.max_gap_s or 0.0)
+
+
+def main() -> int:
+    return worker_main("alert", run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
