@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import redis
 from redis.backoff import NoBackoff
@@ -74,7 +74,22 @@ class RedisServer:
         if self._process:
             os.kill(self._process.pid, number)
 
-    def client(self) -> redis.Redis:
+    def copy(self) -> Path:
+        """Copy what the server has on its disk now."""
+        copy = Path(tempfile.mkdtemp(prefix="kept-", dir=self._folder))
+        for path in self._folder.glob("appendonly*"):
+            (shutil.copytree if path.is_dir() else shutil.copy)(path, copy / path.name)
+        return copy
+
+    def put_back(self, copy: Path) -> None:
+        """Replace what a stopped server has on its disk."""
+        for path in self._folder.glob("appendonly*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in copy.iterdir():
+            path.rename(self._folder / path.name)
+
+    def client(self) -> Any:
+        """Return a plain client; untyped, as the client's own types serve two dialects and two styles at once."""
         return redis.Redis.from_url(self.url, protocol=2, retry=Retry(NoBackoff(), 0))
 
     def _arguments(self) -> Sequence[str]:

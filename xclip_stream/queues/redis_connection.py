@@ -9,7 +9,17 @@ from typing import Any
 import redis
 from redis.backoff import NoBackoff
 from redis.commands.core import Script
-from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    ClusterDownError,
+    MasterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
@@ -37,15 +47,19 @@ class GroupExists(QueueError):
     """The consumer group was made before."""
 
 
-# A script's error carries its cause somewhere in the text on Redis 6, and at its beginning on Redis 7.
-_TROUBLES: Sequence[tuple[str, type[QueueError], str]] = (
-    ("OOM ", ServerFull, "is full"),
-    ("NOGROUP", NoGroup, "has no such consumer group"),
-    ("BUSYGROUP", GroupExists, "has this consumer group"),
-    *(
-        (word, QueueUnavailable, "cannot serve now")
-        for word in ("LOADING", "MISCONF", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY ", "NOREPLICAS")
-    ),
+# The client knows some answers by class and takes their first word away. Others come as text: those that it does not
+# know, and on Redis 6 those that a script stumbled over.
+_TROUBLES: Sequence[tuple[str, type[RedisError] | tuple[type[RedisError], ...], type[QueueError], str]] = (
+    ("OOM ", OutOfMemoryError, ServerFull, "is full"),
+    ("NOGROUP", (), NoGroup, "has no such consumer group"),
+    ("no such key", (), NoGroup, "has lost a stream"),
+    ("BUSYGROUP", (), GroupExists, "has this consumer group"),
+    ("READONLY", ReadOnlyError, QueueUnavailable, "is a replica now"),
+    ("MASTERDOWN", MasterDownError, QueueUnavailable, "has lost its master"),
+    ("CLUSTERDOWN", (ClusterDownError, TryAgainError), QueueUnavailable, "is not a whole cluster now"),
+    ("MISCONF", (), QueueUnavailable, "cannot write to its disk"),
+    ("NOREPLICAS", (), QueueUnavailable, "misses its replicas"),
+    ("BUSY ", (), QueueUnavailable, "is busy with a script"),
 )
 
 
@@ -100,6 +114,9 @@ class RedisConnection:
 
     def __init__(self, url: str) -> None:
         self._name = redact_url(url)
+        self.connects = 0
+        """How many connections were made. The pool replaces one that has ended without saying so: a greater number
+        may mean that the server was started again, and came back older than it was."""
         try:
             self._client = redis.Redis.from_url(
                 url,
@@ -108,6 +125,7 @@ class RedisConnection:
                 socket_timeout=_REPLY_TIMEOUT_S,
                 socket_connect_timeout=_CONNECT_TIMEOUT_S,
                 retry=Retry(NoBackoff(), 0),
+                redis_connect_func=self._greet,
             )
         except ValueError as error:
             raise QueueError(f"{self._name} is not a Redis URL: {redact_text(str(error))}") from None
@@ -154,6 +172,10 @@ class RedisConnection:
         except RedisError as error:
             raise self._translated(error) from error
 
+    def _greet(self, connection: Any) -> None:  # the client has several kinds
+        self.connects += 1
+        connection.on_connect()
+
     def _translated(self, error: RedisError) -> QueueError:
         reason = redact_text(str(error).partition("\n")[0]) or type(error).__name__
         if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
@@ -161,8 +183,8 @@ class RedisConnection:
         if isinstance(error, RedisConnectionError | RedisTimeoutError):
             self._max_memory_bytes = None
             return QueueUnavailable(f"Redis at {self._name} does not answer: {reason}")
-        for word, kind, trouble in _TROUBLES:
-            if word in reason:
+        for word, known_as, kind, trouble in _TROUBLES:
+            if isinstance(error, known_as) or word in reason:
                 return kind(f"Redis at {self._name} {trouble}: {reason}")
         return QueueError(f"Redis at {self._name} refused a step: {reason}")
 

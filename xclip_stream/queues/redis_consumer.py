@@ -1,7 +1,8 @@
 """What every role of the Redis queue has: the connection, a name, and what this consumer holds."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -57,27 +58,33 @@ class RedisConsumer:
         self._held: dict[str, HeldWindow] = {}
         self._spare: list[TakenWindow] = []
         self._may_have_lost_windows = False
+        self._connects = 0
         self._commits = 0
         self._cursors: dict[str, str] = {}
 
     def _run(self, script: str, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:
         """Run a script; after an outage everything that is not let go of is read again."""
-        try:
+        with self._outage_noticed():
             return self._connection.run(script, keys, arguments)
-        except QueueUnavailable:
-            self._forget_position()
-            raise
 
     def _call(self, command: str, *arguments: Argument) -> Any:
         """Run a command; the same holds after an outage."""
-        try:
+        with self._outage_noticed():
             return self._connection.call(command, *arguments)
+
+    @contextmanager
+    def _outage_noticed(self) -> Iterator[None]:
+        # The reply with the entries may be what was lost, or the server may have come back older than it was.
+        try:
+            yield
         except QueueUnavailable:
             self._forget_position()
             raise
+        if self._connects != self._connection.connects:
+            self._connects = self._connection.connects
+            self._forget_position()
 
     def _forget_position(self) -> None:
-        # The reply with the entries may be what was lost, or the server may have come back older than it was.
         self._cursors.clear()
         self._may_have_lost_windows = True
 
@@ -85,14 +92,17 @@ class RedisConsumer:
         """Wait for an entry after `cursor`; False when none came."""
         return bool(self._call("XREAD", "COUNT", 1, "BLOCK", block_ms(block_s), "STREAMS", stream, cursor))
 
-    def _cursor(self, role: str) -> str:
-        return self._cursors.get(role, NO_CURSOR)
-
-    def _move_cursor(self, role: str, found: list[Any]) -> list[Any]:
-        """Note that these entries were read, and return them."""
-        if found:
+    def _read_on(self, role: str, script: str, keys: Sequence[str], reader: Argument, *, max_count: int) -> Any:
+        """Run a script that reads after the cursor of a role, and move the cursor. None: not the owner of the role."""
+        cursor = self._cursor(role)
+        found = self._run(script, keys, [reader, cursor, max_count])
+        # An outage meanwhile has taken the cursor back: then all that follows is read again.
+        if found and cursor == self._cursor(role):
             self._cursors[role] = found[-1][0].decode()
         return found
+
+    def _cursor(self, role: str) -> str:
+        return self._cursors.get(role, NO_CURSOR)
 
     def _acquire(self, role: str, *, ttl_s: float) -> tuple[int, int] | None:
         """Take a role: the token and the number of commits so far."""

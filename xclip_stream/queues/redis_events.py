@@ -74,10 +74,10 @@ class RedisAlert(RedisConsumer):
 
     def _read_scores(self, token: int, *, max_count: int) -> list[Any]:
         keys = [self._keys.scores, self._keys.lease(ALERT)]
-        found = self._run("take_scores", keys, [token, self._cursor(ALERT), max_count])
+        found: list[Any] | None = self._read_on(ALERT, "take_scores", keys, token, max_count=max_count)
         if found is None:
             raise _stale(ALERT)
-        return self._move_cursor(ALERT, found)
+        return found
 
     def _decoded_scores(self, token: int, entry: list[Any]) -> TakenScores | None:
         """Read scores; what this version cannot read waits among the dead letters for one that can."""
@@ -129,10 +129,10 @@ class RedisDelivery(RedisConsumer):
     def _read_messages(self, sink_id: str, *, max_count: int) -> list[Any]:
         role = _role(sink_id)
         keys = [self._keys.outbox(sink_id), self._keys.lease(role), self._keys.deliveries(sink_id)]
-        found = self._run("take_messages", keys, [self._holder, self._cursor(role), max_count])
+        found: list[Any] | None = self._read_on(role, "take_messages", keys, self._holder, max_count=max_count)
         if found is None:
             raise _stale(role)
-        return self._move_cursor(role, found)
+        return found
 
     def _decoded_message(self, sink_id: str, entry: list[Any]) -> TakenMessage | None:
         entry_id, flat, deliveries = entry

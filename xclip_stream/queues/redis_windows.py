@@ -108,10 +108,16 @@ class RedisScoring(RedisConsumer):
         del self._held[taken.entry_id]
         return buried
 
+    def forget_consumers(self, *, idle_s: float = 3600.0) -> None:
+        """Forget the consumers that have not asked for windows for so long and hold none."""
+        self._run("forget_consumers", self._window_streams(), [GROUP, round(1000 * idle_s)])
+
     def _take_windows(self, *, max_count: int, block_s: float) -> list[TakenWindow]:
         suspect = self._take_over()
         if suspect:
             return [suspect]
+        if self._batches == 0:
+            self.forget_consumers()
         taken, self._spare = self._spare[:max_count], self._spare[max_count:]
         self._batches += 1
         streams = self._window_streams()
