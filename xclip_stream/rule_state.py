@@ -118,9 +118,7 @@ class RuleState:
         except ValidationError as error:
             raise DecodeError(f"the stored rule state cannot be read: {error.errors()[0]['msg']}") from error
         if state.version != STATE_VERSION:
-            raise DecodeError(
-                f"the rule state of source {state.source_id!r} has version {state.version}, this is {STATE_VERSION}"
-            )
+            raise DecodeError(f"the stored rule state has version {state.version}, this is {STATE_VERSION}")
         return state
 
 

@@ -259,7 +259,7 @@ def test_a_state_that_cannot_be_read_stops_the_loop_with_a_reason(bench):
     bench.queue.commit(token, source_id="yard", state=b"{}", events=[], outbox=[], done=[])
     bench.queue.release_alert(token)
 
-    with pytest.raises(DecodeError, match="rule state"):
+    with pytest.raises(DecodeError, match="source yard: the stored rule state"):
         bench.loop().run()
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from structlog.typing import FilteringBoundLogger
 
-from xclip_stream.errors import QueueUnavailable, StaleOwner
+from xclip_stream.errors import DecodeError, QueueUnavailable, StaleOwner
 from xclip_stream.events import encode_event
 from xclip_stream.ordering import Arrival, Ordering
 from xclip_stream.pipeline.backoff import QueueOutage
@@ -142,7 +142,7 @@ class AlertLoop:
         token = self._renew()
         self._sources = {}
         for source_id, body in sorted(self._queue.load_states().items()):
-            state, notices = reconcile(RuleState.decode(body), self._rules, config_hash=self._config_hash)
+            state, notices = reconcile(_decoded(source_id, body), self._rules, config_hash=self._config_hash)
             source = self._sources[source_id] = _Source(state)
             if notices:
                 self._commit(token, source, state, [(notice, None) for notice in notices], done=[])
@@ -283,6 +283,15 @@ class _Source:
         ranked = ((evidence.score, rule.rule_id) for rule, _, evidence in weigh_rules(self._last_scored, rules))
         score, rule_id = max(ranked, default=(0.0, ""))
         return rule_id, score
+
+
+def _decoded(source_id: str, body: bytes) -> RuleState:
+    try:
+        return RuleState.decode(body)
+    except DecodeError as error:
+        raise DecodeError(
+            f"source {source_id}: {error}; run the version that wrote it, or forget the source"
+        ) from error
 
 
 def _with_latency(notice: Notice, scores: Scores | None, now: float) -> Notice:
