@@ -56,7 +56,9 @@ class Pretrained(nn.Module):
             _check_fit(network.state_dict(), weights)
         except CheckpointError as error:
             raise CheckpointError(f"{stored.path}: {error}") from None
-        placed = {name: tensor.to(device=device, dtype=dtype) for name, tensor in weights.items()}
+        # The one scalar is the scale of the logits: half precision would shift every logit by some thousandths.
+        precise = torch.promote_types(dtype, torch.float32)
+        placed = {name: t.to(device=device, dtype=dtype if t.ndim else precise) for name, t in weights.items()}
         network.load_state_dict(placed, strict=True, assign=True)
         return network.eval()
 

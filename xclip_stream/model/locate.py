@@ -1,5 +1,6 @@
 """Finds the files of a checkpoint, in a local folder or on the Hugging Face hub. Imports no torch."""
 
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,7 @@ def _fetch(repository: str, revision: str | None, name: str) -> Path | None:
     import huggingface_hub.errors as hub  # noqa: PLC0415  # a local folder, the usual case of a reader, needs no hub
 
     try:
-        return Path(huggingface_hub_download(repository, name, revision))
+        return Path(_download(repository, name, revision))
     except hub.LocalEntryNotFoundError:
         if _known_absent(repository, revision, name):
             return None
@@ -106,14 +107,24 @@ def _fetch(repository: str, revision: str | None, name: str) -> Path | None:
         ) from None
     except hub.RevisionNotFoundError:
         raise CheckpointError(f"{repository}: has no revision {revision!r} on the hub") from None
+    except hub.HfHubHTTPError as error:
+        raise CheckpointError(
+            f"{repository}: the hub answers {error.response.status_code} for {name}; check the token in HF_TOKEN"
+        ) from None
     except (ValueError, *hub.HfHubHTTPError.__bases__) as error:  # its bases: OSError and the HTTP library's own root
         raise CheckpointError(f"{repository}: {name} cannot be fetched from the hub ({type(error).__name__})") from None
 
 
-def huggingface_hub_download(repository: str, name: str, revision: str | None) -> str:
+def _download(repository: str, name: str, revision: str | None) -> str:
     from huggingface_hub import hf_hub_download  # noqa: PLC0415  # as above
 
-    path: str = hf_hub_download(repository, name, revision=revision)
+    log = logging.getLogger("huggingface_hub")
+    level = log.level
+    log.setLevel(logging.ERROR)  # its warnings of each try would stand in front of the one line that says what to do
+    try:
+        path: str = hf_hub_download(repository, name, revision=revision)
+    finally:
+        log.setLevel(level)
     return path
 
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xclip_stream.errors import PromptError, ScoringError
+from xclip_stream.errors import CheckpointError, PromptError, ScoringError
 from xclip_stream.model.checkpoint_files import ClipGeometry, find_weights
 from xclip_stream.model.locate import open_checkpoint
 from xclip_stream.model.network import XCLIPModel
@@ -75,14 +75,16 @@ class Scorer:
         """
         opened = open_checkpoint(checkpoint, revision=revision)
         chosen = _choose_device(device)
-        return cls(
-            model=XCLIPModel.from_pretrained(
-                checkpoint, revision=opened.revision, device=chosen, dtype=_choose_dtype(dtype, chosen)
-            ),
-            processor=XCLIPProcessor.from_pretrained(checkpoint, revision=opened.revision),
-            name=opened.name,
-            sha256=find_weights(opened).sha256(),
+        model = XCLIPModel.from_pretrained(
+            checkpoint, revision=opened.revision, device=chosen, dtype=_choose_dtype(dtype, chosen)
         )
+        processor = XCLIPProcessor.from_pretrained(checkpoint, revision=opened.revision)
+        room = model.config.text_config.vocab_size
+        if processor.tokenizer.size > room:
+            raise CheckpointError(
+                f"{checkpoint}: the tokenizer has {processor.tokenizer.size} tokens, the model takes {room}"
+            )
+        return cls(model=model, processor=processor, name=opened.name, sha256=find_weights(opened).sha256())
 
     @property
     def geometry(self) -> ClipGeometry:
@@ -178,7 +180,7 @@ class Scorer:
 
     @property
     def _dtype(self) -> torch.dtype:
-        return self.model.logit_scale.dtype
+        return self.model.text_projection.weight.dtype
 
 
 def _choose_device(name: str) -> torch.device:

@@ -30,6 +30,11 @@ class PromptTokenizer:
     def pad_id(self) -> int:
         return self._id_of(self.pad_token)
 
+    @property
+    def size(self) -> int:
+        """One more than the largest id."""
+        return 1 + max(self.tokenizer.get_vocab().values())
+
     def encode(self, prompts: Sequence[str], *, truncation: bool = False) -> list[list[int]]:
         """Return the ids of each prompt, not padded.
 
@@ -88,9 +93,8 @@ class PromptTokenizer:
         """The text tower reads a prompt at the largest of its ids, which therefore must be the end token's."""
         start, end = self._id_of(START), self._id_of(END)
         self._id_of(self.pad_token)
-        largest = max(self.tokenizer.get_vocab().values())
-        if end != largest:
-            raise CheckpointError(f"{END} must have the largest id of the vocabulary, {largest}, not {end}")
+        if end != self.size - 1:
+            raise CheckpointError(f"{END} must have the largest id of the vocabulary, {self.size - 1}, not {end}")
         ids = self.tokenizer.encode("a").ids
         if ids[:1] != [start] or ids[-1:] != [end]:
             raise CheckpointError(f"the tokenizer does not put a prompt between {START} and {END}")
