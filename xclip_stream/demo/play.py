@@ -1,0 +1,190 @@
+"""The demo: `python -m xclip_stream.demo.play --seed 7` renders a scene, watches it, compares events with the truth.
+
+The scene is watched as a file and, where GStreamer's RTSP server is installed, as a camera. The exit code is 0 only if
+every true event was told, and nothing else was.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from xclip_stream.demo.agreement import Agreement, Told, compare
+from xclip_stream.demo.render import render_demo
+from xclip_stream.demo.script import TruthEvent
+
+VIDEO_VARIABLE = "DEMO_VIDEO"
+OUT_VARIABLE = "DEMO_OUT"
+SYSTEM_PYTHON = "/usr/bin/python3"
+RTSP_SERVER = Path(__file__).with_name("rtsp_server.py")
+GSTREAMER = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
+LIMIT_S = 240.0
+"""No pass takes longer than this."""
+
+console = Console(highlight=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One way to watch the scene."""
+
+    name: str
+    url: str
+    exit_code: int
+    agreement: Agreement
+
+
+def main(
+    seed: Annotated[int, typer.Option(help="Another seed, another scene.")] = 7,
+    config: Annotated[Path, typer.Option(help="The rules.")] = Path("configs/demo.yaml"),
+    out: Annotated[Path, typer.Option(help="Where the scene and the logs go.")] = Path("demo-out"),
+    rtsp: Annotated[bool, typer.Option("--rtsp/--no-rtsp", help="Watch it as a camera too.")] = True,
+) -> None:
+    """Render a scene, watch it, and compare the events with the truth."""
+    out.mkdir(parents=True, exist_ok=True)
+    video = out / f"scene-{seed}.mp4"
+    with console.status(f"Rendering scene {seed}…"):
+        truth = render_demo(video, seed)
+    console.print(f"Rendered [bold]{video}[/bold]: {len(truth)} actions. The same scene again: make demo SEED={seed}\n")
+    passes = [watch("file", str(video.resolve()), config, out, truth)]
+    if rtsp and can_serve_rtsp():
+        with serve_once(video) as server:
+            passes.append(watch("camera (RTSP)", server.url, config, out, truth, server=server.process))
+    elif rtsp:
+        console.print("[yellow]Not watched over RTSP: GStreamer's RTSP server is not installed")
+        console.print("(on Debian: gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-{base,good,bad,ugly})\n")
+    raise typer.Exit(sum_up(passes))
+
+
+def watch(
+    name: str,
+    url: str,
+    config: Path,
+    out: Path,
+    truth: Sequence[TruthEvent],
+    *,
+    server: subprocess.Popen[str] | None = None,
+) -> Pass:
+    """Run the pipeline on `url`, print each event beside the truth as it comes, and compare them all."""
+    console.print(f"[bold]Watching as a {name}[/bold]")
+    log = out / f"run-{'rtsp' if server else 'file'}.log"
+    told: list[Told] = []
+    with log.open("w") as errors:
+        run = start_run(url, config, out, errors.fileno())
+        guard = threading.Timer(LIMIT_S, run.kill)
+        guard.start()
+        if server is not None:
+            threading.Thread(target=stop_after, args=(server, run), daemon=True).start()
+        for event in events_of(run):
+            told = show(event, told, truth)
+        exit_code = run.wait()
+        guard.cancel()
+    if exit_code:
+        console.print(f"[red]the run ended with exit code {exit_code}; see {log}")
+    console.print()
+    return Pass(name, url, exit_code, compare(truth, told))
+
+
+def start_run(url: str, config: Path, out: Path, errors: int) -> subprocess.Popen[str]:
+    command = [str(Path(sys.executable).with_name("xclip-stream")), "run", str(config)]
+    environ = {**os.environ, VIDEO_VARIABLE: url, OUT_VARIABLE: str(out.resolve())}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environ)
+
+
+def stop_after(server: subprocess.Popen[str], run: subprocess.Popen[str]) -> None:
+    """Stop the run, as Ctrl-C does, once the camera has played its scene."""
+    server.wait()
+    run.send_signal(signal.SIGINT)
+
+
+def events_of(run: subprocess.Popen[str]) -> Iterator[dict[str, object]]:
+    """Yield the `data` of each event that the console sink prints."""
+    for line in run.stdout or ():
+        if line.startswith("{"):
+            yield json.loads(line)["data"]
+
+
+def show(event: dict[str, object], told: list[Told], truth: Sequence[TruthEvent]) -> list[Told]:
+    """Print one event beside the truth; return the events that have started so far."""
+    window = event["window"]
+    assert isinstance(window, dict)  # noqa: S101 - narrows the JSON; events are tested against their schema
+    at_s, rule, phase = float(window["last_pts_s"]), str(event["rule_id"]), str(event["phase"])
+    line = f"  {at_s:6.1f} s  {phase:<8} {rule:<6} {float(str(event['peak_score'])):4.2f}  {event['prompt']}"
+    if phase == "updated":
+        return told
+    if phase == "started":
+        told = [*told, Told(rule, at_s)]
+        match = compare(truth, told).match_of(told[-1])
+        truly = f"[green]true: {match.start_s:.1f}-{match.end_s:.1f} s" if match else "[red]not true"
+        line = f"{line}  {truly}"
+    console.print(line)
+    return told
+
+
+def can_serve_rtsp() -> bool:
+    if not Path(SYSTEM_PYTHON).exists():
+        return False
+    return subprocess.run([SYSTEM_PYTHON, "-c", GSTREAMER], capture_output=True, check=False).returncode == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A camera that plays the scene once, to its first viewer."""
+
+    url: str
+    process: subprocess.Popen[str]
+
+
+@contextmanager
+def serve_once(video: Path) -> Iterator[Server]:
+    """Serve a file as a camera on the loopback interface while the context is open."""
+    command = [SYSTEM_PYTHON, str(RTSP_SERVER), str(video), "--once"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            url = process.stdout.readline().strip() if process.stdout else ""
+            if not url:
+                console.print("[red]the RTSP server did not start")
+                raise typer.Exit(1)
+            yield Server(url, process)
+        finally:
+            process.terminate()
+
+
+def sum_up(passes: Sequence[Pass]) -> int:
+    """Print the table of the truth against both passes; return the exit code."""
+    table = Table(
+        "action",
+        "true from",
+        "to",
+        *(f"{one.name}: told after" for one in passes),
+        title="The truth, and what was told",
+    )
+    for index, event in enumerate(passes[0].agreement.truth):
+        delays = [one.agreement.delay_s(index) for one in passes]
+        cells = ["[red]missed" if delay is None else f"[green]{delay:.1f} s" for delay in delays]
+        table.add_row(event.action, f"{event.start_s:.1f} s", f"{event.end_s:.1f} s", *cells)
+    console.print(table)
+    for one in passes:
+        verdict = "[green]agrees with the truth" if is_right(one) else "[red]does not agree with the truth"
+        extra = "".join(f"; false: {told.rule_id} at {told.at_s:.1f} s" for told in one.agreement.false)
+        console.print(f"{one.name}: {one.agreement.hits} of {len(one.agreement.truth)} told, {verdict}{extra}")
+    return 0 if all(is_right(one) for one in passes) else 1
+
+
+def is_right(one: Pass) -> bool:
+    return one.exit_code == 0 and one.agreement.is_right
+
+
+if __name__ == "__main__":
+    typer.run(main)
