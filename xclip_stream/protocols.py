@@ -35,7 +35,10 @@ class DecodedFrame(Protocol):
 
 
 class FrameSource(Protocol):
-    """A camera or file. Entering opens it; iterating decodes it; leaving closes it, all in one thread."""
+    """A camera or file. Entering opens it; iterating decodes it; leaving closes it, all in one thread.
+
+    It may be entered again: a file is then read from its start, and of a camera time and indices go on.
+    """
 
     @property
     def live(self) -> bool: ...

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests.redis_servers import RedisServer
 from tests.rtsp import StartCamera, start_camera
 from tests.servers import redis_server
 from tests.tiny_checkpoint import write_tiny_checkpoint
@@ -243,6 +244,26 @@ def test_a_file_that_is_stopped_is_resumed_by_the_next_worker(
     assert start_worker("id: a, url: ./a.mp4, realtime: true").process.wait(PATIENCE_S) == 0
     assert seqs(queue, "a") == list(range(5))
     assert queue.epoch_ended("a")
+
+
+def test_nothing_of_a_file_is_lost_when_redis_is_killed_and_comes_back(tmp_path: Path, checkpoint: Path) -> None:
+    write_video(tmp_path / "a.mp4", steady(5, 6))
+    with RedisServer("7") as server, closing(open_queue(server.url)) as queue:
+        worker = Worker(tmp_path, checkpoint, server.url, ["id: a, url: ./a.mp4, realtime: true"], 1.0)
+        try:
+            wait_until(lambda: is_running(queue, "a"), worker)
+            server.kill()
+            wait_until(lambda: bool(worker.log("queue_unavailable")), worker)
+            server.start()
+
+            assert worker.process.wait(PATIENCE_S) == 0
+        finally:
+            worker.process.kill()
+            worker.process.wait()
+
+        assert seqs(queue, "a") == list(range(5))
+        assert queue.epoch_ended("a")
+        assert "Traceback" not in worker.text()
 
 
 def test_readers_stop_by_themselves_when_their_worker_is_killed(

@@ -151,7 +151,9 @@ class FileIngest:
             self._check_in()
         match admitted.answer:
             case Admission.STALE:
-                raise StaleOwner(f"source {self._source_id}: another worker has taken it over")
+                raise StaleOwner(
+                    f"source {self._source_id}: another worker has taken it over, or the queue was emptied"
+                )
             case Admission.REWIND:
                 raise _Rewind(admitted.next_seq)
             case _:

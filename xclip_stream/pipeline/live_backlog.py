@@ -155,7 +155,9 @@ class Backlog:
                     self._retry_at = self._clock.monotonic() + _TRY_AGAIN_S
                     return
                 case Admission.STALE:
-                    raise StaleOwner(f"source {self._source_id}: another worker has taken it over")
+                    raise StaleOwner(
+                        f"source {self._source_id}: another worker has taken it over, or the queue was emptied"
+                    )
                 case Admission.REWIND:
                     self._next_seq = self._rewind(item, self._next_seq)
                 case Admission.ADDED | Admission.ALREADY_DONE:
