@@ -1,6 +1,7 @@
 """The supervisor over real child processes: small scripts in the place of the workers."""
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -99,7 +100,7 @@ def when(condition: Callable[[], bool], then: Callable[[], object]) -> threading
 
 def test_it_ends_when_nothing_is_left_to_do(stage: Stage) -> None:
     supervisor = stage.supervisor(
-        [stage.spec("ingest", "note('done')"), stage.spec("score")],
+        [replace(stage.spec("ingest", "note('done')"), may_end=lambda: True), stage.spec("score")],
         is_finished=lambda: "ingest done" in stage.diary and stage.started("score"),
     )
 
@@ -120,6 +121,20 @@ def test_a_worker_that_crashes_is_started_again(stage: Stage) -> None:
 
     assert outcome.verdict is Verdict.FINISHED
     assert stage.diary.count("score started") == 2
+
+
+def test_a_worker_that_somebody_stops_alone_is_started_again(stage: Stage) -> None:
+    def stop_score() -> None:
+        pid = int(next(line.split()[-1] for line in stage.diary if "pid" in line))
+        os.kill(pid, signal.SIGTERM)
+
+    supervisor = stage.supervisor(
+        [stage.spec("score", "note(f'pid {os.getpid()}')\n" + WORKS)],
+        is_finished=lambda: stage.started("score", times=2),
+    )
+    when(lambda: any("pid" in line for line in stage.diary), stop_score)
+
+    assert supervisor.run().verdict is Verdict.FINISHED
 
 
 def test_a_worker_that_crashes_again_and_again_is_given_up_with_its_last_error(stage: Stage) -> None:

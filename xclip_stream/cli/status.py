@@ -86,6 +86,8 @@ class StatusBoard:
         now = self._now()
         duration_s = status.duration_s or 0.0
         left_s = pace.left_s(position_s=position_s, duration_s=duration_s, now=now) if pace and duration_s else None
+        if status.state is SourceState.ENDED and windows >= status.windows:
+            position_s, left_s = duration_s, 0.0
         speed = pace.windows_per_s(windows=windows, now=now) if pace else 0.0
         return [
             ProgressBar(total=duration_s or None, completed=min(position_s, duration_s), width=24),

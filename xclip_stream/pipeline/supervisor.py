@@ -45,7 +45,7 @@ class Outcome:
 class Supervisor:
     """Runs workers until `is_finished`, until `stop` is set, or until one of them cannot go on.
 
-    A worker that crashes is started again, later each time; five fast crashes in a row end the run. One that says that
+    A worker that ends, by a crash or because somebody stopped it alone, is started again, later each time; five fast crashes in a row end the run. One that says that
     its configuration is wrong ends it at once. At the end the workers stop in the order of `workers`: each when those
     before it have ended and what they left for it is done, all of them within `drain_timeout_s`.
 
@@ -132,7 +132,7 @@ class Supervisor:
         child.wait(timeout_s=0)
         if child.exit_code == MISCONFIGURED:
             return Outcome(Verdict.MISCONFIGURED, f"{child.name}: {child.last_error}")
-        if child.exit_code == 0 or child.spec.may_end():
+        if child.spec.may_end():
             self._done.add(child.name)
             return None
         delay_s = restarts.note_crash()
