@@ -45,9 +45,10 @@ class Outcome:
 class Supervisor:
     """Runs workers until `is_finished`, until `stop` is set, or until one of them cannot go on.
 
-    A worker that ends, by a crash or because somebody stopped it alone, is started again, later each time; five fast crashes in a row end the run. One that says that
-    its configuration is wrong ends it at once. At the end the workers stop in the order of `workers`: each when those
-    before it have ended and what they left for it is done, all of them within `drain_timeout_s`.
+    A worker that ends, by a crash or because somebody stopped it alone, is started again, later each time; five fast
+    ends in a row end the run. One that says that its configuration is wrong ends it at once. At the end the workers
+    stop in the order of `workers`: each when those before it have ended and what they left for it is done, all of them
+    within `drain_timeout_s`.
 
     Args:
         workers: in the order in which the work flows.
