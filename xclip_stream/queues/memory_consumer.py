@@ -29,6 +29,13 @@ class MemoryConsumer:
             record.waiting += 1
         self._store.changed.notify_all()
 
+    def _acquire(self, role: str, *, ttl_s: float) -> int | None:
+        """Take a role; its entries are then read from the beginning."""
+        token = self._store.acquire(role, holder=self._consumer, ttl_s=ttl_s)
+        if token is not None:
+            self._cursors[role] = 0
+        return token
+
     def _wait_for(self, take: Callable[[], list[Item]], *, block_s: float) -> list[Item]:
         """Take, and where there is nothing wait up to `block_s` and take again. The store must be locked."""
         found = take()

@@ -18,8 +18,7 @@ class MemoryAlert(MemoryConsumer):
 
     def acquire_alert(self, *, ttl_s: float) -> int | None:
         with self._store.changed:
-            self._cursors[ALERT] = 0
-            return self._store.acquire(ALERT, holder=self._consumer, ttl_s=ttl_s)
+            return self._acquire(ALERT, ttl_s=ttl_s)
 
     def renew_alert(self, token: int, *, ttl_s: float) -> None:
         with self._store.changed:
@@ -80,8 +79,7 @@ class MemoryDelivery(MemoryConsumer):
 
     def acquire_sink(self, sink_id: str, *, ttl_s: float) -> int | None:
         with self._store.changed:
-            self._cursors[_role(sink_id)] = 0
-            return self._store.acquire(_role(sink_id), holder=self._consumer, ttl_s=ttl_s)
+            return self._acquire(_role(sink_id), ttl_s=ttl_s)
 
     def renew_sink(self, sink_id: str, token: int, *, ttl_s: float) -> None:
         with self._store.changed:
@@ -109,11 +107,11 @@ class MemoryDelivery(MemoryConsumer):
                 origin=f"outbox:{sink_id}",
                 subject=queued.message.message_id,
                 reason=reason,
-                deliveries=queued.deliveries,
+                deliveries=taken.deliveries,
                 died_at=self._store.clock.now(),
                 payload=encode_message(queued.message),
             )
-            self._store.keep_dead(Grave(letter, QueuedMessage(queued.message)))
+            self._store.keep_dead(Grave(letter, QueuedMessage(queued.message), len(letter.payload)))
 
     def _take_messages(self, sink_id: str, max_count: int) -> list[TakenMessage]:
         role = _role(sink_id)

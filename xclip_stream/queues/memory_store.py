@@ -84,6 +84,7 @@ class Grave:
 
     letter: DeadLetter
     content: QueuedWindow | QueuedMessage | None
+    num_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +176,8 @@ class MemoryStore:
     def keep_dead(self, grave: Grave) -> None:
         """Keep a dead letter; without its payload where the payloads kept already fill their share."""
         room = self.max_bytes // 4 if self.limits.dead_bytes is None else self.limits.dead_bytes
-        kept = sum(len(other.letter.payload) for _, other in self.dead.after(0))
-        if kept + len(grave.letter.payload) > room:
-            grave = Grave(replace(grave.letter, payload=b""), None)
+        if sum(other.num_bytes for _, other in self.dead.after(0)) + grave.num_bytes > room:
+            grave = Grave(replace(grave.letter, payload=b""), None, 0)
         self.dead.add(grave)
         self.dead.trim(self.limits.dead_letters)
 

@@ -120,7 +120,7 @@ class MemoryScoring(MemoryConsumer):
             if queued is None:
                 return self._published == taken.entry_id
             self._published = taken.entry_id
-            self._bury(queued, reason=reason)
+            self._bury(queued, reason=reason, deliveries=taken.deliveries)
             return True
 
     def _take(self, max_count: int) -> list[TakenWindow]:
@@ -145,7 +145,8 @@ class MemoryScoring(MemoryConsumer):
                 if queued.deliveries < self._store.limits.max_deliveries:
                     return self._hold(key, queued)
                 self._remove(key, queued)
-                self._bury(queued, reason=f"not scored in {queued.deliveries} deliveries")
+                reason = f"not scored in {queued.deliveries} deliveries"
+                self._bury(queued, reason=reason, deliveries=queued.deliveries)
         return None
 
     def _hold(self, key: int, queued: QueuedWindow) -> TakenWindow:
@@ -176,18 +177,19 @@ class MemoryScoring(MemoryConsumer):
             self._store.scores.add(scores)
         self._store.changed.notify_all()
 
-    def _bury(self, queued: QueuedWindow, *, reason: str) -> None:
+    def _bury(self, queued: QueuedWindow, *, reason: str, deliveries: int) -> None:
         window, now = queued.window, self._store.clock.now()
         letter = DeadLetter(
             id="",
             origin="windows",
             subject=f"{window.id.source_id}/{window.id.epoch}/{window.id.seq}",
             reason=reason,
-            deliveries=queued.deliveries,
+            deliveries=deliveries,
             died_at=now,
             payload=encode_window(window),
         )
-        self._store.keep_dead(Grave(letter, QueuedWindow(window, queued.generation, queued.run)))
+        content = QueuedWindow(window, queued.generation, queued.run)
+        self._store.keep_dead(Grave(letter, content, window.frames.nbytes))
         failed = Scores(
             id=window.id,
             generation=queued.generation,

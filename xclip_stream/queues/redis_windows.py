@@ -104,7 +104,7 @@ class RedisScoring(RedisConsumer):
         held = self._held.get(taken.entry_id)
         if held is None:
             return self._was_last_published(taken)
-        buried = self._bury(held, reason=reason, deliveries=taken.deliveries)
+        buried = self._bury(held, reason=reason, deliveries=taken.deliveries, asked_for=True)
         del self._held[taken.entry_id]
         return buried
 
@@ -177,7 +177,7 @@ class RedisScoring(RedisConsumer):
         self._held[held.entry_id] = held
         return TakenWindow(held.entry_id, window, held.generation, deliveries)
 
-    def _bury(self, held: HeldWindow, *, reason: str, deliveries: int) -> bool:
+    def _bury(self, held: HeldWindow, *, reason: str, deliveries: int, asked_for: bool = False) -> bool:
         try:
             failed = decode_scores(held.tombstone)
         except DecodeError:
@@ -187,7 +187,8 @@ class RedisScoring(RedisConsumer):
             tombstone = encode_scores(replace(failed, scored_at=time.time()))
         letter = letter_fields(home=self._keys.name(held.stream), subject=subject, reason=reason, deliveries=deliveries)
         keys = [*self._letting_go_keys(held), self._keys.dead]
-        return bool(self._run("bury_window", keys, [*_letting_go(held), tombstone, *self._burial(), *letter]))
+        arguments = [*_letting_go(held), tombstone, int(asked_for), *self._burial(), *letter]
+        return bool(self._run("bury_window", keys, arguments))
 
     def _was_last_published(self, taken: TakenWindow) -> bool:
         """Tell whether a window that is not held any more was let go of by this consumer, last of all."""

@@ -1,0 +1,246 @@
+"""Whatever is asked of them, in whatever order: the queue in memory and the one on Redis give the same answers."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from tests.queues.builders import PIXELS, Queue, message, scores_of, window
+from tests.redis_servers import RedisServer
+from xclip_stream.errors import StaleOwner
+from xclip_stream.protocols import TakenMessage, TakenScores, TakenWindow
+from xclip_stream.queues.limits import QueueLimits
+from xclip_stream.queues.memory import MemoryQueue
+from xclip_stream.queues.redis import RedisQueue
+from xclip_stream.queues.redis_connection import RedisConnection, RedisKeys
+from xclip_stream.types import ScoreStatus, WindowId
+
+LIMITS = QueueLimits(
+    max_bytes=5 * PIXELS.nbytes,
+    file_windows=3,
+    live_windows=2,
+    max_scores=6,
+    max_deliveries=2,
+    dead_letters=4,
+    dead_bytes=3 * PIXELS.nbytes,
+)
+sources = st.sampled_from(["file", "camera"])
+epochs = st.sampled_from(["e1", "e2"])
+workers = st.sampled_from([0, 1])
+
+
+class Twin:
+    """One backend: two workers that never think each other dead, and a third that thinks both are."""
+
+    def __init__(self, first: Queue) -> None:
+        self.workers = [first, first.consumer("two")]
+        self.undertaker = first.consumer("three", claim_idle_s=0.0)
+        self.windows: list[tuple[Queue, TakenWindow]] = []
+        self.tokens: list[int | None] = [None, None]
+        self.scores: list[list[TakenScores]] = [[], []]
+        self.messages: list[TakenMessage] = []
+
+
+class Twins(RuleBasedStateMachine):
+    server: RedisServer
+
+    @initialize()
+    def begin(self) -> None:
+        self.connection = RedisConnection(self.server.url)
+        on_redis = RedisQueue(
+            self.connection, RedisKeys(uuid4().hex), consumer="one", limits=LIMITS, claim_idle_s=LIMITS.claim_idle_s
+        )
+        self.twins = [Twin(MemoryQueue(consumer="one", limits=LIMITS)), Twin(on_redis)]
+        self.commits = 0
+
+    def teardown(self) -> None:
+        if hasattr(self, "connection"):
+            self.connection.close()
+
+    def both(self, step: Callable[[Twin], Any]) -> Any:
+        """Do one step with each twin, and return what both answered."""
+        in_memory, on_redis = (step(twin) for twin in self.twins)
+        assert in_memory == on_redis
+        return in_memory
+
+    @rule(source=sources, epoch=epochs)
+    def begin_epoch(self, source: str, epoch: str) -> None:
+        self.both(lambda twin: twin.workers[0].begin_epoch(source, epoch, live=source == "camera"))
+
+    @rule(source=sources, epoch=epochs, seq=st.integers(0, 4))
+    def add_window(self, source: str, epoch: str, seq: int) -> None:
+        added = window(seq, source=source, epoch=epoch, live=source == "camera")
+        self.both(lambda twin: twin.workers[0].add_window(added))
+
+    @rule(source=sources, epoch=epochs, count=st.integers(1, 4))
+    def add_what_is_wanted(self, source: str, epoch: str, count: int) -> None:
+        for _ in range(count):
+            seq = self.both(lambda twin: twin.workers[0].begin_epoch(source, epoch, live=source == "camera"))
+            self.add_window(source, epoch, seq)
+
+    @rule(source=sources, epoch=epochs, seq=st.integers(0, 4), status=st.sampled_from(["dropped", "source_ended"]))
+    def add_tombstone(self, source: str, epoch: str, seq: int, status: str) -> None:
+        self.both(
+            lambda twin: twin.workers[0].add_tombstone(
+                WindowId(source, epoch, seq),
+                status=ScoreStatus(status),
+                live=source == "camera",
+                pts_s=1.5,
+                captured_at=2.5,
+            )
+        )
+
+    @rule(worker=workers, max_count=st.integers(1, 4))
+    def take_windows(self, worker: int, max_count: int) -> None:
+        self.both(lambda twin: taken_windows(twin, twin.workers[worker], max_count))
+
+    @rule()
+    def take_windows_over(self) -> None:
+        self.both(lambda twin: taken_windows(twin, twin.undertaker, 1))
+
+    @rule(number=st.integers(0, 5))
+    def publish(self, number: int) -> None:
+        def step(twin: Twin) -> object:
+            if number >= len(twin.windows):
+                return None
+            queue, taken = twin.windows[number]
+            return queue.publish_scores(taken, scores_of(taken))
+
+        self.both(step)
+
+    @rule(number=st.integers(0, 5))
+    def bury(self, number: int) -> None:
+        def step(twin: Twin) -> object:
+            if number >= len(twin.windows):
+                return None
+            queue, taken = twin.windows[number]
+            return queue.bury_window(taken, reason="broken")
+
+        self.both(step)
+
+    @rule(worker=workers)
+    def become_alert_worker(self, worker: int) -> None:
+        def step(twin: Twin) -> bool:
+            token = twin.workers[worker].acquire_alert(ttl_s=600)
+            if token is not None:
+                twin.tokens[worker], twin.scores[worker] = token, []
+            return token is not None
+
+        self.both(step)
+
+    @rule(worker=workers)
+    def step_down(self, worker: int) -> None:
+        self.both(lambda twin: twin.workers[worker].release_alert(twin.tokens[worker] or 0))
+
+    @rule(worker=workers, max_count=st.integers(1, 4))
+    def take_scores(self, worker: int, max_count: int) -> None:
+        def step(twin: Twin) -> object:
+            found = twin.workers[worker].take_scores(twin.tokens[worker] or 0, max_count=max_count, block_s=0)
+            twin.scores[worker] += found
+            return [(taken.scores.id, taken.scores.generation, taken.scores.status) for taken in found]
+
+        self.both(lambda twin: or_stale(lambda: step(twin)))
+
+    @rule(worker=workers, count=st.integers(0, 3), times=st.integers(1, 2))
+    def commit(self, worker: int, count: int, times: int) -> None:
+        self.commits += 1
+        made = message(f"m{self.commits}")
+
+        def step(twin: Twin) -> object:
+            twin.workers[worker].commit(
+                twin.tokens[worker] or 0,
+                source_id="file",
+                state=str(self.commits).encode(),
+                events=[made],
+                outbox=[("ops", made)],
+                done=[taken.entry_id for taken in twin.scores[worker][:count]],
+            )
+            return "committed"
+
+        for _ in range(times):
+            self.both(lambda twin: or_stale(lambda: step(twin)))
+        for twin in self.twins:
+            del twin.scores[worker][:count]
+
+    @rule(worker=workers)
+    def become_deliverer(self, worker: int) -> None:
+        def step(twin: Twin) -> bool:
+            return twin.workers[worker].acquire_sink("ops", ttl_s=600) is not None
+
+        self.both(step)
+
+    @rule(worker=workers, max_count=st.integers(1, 3))
+    def take_messages(self, worker: int, max_count: int) -> None:
+        def step(twin: Twin) -> object:
+            found = twin.workers[worker].take_messages("ops", max_count=max_count, block_s=0)
+            twin.messages += found
+            return [(taken.message, taken.deliveries) for taken in found]
+
+        self.both(lambda twin: or_stale(lambda: step(twin)))
+
+    @rule(number=st.integers(0, 4), settled=st.booleans())
+    def finish_message(self, number: int, settled: bool) -> None:
+        for twin in self.twins:
+            if number < len(twin.messages) and settled:
+                twin.workers[0].settle_message("ops", twin.messages[number])
+            elif number < len(twin.messages):
+                twin.workers[0].bury_message("ops", twin.messages[number], reason="410")
+
+    @rule(number=st.integers(0, 3), replayed=st.booleans())
+    def finish_letter(self, number: int, replayed: bool) -> None:
+        def step(twin: Twin) -> object:
+            letters = twin.workers[0].list_dead(max_count=10)
+            if number >= len(letters) or (replayed and not letters[number].payload):
+                return None
+            finish = twin.workers[0].replay_dead if replayed else twin.workers[0].drop_dead
+            return finish(letters[number].id)
+
+        self.both(step)
+
+    @rule(source=sources)
+    def forget(self, source: str) -> None:
+        self.both(lambda twin: twin.workers[0].forget_source(source))
+
+    @rule()
+    def compare(self) -> None:
+        self.both(lambda twin: twin.workers[0].depths(["ops"]))
+        self.both(lambda twin: twin.workers[0].load_states())
+        self.both(lambda twin: [twin.workers[0].epoch_ended(source) for source in ("file", "camera")])
+        self.both(
+            lambda twin: [body for _, body in twin.workers[0].read_events(after_id="0", max_count=1000, block_s=0)]
+        )
+        self.both(
+            lambda twin: [
+                (letter.origin, letter.subject, letter.reason, letter.deliveries, letter.payload)
+                for letter in twin.workers[0].list_dead(max_count=100)
+            ]
+        )
+
+
+def taken_windows(twin: Twin, queue: Queue, max_count: int) -> object:
+    found = queue.take_windows(max_count=max_count, block_s=0)
+    twin.windows += [(queue, taken) for taken in found]
+    return [(taken.window, taken.generation, taken.deliveries) for taken in found]
+
+
+def or_stale(step: Callable[[], object]) -> object:
+    try:
+        return step()
+    except StaleOwner:
+        return "stale"
+
+
+@pytest.mark.parametrize("version", ["6.2", "7"])
+def test_the_queue_in_memory_and_the_one_on_redis_are_twins(servers: dict[str, RedisServer], version: str) -> None:
+    machine = type("TwinsOnOneServer", (Twins,), {"server": servers[version]})
+
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=20, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
