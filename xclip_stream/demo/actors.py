@@ -45,7 +45,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one actor shows in one frame: its activity, the outline points and, for a person, the joints (13, 2), in pixels."""
+    """What one actor shows in one frame, in pixels: its activity, its outline and, for a person, the joints (13, 2)."""
 
     activity: str
     outline: Points
@@ -142,7 +142,7 @@ class Person:
         for wheel in (rear, front):
             centre = (round(wheel[0]), round(wheel[1]))
             cv2.circle(picture, centre, round(radius), (25, 25, 25), 3, cv2.LINE_AA)
-        seat = hip + (0.0, 0.03 * size)
+        seat = hip + np.array([0.0, 0.03 * size])
         tube = 0.035 * size
         for a, b in ((rear, seat), (seat, bar), (bar, front), (pedals, seat), (pedals, bar), (pedals, rear)):
             draw_line(picture, a, b, self.bicycle, tube)
@@ -222,15 +222,28 @@ class Dog:
             foot = np.array([hip[0] + step.facing * swing * size, self.ground_y])
             draw_line(picture, hip, foot, darker(self.coat, 0.7 if index < 2 else 0.95), 0.09 * size)
         draw_line(picture, back - forward * 0.34 * size, back + forward * 0.34 * size, self.coat, 0.27 * size)
-        head = back + forward * 0.52 * size + (0, -0.22 * size)
+        head = back + forward * 0.52 * size + np.array([0.0, -0.22 * size])
         draw_line(picture, back + forward * 0.34 * size, head, self.coat, 0.16 * size)
         draw_disc(picture, head, 0.14 * size, self.coat)
-        draw_line(picture, head, head + forward * 0.2 * size + (0, 0.05 * size), darker(self.coat, 0.85), 0.11 * size)
-        draw_line(picture, head, head + (-forward[0] * 0.08 * size, -0.2 * size), darker(self.coat, 0.6), 0.08 * size)
+        draw_line(
+            picture,
+            head,
+            head + forward * 0.2 * size + np.array([0.0, 0.05 * size]),
+            darker(self.coat, 0.85),
+            0.11 * size,
+        )
+        draw_line(
+            picture,
+            head,
+            head + np.array([-forward[0] * 0.08 * size, -0.2 * size]),
+            darker(self.coat, 0.6),
+            0.08 * size,
+        )
         wag = 0.08 * np.sin(2 * np.pi * 2.1 * t)
-        tail = back - forward * 0.6 * size + (0, (-0.26 + wag) * size)
+        tail = back - forward * 0.6 * size + np.array([0.0, (-0.26 + wag) * size])
         draw_line(picture, back - forward * 0.36 * size, tail, self.coat, 0.07 * size)
-        return Seen("animal", np.stack([head, tail, back + (0.4 * size, 0.52 * size), back + (-0.4 * size, 0.52 * size)]))
+        feet = back + size * np.array([[0.4, 0.52], [-0.4, 0.52]])
+        return Seen("animal", np.stack([head, tail, *feet]))
 
 
 @dataclass(frozen=True, slots=True)

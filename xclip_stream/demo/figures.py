@@ -1,7 +1,7 @@
 """Articulated people: poses as pure functions of time, and how a pose is drawn.
 
-A figure is thirteen joints in the image plane. Angles are degrees from straight down, positive towards where the figure faces,
-so that 180 is straight up. Lengths are fractions of the standing height.
+A figure is thirteen joints in the image plane. Angles are degrees from straight down, positive towards where the
+figure faces, so that 180 is straight up. Lengths are fractions of the standing height.
 """
 
 import math
@@ -144,7 +144,7 @@ def walk(t: float, duration_s: float, style: Style) -> Stance:
 
 
 def run(t: float, duration_s: float, style: Style) -> Stance:
-    """A running cycle: leaning, long strides, heels high, elbows at a right angle, both feet off the ground between steps."""
+    """A running cycle: leaning, long strides, heels high, elbows at a right angle, off the ground between steps."""
     del duration_s
     swing, push = _wave(t, 1.45 * style.tempo, style.phase), _wave(t, 1.45 * style.tempo, style.phase + 0.25)
     reach = 38 + 10 * style.a
@@ -271,14 +271,14 @@ MOVEMENTS: dict[str, Movement] = {
 
 def draw_line(picture: Picture, a: Points, b: Points, colour: Colour, thickness: float) -> None:
     """One rounded, anti-aliased segment with an eighth of a pixel of precision."""
-    start, end = (tuple(int(round(v * 8)) for v in p) for p in (a, b))
+    start, end = (tuple(round(v * 8) for v in p) for p in (a, b))
     cv2.line(picture, start, end, colour, max(1, round(thickness)), cv2.LINE_AA, 3)
 
 
 def draw_disc(picture: Picture, centre: Points, radius: float, colour: Colour) -> None:
     """A filled, anti-aliased circle with an eighth of a pixel of precision."""
-    x, y = (int(round(v * 8)) for v in centre)
-    cv2.circle(picture, (x, y), max(1, int(round(radius * 8))), colour, -1, cv2.LINE_AA, 3)
+    x, y = (round(v * 8) for v in centre)
+    cv2.circle(picture, (x, y), max(1, round(radius * 8)), colour, -1, cv2.LINE_AA, 3)
 
 
 def darker(colour: Colour, factor: float) -> Colour:

@@ -235,10 +235,10 @@ def draw_tree(picture: Picture, tree: Tree, t: float) -> None:
     """The tree at `t` seconds: the higher a bough, the further it swings."""
     foot = np.array([tree.x, tree.y])
     lean = tree.swing * np.sin(2 * np.pi * (0.35 * t + tree.phase))
-    draw_line(picture, foot, foot + (lean * 0.4, -0.6 * tree.height), (82, 62, 44), 0.07 * tree.height)
+    draw_line(picture, foot, foot + np.array([lean * 0.4, -0.6 * tree.height]), (82, 62, 44), 0.07 * tree.height)
     for index, (x, y) in enumerate(_CROWN):
         flutter = 0.35 * tree.swing * np.sin(2 * np.pi * (0.8 * t + tree.phase + index / 6))
-        centre = foot + (x * tree.height + (lean + flutter) * y, -y * tree.height)
+        centre = foot + np.array([x * tree.height + (lean + flutter) * y, -y * tree.height])
         draw_disc(picture, centre, 0.17 * tree.height, darker(tree.leaves, 0.85 + 0.08 * (index % 4)))
 
 

@@ -1,7 +1,7 @@
 """Continuous scenes: a place, a script and its truth, drawn frame by frame from one seed."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,6 +16,9 @@ FPS = 10
 
 _PRIORITY = (*ACTIONS, "car", "animal", "walk", "stand")
 _NOISE = np.random.default_rng(20_000).normal(0.0, 1.0, (HEIGHT * 2, WIDTH * 2, 3)).astype(np.float32)
+
+
+_OUTDOORS = tuple(kind for kind in PLACES if kind != "room")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,12 @@ class Scene:
     light: Light
     actors: tuple[Actor, ...]
     truth: tuple[TruthEvent, ...]
+    ends_s: tuple[float, ...]
+    """When each segment is over."""
+
+    def until(self, end_s: float) -> "Scene":
+        """The same scene, cut off at `end_s`."""
+        return replace(self, duration_s=float(end_s))
 
     def frame(self, t: float) -> Frame:
         """Draw the scene as it is `t` seconds after its start."""
@@ -99,27 +108,30 @@ def _random_light(rng: np.random.Generator, world: World) -> Light:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a scene may contain: how likely an action comes next, and the pauses between segments in seconds."""
+    """What a scene may contain: how likely an action comes next, the pauses between segments in seconds, how often
+    someone passes during an action, and whether the last segment may be cut off by the scene's end.
+    """
 
     actions: float = 0.6
     pause_s: tuple[float, float] = (0.5, 3.0)
     extras: float = 0.25
     order: tuple[str, ...] = ()
+    cut_last: bool = False
 
 
-TRAINING = Plan()
+TRAINING = Plan(cut_last=True)
 RECORDING = Plan(actions=0.4, pause_s=(1.0, 4.0))
 EVENTLESS = Plan(actions=0.0, pause_s=(1.0, 4.0))
 
 
 def build_scene(seed: int, duration_s: float, *, plan: Plan = RECORDING, world: World = USUAL) -> Scene:
-    """A scene of `duration_s` seconds; no segment is cut off at its end.
+    """A scene of `duration_s` seconds.
 
     `plan.order`, when given, names the activities to play in that order; otherwise they are drawn at random.
     """
     rng = np.random.default_rng((seed, 4221))
-    with_fence = bool(rng.random() < 0.55)
-    kind = str(rng.choice(PLACES[:3] + PLACES[4:] if with_fence or "car" in plan.order else PLACES))
+    with_fence = bool(rng.random() < 0.6)
+    kind = str(rng.choice(_OUTDOORS if with_fence or "car" in plan.order else PLACES))
     if "car" in plan.order and kind == "platform":
         kind = "street"
     place = build_place(rng, kind=kind, with_fence=with_fence or "climb" in plan.order)
@@ -130,7 +142,8 @@ def build_scene(seed: int, duration_s: float, *, plan: Plan = RECORDING, world: 
     actors += [bystander(stage, duration_s) for _ in range(int(rng.choice([0, 0, 0, 1, 1, 2])))]
     truth = tuple(segment.truth for segment in segments if segment.truth is not None)
     ordered = tuple(sorted(actors, key=lambda actor: actor.ground_y))
-    return Scene(seed, duration_s, stage, light, ordered, truth)
+    ends = tuple(segment.end_s for segment in segments)
+    return Scene(seed, duration_s, stage, light, ordered, truth, ends)
 
 
 def _play_all(stage: Stage, plan: Plan, duration_s: float) -> Iterator[Segment]:
@@ -140,7 +153,7 @@ def _play_all(stage: Stage, plan: Plan, duration_s: float) -> Iterator[Segment]:
         if plan.order and not wanted:
             return
         segment = play(stage, wanted.pop(0) if wanted else _draw_activity(stage, plan), max(0.0, t))
-        if segment.end_s > duration_s:
+        if segment.end_s > duration_s and not plan.cut_last:
             return
         yield segment
         if segment.truth is not None and stage.rng.random() < plan.extras:
@@ -148,10 +161,14 @@ def _play_all(stage: Stage, plan: Plan, duration_s: float) -> Iterator[Segment]:
         t = segment.end_s + float(stage.rng.uniform(*plan.pause_s))
 
 
+_WEIGHTS = {"climb": 2.0, "car": 1.6}  # neither is possible everywhere
+
+
 def _draw_activity(stage: Stage, plan: Plan) -> str:
-    names = possible(stage.place)
     wants_action = stage.rng.random() < plan.actions
-    return str(stage.rng.choice([name for name in names if (name in ACTIONS) == wants_action]))
+    names = [name for name in possible(stage.place) if (name in ACTIONS) == wants_action]
+    weights = np.array([_WEIGHTS.get(name, 1.0) for name in names])
+    return str(stage.rng.choice(names, p=weights / weights.sum()))
 
 
 def _passing(stage: Stage) -> str:

@@ -236,7 +236,9 @@ def _cast_car(stage: Stage, activity: str, start_s: float) -> Segment:
 
 def _cast_animal(stage: Stage, activity: str, start_s: float) -> Segment:
     length = _height(stage) * float(stage.rng.uniform(0.5, 0.72))
-    track = _to_and_fro(stage, "animal", start_s, _length(stage, 5.0, 10.0), length * float(stage.rng.uniform(0.8, 1.8)))
+    track = _to_and_fro(
+        stage, "animal", start_s, _length(stage, 5.0, 10.0), length * float(stage.rng.uniform(0.8, 1.8))
+    )
     coats = ((62, 44, 30), (190, 160, 110), (36, 34, 36), (215, 208, 196), (140, 86, 48))
     coat = coats[int(stage.rng.integers(len(coats)))]
     dog = Dog(length, _ground(stage), coat, float(stage.rng.random()), tuple(track))
@@ -281,6 +283,6 @@ def possible(place: Place) -> tuple[str, ...]:
 def bystander(stage: Stage, end_s: float) -> Person:
     """Someone who stands at the back during the whole scene."""
     height = _height(stage) * 0.92
-    x = _x(stage, 24.0)
+    x = WIDTH / 2 + _side(stage) * float(stage.rng.uniform(100.0, 148.0))
     track = [Step(0.0, end_s, "stand", x, x, _side(stage))]
     return _person(stage, track, height_px=height, ground_y=_ground(stage, 132.0, 148.0))
