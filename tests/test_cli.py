@@ -1,0 +1,433 @@
+"""The command line: every command that needs no model, as a user starts it."""
+
+import json
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.command_line import run, start
+from tests.score_builders import judge, recording, rule
+from xclip_stream.cli.status import StatusBoard, clock_text
+from xclip_stream.cli.watch import Wishes, load_wishes, source_name, write_config
+from xclip_stream.config import GROUPS
+from xclip_stream.errors import ConfigError
+from xclip_stream.events import encode_event
+from xclip_stream.pipeline.progress import Progress, Snapshot
+from xclip_stream.protocols import QueueDepths, RuleStatus, SourceState, SourceStatus
+from xclip_stream.queues.memory import MemoryQueue
+from xclip_stream.queues.redis import open_queue
+from xclip_stream.queues.server import EmbeddedRedis
+from xclip_stream.types import Message
+
+COMMANDS = [
+    ("run",),
+    ("watch",),
+    ("check",),
+    ("worker",),
+    ("events", "tail"),
+    ("dead-letters", "list"),
+    ("dead-letters", "replay"),
+    ("dead-letters", "drop"),
+]
+
+SITE = """\
+sources: [{id: yard, url: "rtsp://bob:hunter22@127.0.0.1:1/x?token=abc"}]
+rules: [{id: climbing, prompts: [a person climbing], background: [an empty yard]}]
+sinks:
+  - {id: ops, type: webhook, url: "https://example.org/T0K3N", secret: whsec_c2VjcmV0}
+redis: {dir: redis}
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    (tmp_path / "site.yaml").write_text(SITE)
+    return tmp_path
+
+
+# ------------------------------------------------------------------------------------------------- usage and help
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_has_examples(command: tuple[str, ...], tmp_path: Path) -> None:
+    done = run(*command, "--help", home=tmp_path)
+
+    assert done.returncode == 0
+    assert f"xclip-stream {' '.join(command)} " in done.stdout.partition("Examples")[2]
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    assert run("--version", home=tmp_path).stdout.startswith("xclip-stream 0.")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("foo",),
+        ("run",),
+        ("worker", "dance", "--config", "x"),
+        ("watch", "a.mp4"),
+        ("run", "x", "--again=3"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_ends_with_two_and_no_traceback(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = run(*arguments, home=tmp_path)
+
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+# ---------------------------------------------------------------------------------------------------------- check
+
+
+def test_check_shows_what_a_configuration_means_and_no_secret(site: Path) -> None:
+    done = run("check", "site.yaml", home=site)
+
+    assert done.returncode == 0, done.stderr
+    assert "rtsp://***@127.0.0.1:1/x?token=***" in done.stdout
+    assert done.stdout.endswith("site.yaml: ok\n")
+    for secret in ("hunter22", "abc", "bob", "c2VjcmV0"):
+        assert secret not in done.stdout + done.stderr
+
+
+def test_check_prints_json(site: Path) -> None:
+    done = run("check", "site.yaml", "--json", home=site)
+
+    shown = json.loads(done.stdout)
+    assert shown["rules"][0]["enter"] == 0.6
+    assert len(shown["config_hash"]) == 16
+    assert "hunter22" not in done.stdout
+
+
+def test_check_tells_every_mistake_and_ends_with_two(site: Path) -> None:
+    (site / "bad.yaml").write_text(SITE.replace("climbing,", "climbing, enterr: 3,").replace("webhook", "webhok"))
+
+    done = run("check", "bad.yaml", home=site)
+
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        "error: bad.yaml:2:24: rules[0].enterr: unknown key, did you mean 'enter'?",
+        "error: bad.yaml:4:21: sinks[0].type: must be console, jsonl, redis or webhook, did you mean 'webhook'?",
+    ]
+
+
+def test_check_notes_what_is_seldom_meant(site: Path) -> None:
+    (site / "odd.yaml").write_text(
+        "sources: [{id: a, url: a.mp4}, {id: b, url: b.mp4}]\nrules: [{id: r, sources: [a], prompts: [x]}]\n"
+    )
+
+    done = run("check", "odd.yaml", home=site)
+
+    notes = [line for line in done.stdout.splitlines() if line.startswith("note: ")]
+    assert notes == [
+        f"note: source a: there is no file {site}/a.mp4 now",
+        "note: no rule watches source b",
+        f"note: source b: there is no file {site}/b.mp4 now",
+        "note: there is no sink: events are on the public event stream only",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [("none.yaml", "none.yaml: cannot be read: No such file"), (".", ".: is a folder, not a configuration file")],
+)
+@pytest.mark.parametrize("command", [("check",), ("run",), ("worker", "score", "--config")], ids=" ".join)
+def test_a_configuration_that_is_not_there_is_one_line(
+    command: tuple[str, ...], path: str, sentence: str, tmp_path: Path
+) -> None:
+    done = run(*command, path, home=tmp_path)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {sentence}")
+    assert len(done.stderr.splitlines()) == 1
+
+
+# ------------------------------------------------------------------------------------------ events, dead letters
+
+
+@pytest.fixture
+def filled(site: Path) -> Iterator[Path]:
+    """A site whose queue has one event on its stream, and that event among the dead letters."""
+    _, notices = judge(recording([0.9, 0.1]), rule("climbing"))
+    body = encode_event(notices[0].event, number=0)
+    message = Message(message_id="m:0", source_id="yard", body=body, committed_at=1.0)
+    with EmbeddedRedis(site / "redis") as server, closing(open_queue(server.url)) as queue:
+        token = queue.acquire_alert(ttl_s=5)
+        assert token is not None
+        queue.commit(token, source_id="yard", state=b"{}", events=[message], outbox=[("ops", message)], done=[])
+        assert queue.acquire_sink("ops", ttl_s=5) is not None
+        (taken,) = queue.take_messages("ops", max_count=1, block_s=1)
+        queue.bury_message("ops", taken, reason="the endpoint is gone")
+        yield site
+
+
+def test_events_are_printed_for_people_and_as_json(filled: Path) -> None:
+    text = run("events", "tail", "--config", "site.yaml", "--no-follow", home=filled)
+    as_json = run("events", "tail", "--config", "site.yaml", "--no-follow", "--json", home=filled)
+
+    assert text.returncode == as_json.returncode == 0, text.stderr
+    assert "started" in text.stdout
+    assert json.loads(as_json.stdout)["data"]["rule_id"] == "climbing"
+
+
+def test_events_can_be_followed_until_ctrl_c(filled: Path) -> None:
+    process = start("events", "tail", "--config", "site.yaml", "--from", "0", home=filled)
+    assert process.stdout is not None
+
+    line = process.stdout.readline()
+    process.send_signal(2)
+    _, errors = process.communicate(timeout=60)
+
+    assert "started" in line
+    assert process.returncode == 130
+    assert errors == ""
+
+
+def test_a_reader_that_goes_away_ends_events_quietly(filled: Path) -> None:
+    process = start("events", "tail", "--config", "site.yaml", "--from", "0", "--no-follow", home=filled)
+    assert process.stdout is not None
+    assert process.stderr is not None
+
+    process.stdout.close()
+    errors = process.stderr.read()
+
+    assert process.wait(60) == 130
+    assert errors == ""
+    process.stderr.close()
+
+
+def test_following_needs_something_that_runs(site: Path) -> None:
+    (site / "redis").mkdir()
+
+    done = run("events", "tail", "--config", "site.yaml", home=site)
+
+    assert done.returncode == 1
+    assert done.stderr == "error: nothing runs with this configuration now; --no-follow prints what is retained\n"
+
+
+def test_a_queue_has_to_be_named(tmp_path: Path) -> None:
+    done = run("events", "tail", home=tmp_path)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: which queue? give --config FILE or --redis URL")
+
+
+def test_a_redis_that_is_not_there_is_one_line_without_its_password(tmp_path: Path) -> None:
+    done = run("dead-letters", "list", "--redis", "redis://:hunter22@127.0.0.1:1/0", home=tmp_path)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: Redis at redis://***@127.0.0.1:1/0 does not answer")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_dead_letters_are_listed_replayed_and_dropped(filled: Path) -> None:
+    def letters(*arguments: str) -> list[str]:
+        done = run("dead-letters", *arguments, "--config", "site.yaml", home=filled)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    (line,) = letters("list", "--json")
+    letter = json.loads(line)
+    table = "\n".join(letters("list"))
+    replayed = letters("replay", letter["id"])
+
+    assert letter["origin"] == "outbox:ops"
+    assert letter["reason"] == "the endpoint is gone"
+    assert letter["id"] in table
+    assert replayed == ["1 replayed"]
+    assert letters("list") == ["no dead letters"]
+    assert letters("drop", "--all") == ["0 dropped"]
+
+
+def test_a_dead_letter_that_is_not_there_is_an_error(filled: Path) -> None:
+    done = run("dead-letters", "drop", "1-1", "--config", "site.yaml", home=filled)
+
+    assert done.returncode == 1
+    assert done.stderr == "error: there is no dead letter 1-1\n"
+
+
+def test_ids_or_all_have_to_be_given(filled: Path) -> None:
+    assert run("dead-letters", "drop", "--config", "site.yaml", home=filled).returncode == 2
+
+
+# ---------------------------------------------------------------------------------------------------------- watch
+
+
+def wishes(**changes: object) -> Wishes:
+    given: dict[str, object] = {
+        "source": "yard.mp4",
+        "prompts": ["A person climbing!", "two people fighting"],
+        "background": [],
+        "enter": 0.6,
+        "exit": None,
+        "span_s": 4.0,
+        "stride_s": 1.0,
+        "checkpoint": None,
+        "device": "auto",
+        "as_json": False,
+    }
+    return Wishes(**(given | changes))  # type: ignore[arg-type] # the tests name real fields
+
+
+def test_watch_makes_a_rule_of_each_prompt(tmp_path: Path) -> None:
+    config = load_wishes(write_config(wishes(), tmp_path))
+
+    assert [rule.id for rule in config.rules] == ["a-person-climbing", "two-people-fighting"]
+    assert config.sources[0].url.get_secret_value() == str(Path("yard.mp4").absolute())
+    assert (config.sources[0].id, config.rules[0].exit, config.sinks[0].id) == ("yard", 0.4, "console")
+    assert config.rules[0].background == GROUPS["default"]
+
+
+def test_watch_takes_backgrounds_and_groups_and_what_looks_like_a_reference(tmp_path: Path) -> None:
+    found = load_wishes(write_config(wishes(background=["group:street", "price ${5}"], enter=0.3), tmp_path))
+
+    assert found.rules[0].background[-1] == "price ${5}"
+    assert found.rules[0].exit == 0.2
+
+
+def test_only_its_owner_can_read_what_watch_writes(tmp_path: Path) -> None:
+    path = write_config(wishes(source="rtsp://bob:hunter22@10.0.0.5/x"), tmp_path)
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"enter": 1.5, "exit": 0.4}, "--enter: must be at most 1"),
+        ({"exit": 0.7}, "--exit: must be less than enter (0.6)"),
+        ({"source": "rstp://10.0.0.5/x"}, "SOURCE: must start with rtsp://"),
+        ({"span_s": 0.0}, "--span: must be at least 0.1"),
+        ({"background": ["a person climbing!"]}, "--background: 'a person climbing!' is a prompt of this rule too"),
+        ({"prompts": [" "]}, "PROMPT: is an empty prompt"),
+        ({"device": "tpu"}, "--device: must be auto, cpu, cuda"),
+    ],
+)
+def test_watch_tells_mistakes_in_terms_of_its_options(
+    changes: dict[str, object], sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_wishes(write_config(wishes(**changes), tmp_path))
+
+    assert str(caught.value).splitlines()[0].startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("rtsp://bob:p@ss@10.0.0.5:554/stream", "10.0.0.5"),
+        ("https://cams.example.org/live?x=1", "cams.example.org"),
+        ("/films/my yard (2).mp4", "my-yard-2"),
+        ("/films/???", "source"),
+    ],
+)
+def test_a_source_is_named_after_its_host_or_file(source: str, name: str) -> None:
+    assert source_name(source) == name
+
+
+# ----------------------------------------------------------------------------------------------- progress, status
+
+
+def snapshot(*, state: SourceState, live: bool, windows: int, position_s: float, dropped: int = 0) -> Snapshot:
+    status = SourceStatus(
+        source_id="yard",
+        state=state,
+        live=live,
+        fps=24.6,
+        position_s=position_s,
+        duration_s=None if live else 100.0,
+        windows=windows,
+        dropped=dropped,
+        lag_s=0.4,
+        error="it broke" if state in {SourceState.FAILED, SourceState.STALLED} else "",
+        updated_at=0.0,
+    )
+    rules = RuleStatus(
+        source_id="yard",
+        windows=windows,
+        dropped=dropped,
+        expired=2,
+        failed=0,
+        position_s=position_s,
+        top_rule="climbing",
+        top_score=0.71,
+        open_events=1,
+        events=1,
+        updated_at=0.0,
+    )
+    depths = QueueDepths(windows=0, window_bytes=0, scores=0, outbox={}, dead=0)
+    return Snapshot({"yard": status}, {"yard": rules}, depths, frozenset(), frozenset())
+
+
+def shown(board: StatusBoard) -> str:
+    console = Console(width=160)
+    with console.capture() as capture:
+        console.print(board.table())
+    return " ".join(capture.get().split())
+
+
+def test_a_file_has_a_bar_with_the_time_that_is_left(tmp_path: Path) -> None:
+    now = 50.0
+    board = StatusBoard(load_wishes(write_config(wishes(), tmp_path)).sources, now=lambda: now)
+    waiting = shown(board)
+    board.update(snapshot(state=SourceState.RUNNING, live=False, windows=10, position_s=10.0))
+    now = 60.0
+    board.update(snapshot(state=SourceState.RUNNING, live=False, windows=30, position_s=30.0))
+
+    line = shown(board)
+
+    assert waiting == "yard starting"
+    assert "0:30/1:40 ETA 0:35 2.0 windows/s climbing 0.71" in line
+
+
+def test_a_camera_has_a_line_of_its_health(tmp_path: Path) -> None:
+    sources = load_wishes(write_config(wishes(source="rtsp://10.0.0.5/x"), tmp_path)).sources
+    board = StatusBoard([sources[0].model_copy(update={"id": "yard"})])
+
+    board.update(snapshot(state=SourceState.STALLED, live=True, windows=9, position_s=10.0, dropped=3))
+
+    assert shown(board) == "yard stalled 24.6 fps lag 0.4 s 5 dropped it broke climbing 0.71"
+
+
+def test_a_source_that_failed_says_why(tmp_path: Path) -> None:
+    board = StatusBoard(load_wishes(write_config(wishes(), tmp_path)).sources)
+
+    board.update(snapshot(state=SourceState.FAILED, live=False, windows=0, position_s=0.0))
+
+    assert shown(board) == "yard failed it broke"
+
+
+def test_a_duration_is_told_like_on_a_clock() -> None:
+    assert [clock_text(seconds) for seconds in (0, 59.2, 61, 3661)] == ["0:00", "1:00", "1:01", "1:01:01"]
+
+
+def test_a_run_is_done_when_two_looks_agree_that_nothing_is_left() -> None:
+    queue = MemoryQueue()
+    progress = Progress(overview=queue, source_ids=["film"], file_ids=["film"], sink_ids=[], started_at=5.0)
+    running = progress.is_done(progress.look())
+    queue.report_source(
+        SourceStatus("film", SourceState.FAILED, False, 0.0, 0.0, None, 0, 0, 0.0, "no such file", updated_at=6.0)
+    )
+
+    looks = [progress.is_done(progress.look()), progress.is_done(progress.look())]
+
+    assert not running
+    assert looks == [False, True]
+
+
+def test_a_status_of_an_earlier_run_does_not_count() -> None:
+    queue = MemoryQueue()
+    progress = Progress(overview=queue, source_ids=["film"], file_ids=["film"], sink_ids=[], started_at=5.0)
+
+    queue.report_source(
+        SourceStatus("film", SourceState.FAILED, False, 0.0, 0.0, None, 0, 0, 0.0, "no such file", updated_at=4.0)
+    )
+
+    assert not progress.is_read(progress.look())
