@@ -17,7 +17,9 @@ FAST_CRASH_S = 30.0
 MAX_FAST_CRASHES = 5
 FIRST_RESTART_S = 0.5
 MAX_RESTART_S = 10.0
-MAX_LINE_BYTES = 64 * 1024
+MAX_LINE_BYTES = 1024 * 1024
+LAST_LINES_S = 10.0
+"""How long the last lines of a worker that has ended may take to where they are shown."""
 
 OnLine = Callable[[str, str], None]
 """Called with the name of a worker and a line that it wrote, from a thread of its own."""
@@ -99,16 +101,17 @@ class Child:
                 return
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait for the end and for the last lines; False when it still runs."""
+        """Wait for the end and for the last lines, and end what the worker left behind; False when it still runs."""
         if self._process is None:
             return True
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return False
+        # What the worker left behind would hold its pipes open, and write on for nobody.
+        self.kill()
         for listener in self._listeners:
-            # A process that the worker left behind may hold the pipe open.
-            listener.join(timeout=1.0)
+            listener.join(LAST_LINES_S)
         return True
 
     def _listen(self, pipe: IO[bytes], on_line: Callable[[str], None]) -> threading.Thread:
