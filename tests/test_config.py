@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -492,6 +492,7 @@ def test_loading_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == ""
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -509,6 +510,7 @@ def test_whatever_the_values_are_there_is_a_sentence(values: object) -> None:
         read(yaml.safe_dump(values))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_whatever_the_text_is_there_is_a_sentence(text: str) -> None:
     with pytest.raises(ConfigError, match=r"site\.yaml:\d+:\d+: "):

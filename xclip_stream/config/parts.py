@@ -3,30 +3,31 @@
 Nothing here opens, connects or asks for the time. Paths are anchored to the folder given as validation context.
 """
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import UTC
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ByteSize,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from xclip_stream.config.backgrounds import DEFAULT_GROUP, GROUPS
 from xclip_stream.config.suggestions import did_you_mean
+from xclip_stream.config.values import (
+    AnchoredPath,
+    Box,
+    Device,
+    Id,
+    Ids,
+    Moment,
+    Prompts,
+    RedisUrl,
+    SourceUrl,
+    WebhookSecret,
+    WebhookUrl,
+    anchored,
+    distinct,
+    one_line,
+)
 from xclip_stream.redaction import redact_url
 from xclip_stream.schedule import Schedule, parse_clock, parse_days
 from xclip_stream.types import WHOLE_FRAME
@@ -34,13 +35,8 @@ from xclip_stream.types import WHOLE_FRAME
 FRAME = "frame"
 """How a rule's `regions` names the whole picture."""
 GROUP_MARK = "group:"
-LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https")
-REDIS_SCHEMES = ("redis", "rediss", "unix")
-WEBHOOK_SCHEMES = ("http", "https")
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
-_ADDRESS_WITHOUT_SCHEME = re.compile(r"[^/\s]*:[^/\s]*@|[\w.-]+:\d+/")
 
 
 class Closed(BaseModel):
@@ -49,133 +45,13 @@ class Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
 
-def _anchored(text: str, info: ValidationInfo) -> Path:
-    """Return the path as seen from the folder of the configuration file."""
-    folder = (info.context or {}).get("folder", Path())
-    return Path(folder, Path(text).expanduser())
-
-
-def _anchored_path(path: Path, info: ValidationInfo) -> Path:
-    return _anchored(str(path), info)
-
-
-def _checked_url(text: str, schemes: tuple[str, ...]) -> None:
-    """Refuse a URL of another scheme or without a host. The messages never quote it: it may hold a password."""
-    scheme, separator, rest = text.partition("://")
-    if not separator:
-        raise ValueError(f"must be a URL that starts with {_either(schemes)}")
-    if scheme.lower() not in schemes:
-        hint = did_you_mean(scheme, schemes) if scheme.isalnum() else ""
-        raise ValueError(f"must start with {_either(schemes)}{hint}")
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        raise ValueError("is not a valid URL (percent-encode special characters of a password)") from None
-    if not (parts.path if scheme == "unix" else parts.hostname) or any(mark.isspace() for mark in rest):
-        raise ValueError("is not a valid URL: it has no host, or has spaces in it")
-
-
-def _either(schemes: tuple[str, ...]) -> str:
-    *first, last = [f"{scheme}://" for scheme in schemes]
-    return f"{', '.join(first)} or {last}" if first else last
-
-
-def _text(value: Any) -> Any:
-    """Take the text of a secret and leave everything else to be judged as it is."""
-    return value.get_secret_value() if isinstance(value, SecretStr) else value
-
-
-def _source_url(url: SecretStr, info: ValidationInfo) -> SecretStr:
-    text = url.get_secret_value().strip()
-    if "://" in text:
-        _checked_url(text, LIVE_SCHEMES)
-        return SecretStr(text)
-    if not text:
-        raise ValueError("is empty: give a file, or a URL like rtsp://camera/stream")
-    if _ADDRESS_WITHOUT_SCHEME.match(text):
-        raise ValueError(f"looks like an address without its scheme: begin it with {_either(LIVE_SCHEMES)}")
-    return SecretStr(str(_anchored(text, info)))
-
-
-def _redis_url(url: SecretStr) -> SecretStr:
-    _checked_url(url.get_secret_value(), REDIS_SCHEMES)
-    return url
-
-
-def _webhook_url(url: SecretStr) -> SecretStr:
-    _checked_url(url.get_secret_value(), WEBHOOK_SCHEMES)
-    return url
-
-
-def _webhook_secret(secret: SecretStr) -> SecretStr:
-    """The forms that Standard Webhooks knows: `whsec_` and base64; any other text is taken as it is."""
-    text = secret.get_secret_value()
-    if not text:
-        raise ValueError("is empty: leave the key out to send unsigned")
-    if text.startswith("whsec_"):
-        try:
-            key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
-        except binascii.Error:
-            key = b""
-        if not key:
-            raise ValueError("must have base64 after whsec_")
-    return secret
-
-
-def _box(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-    x0, y0, x1, y1 = box
-    if not all(0.0 <= value <= 1.0 for value in box):
-        raise ValueError("must be fractions of the frame, 0 to 1, written [x0, y0, x1, y1]; pixels are not taken")
-    if x0 >= x1 or y0 >= y1:
-        raise ValueError("is empty: write [x0, y0, x1, y1] with x0 less than x1 and y0 less than y1")
-    return box
-
-
-def _rfc3339(value: Any) -> Any:
-    if not isinstance(value, str | datetime):
-        raise ValueError("must be a time with its zone, like '2024-05-01T08:00:00Z'")
-    return value
-
-
-def _prompt(text: str) -> str:
-    """A prompt with its blanks made single."""
-    words = " ".join(text.split())
-    if not words:
-        raise ValueError("is an empty prompt")
-    return words
-
-
-def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
-    twice = {value for value in values if values.count(value) > 1}
-    if twice:
-        raise ValueError(f"has {', '.join(map(repr, sorted(twice)))} more than once")
-    return values
-
-
-def _device(text: str) -> str:
-    if not _DEVICE.fullmatch(text):
-        raise ValueError("must be auto, cpu, cuda, cuda:<number> or mps")
-    return text
-
-
-Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-Ids = Annotated[tuple[Id, ...], AfterValidator(_distinct)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Prompt = Annotated[str, Field(max_length=1000), AfterValidator(_prompt)]
-Prompts = Annotated[tuple[Prompt, ...], Field(min_length=1, max_length=1000), AfterValidator(_distinct)]
-Box = Annotated[tuple[float, float, float, float], AfterValidator(_box)]
-AnchoredPath = Annotated[Path, AfterValidator(_anchored_path)]
-RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
-
-
 class ModelConfig(Closed):
     """Which X-CLIP scores the windows, and how it runs."""
 
     checkpoint: str = Field(default="microsoft/xclip-base-patch32", min_length=1)
     """`demo` for the packaged one, a folder (begins with `/`, `./`, `../` or `~`), or a hub id."""
     revision: str | None = None
-    device: Annotated[str, AfterValidator(_device)] = "auto"
+    device: Device = "auto"
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     batch_size: int = Field(default=8, ge=1, le=1024)
     threads: int | None = Field(default=None, ge=1, le=1024)
@@ -184,7 +60,7 @@ class ModelConfig(Closed):
     @classmethod
     def _anchor_folder(cls, text: str, info: ValidationInfo) -> str:
         is_folder = text in {".", ".."} or text.startswith(("/", "./", "../", "~"))
-        return str(_anchored(text, info)) if is_folder else text
+        return str(anchored(text, info)) if is_folder else text
 
 
 class RedisConfig(Closed):
@@ -219,10 +95,10 @@ class SourceConfig(Closed):
     """One camera or file."""
 
     id: Id
-    url: Annotated[SecretStr, AfterValidator(_source_url)]
+    url: SourceUrl
     window: WindowConfig = WindowConfig()
     regions: Mapping[Id, Box] = Field(default_factory=dict, max_length=64)
-    start_time: Annotated[AwareDatetime, BeforeValidator(_rfc3339)] | None = None
+    start_time: Moment | None = None
     transport: Literal["tcp", "udp"] = "tcp"
     open_timeout_s: float = Field(default=10.0, gt=0, le=600)
     read_timeout_s: float = Field(default=5.0, gt=0, le=600)
@@ -290,7 +166,7 @@ class RuleConfig(Closed):
     id: Id
     sources: Annotated[Ids, Field(min_length=1)] | None = None
     """None means all of them."""
-    regions: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_distinct)] = (WHOLE_FRAME,)
+    regions: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(distinct)] = (WHOLE_FRAME,)
     """Names of regions; `WHOLE_FRAME` is the whole picture, which YAML calls `frame`."""
     prompts: Prompts
     background: tuple[str, ...] = Field(default=(GROUP_MARK + DEFAULT_GROUP,), validate_default=True)
@@ -345,10 +221,10 @@ def _background(items: list[str] | tuple[str, ...], prompts: tuple[str, ...]) ->
         if item.startswith(GROUP_MARK):
             own = _group(item.removeprefix(GROUP_MARK).strip())
             found |= dict.fromkeys(prompt for prompt in own if prompt.casefold() not in positive)
-        elif _prompt(item).casefold() in positive:
+        elif one_line(item).casefold() in positive:
             raise ValueError(f"{item!r} is a prompt of this rule too: it cannot be both")
         else:
-            found[_prompt(item)] = None
+            found[one_line(item)] = None
     return tuple(found)
 
 
@@ -396,8 +272,8 @@ class WebhookSinkConfig(SinkSection):
     """Events POSTed as Standard Webhooks say."""
 
     type: Literal["webhook"]
-    url: Annotated[SecretStr, AfterValidator(_webhook_url)]
-    secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] | None = None
+    url: WebhookUrl
+    secret: WebhookSecret | None = None
     headers: Mapping[str, SecretStr] = Field(default_factory=dict, max_length=100)
     timeout_s: float = Field(default=10.0, gt=0, le=300)
 

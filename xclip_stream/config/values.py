@@ -1,0 +1,142 @@
+"""The kinds of values that a configuration has, each with the sentence for one that is wrong.
+
+The messages never quote a URL or a secret.
+"""
+
+import base64
+import binascii
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, SecretStr, ValidationInfo
+
+from xclip_stream.config.suggestions import did_you_mean
+
+LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https")
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+WEBHOOK_SCHEMES = ("http", "https")
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+_ADDRESS_WITHOUT_SCHEME = re.compile(r"[^/\s]*:[^/\s]*@|[\w.-]+:\d+/")
+
+
+def anchored(text: str, info: ValidationInfo) -> Path:
+    """Return the path as seen from the folder of the configuration file."""
+    folder = (info.context or {}).get("folder", Path())
+    return Path(folder, Path(text).expanduser())
+
+
+def _anchored_path(path: Path, info: ValidationInfo) -> Path:
+    return anchored(str(path), info)
+
+
+def _checked_url(text: str, schemes: tuple[str, ...]) -> None:
+    """Refuse a URL of another scheme or without a host. The messages never quote it: it may hold a password."""
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        raise ValueError(f"must be a URL that starts with {_either(schemes)}")
+    if scheme.lower() not in schemes:
+        hint = did_you_mean(scheme, schemes) if scheme.isalnum() else ""
+        raise ValueError(f"must start with {_either(schemes)}{hint}")
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("is not a valid URL (percent-encode special characters of a password)") from None
+    if not (parts.path if scheme == "unix" else parts.hostname) or any(mark.isspace() for mark in rest):
+        raise ValueError("is not a valid URL: it has no host, or has spaces in it")
+
+
+def _either(schemes: tuple[str, ...]) -> str:
+    *first, last = [f"{scheme}://" for scheme in schemes]
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def _source_url(url: SecretStr, info: ValidationInfo) -> SecretStr:
+    text = url.get_secret_value().strip()
+    if "://" in text:
+        _checked_url(text, LIVE_SCHEMES)
+        return SecretStr(text)
+    if not text:
+        raise ValueError("is empty: give a file, or a URL like rtsp://camera/stream")
+    if _ADDRESS_WITHOUT_SCHEME.match(text):
+        raise ValueError(f"looks like an address without its scheme: begin it with {_either(LIVE_SCHEMES)}")
+    return SecretStr(str(anchored(text, info)))
+
+
+def _redis_url(url: SecretStr) -> SecretStr:
+    _checked_url(url.get_secret_value(), REDIS_SCHEMES)
+    return url
+
+
+def _webhook_url(url: SecretStr) -> SecretStr:
+    _checked_url(url.get_secret_value(), WEBHOOK_SCHEMES)
+    return url
+
+
+def _webhook_secret(secret: SecretStr) -> SecretStr:
+    """The forms that Standard Webhooks knows: `whsec_` and base64; any other text is taken as it is."""
+    text = secret.get_secret_value()
+    if not text:
+        raise ValueError("is empty: leave the key out to send unsigned")
+    if text.startswith("whsec_"):
+        try:
+            key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+        except binascii.Error:
+            key = b""
+        if not key:
+            raise ValueError("must have base64 after whsec_")
+    return secret
+
+
+def _box(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = box
+    if not all(0.0 <= value <= 1.0 for value in box):
+        raise ValueError("must be fractions of the frame, 0 to 1, written [x0, y0, x1, y1]; pixels are not taken")
+    if x0 >= x1 or y0 >= y1:
+        raise ValueError("is empty: write [x0, y0, x1, y1] with x0 less than x1 and y0 less than y1")
+    return box
+
+
+def _rfc3339(value: Any) -> Any:
+    if not isinstance(value, str | datetime):
+        raise ValueError("must be a time with its zone, like '2024-05-01T08:00:00Z'")
+    return value
+
+
+def one_line(text: str) -> str:
+    """A prompt with its blanks made single."""
+    words = " ".join(text.split())
+    if not words:
+        raise ValueError("is an empty prompt")
+    return words
+
+
+def distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    twice = {value for value in values if values.count(value) > 1}
+    if twice:
+        raise ValueError(f"has {', '.join(map(repr, sorted(twice)))} more than once")
+    return values
+
+
+def _device(text: str) -> str:
+    if not _DEVICE.fullmatch(text):
+        raise ValueError("must be auto, cpu, cuda, cuda:<number> or mps")
+    return text
+
+
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Ids = Annotated[tuple[Id, ...], AfterValidator(distinct)]
+Prompt = Annotated[str, Field(max_length=1000), AfterValidator(one_line)]
+Prompts = Annotated[tuple[Prompt, ...], Field(min_length=1, max_length=1000), AfterValidator(distinct)]
+Box = Annotated[tuple[float, float, float, float], AfterValidator(_box)]
+AnchoredPath = Annotated[Path, AfterValidator(_anchored_path)]
+SourceUrl = Annotated[SecretStr, AfterValidator(_source_url)]
+WebhookUrl = Annotated[SecretStr, AfterValidator(_webhook_url)]
+WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
+Device = Annotated[str, AfterValidator(_device)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
