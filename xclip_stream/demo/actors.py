@@ -70,16 +70,22 @@ def step_at(track: Sequence[Step], t: float) -> Step | None:
     return None
 
 
-def random_look(rng: np.random.Generator) -> Look:
-    """Clothing, skin, hair and build of one more person."""
+def distinct_colour(rng: np.random.Generator, avoid: Points, low: int = 20, high: int = 240) -> Colour:
+    """The one of six random colours that is furthest from all of `avoid` (n, 3)."""
+    candidates = [random_colour(rng, low, high) for _ in range(6)]
+    return max(candidates, key=lambda colour: float(np.linalg.norm(avoid - np.array(colour), axis=1).min()))
+
+
+def random_look(rng: np.random.Generator, avoid: Points) -> Look:
+    """Clothing, skin, hair and build of one more person, whose clothes are told from the colours `avoid` (n, 3)."""
     return Look(
         skin=_SKINS[rng.integers(len(_SKINS))],
         hair=_HAIRS[rng.integers(len(_HAIRS))],
-        top=random_colour(rng),
-        legs=random_colour(rng, 20, 160),
+        top=distinct_colour(rng, avoid),
+        legs=distinct_colour(rng, avoid, 10, 210),
         shoes=random_colour(rng, 10, 90),
-        long_sleeves=bool(rng.random() < 0.7),
-        build=float(rng.uniform(0.85, 1.3)),
+        long_sleeves=bool(rng.random() < 0.85),
+        build=float(rng.uniform(1.0, 1.35)),
     )
 
 

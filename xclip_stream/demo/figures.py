@@ -130,14 +130,14 @@ def walk(t: float, duration_s: float, style: Style) -> Stance:
     """A walking cycle of about one stride a second."""
     del duration_s
     swing, push = _wave(t, 0.95 * style.tempo, style.phase), _wave(t, 0.95 * style.tempo, style.phase + 0.25)
-    reach = 24 + 7 * style.a
+    reach = 18 + 5 * style.a
     return Stance(
         Pose(
             lean=3.0,
             front=0.15,
             hips=(reach * swing, -reach * swing),
-            knees=(7 + 38 * max(0.0, push), 7 + 38 * max(0.0, -push)),
-            shoulders=(-22 * swing, 22 * swing),
+            knees=(6 + 28 * max(0.0, push), 6 + 28 * max(0.0, -push)),
+            shoulders=(-16 * swing, 16 * swing),
             elbows=(14.0, 14.0),
         )
     )
@@ -147,9 +147,9 @@ def run(t: float, duration_s: float, style: Style) -> Stance:
     """A running cycle: leaning, long strides, heels high, elbows at a right angle, off the ground between steps."""
     del duration_s
     swing, push = _wave(t, 1.45 * style.tempo, style.phase), _wave(t, 1.45 * style.tempo, style.phase + 0.25)
-    reach = 38 + 10 * style.a
+    reach = 46 + 8 * style.a
     pose = Pose(
-        lean=17 + 8 * style.b,
+        lean=24 + 8 * style.b,
         front=0.12,
         hips=(14 + reach * swing, 14 - reach * swing),
         knees=(24 + 85 * max(0.0, push), 24 + 85 * max(0.0, -push)),
@@ -214,7 +214,7 @@ def climb(t: float, duration_s: float, style: Style) -> Stance:
         shoulders=(150 + 22 * pull, -150 + 22 * pull),
         elbows=(28 - 26 * pull, -28 - 26 * pull),
     )
-    return Stance(pose, lift=up * (0.42 + 0.12 * style.a + 0.06 * pull))
+    return Stance(pose, lift=up * (0.34 + 0.1 * style.a + 0.06 * pull))
 
 
 def fight(t: float, duration_s: float, style: Style) -> Stance:
@@ -223,12 +223,12 @@ def fight(t: float, duration_s: float, style: Style) -> Stance:
     punch = _wave(t, 1.1 * style.tempo, style.phase)
     kick = max(0.0, _wave(t, 0.4 * style.tempo, style.phase * 1.7) - 0.55) / 0.45
     pose = Pose(
-        lean=12 + 10 * _wave(t, 0.7 * style.tempo, style.phase + 0.3),
+        lean=6 + 8 * _wave(t, 0.7 * style.tempo, style.phase + 0.3),
         front=0.15,
-        hips=(22 + 68 * kick, -24.0),
+        hips=(13 + 75 * kick, -13.0),
         knees=(24 - 16 * kick, 16.0),
-        shoulders=(66 + 26 * punch, 66 - 26 * punch),
-        elbows=(62 - 58 * punch, 62 + 58 * punch),
+        shoulders=(82 + 16 * punch, 82 - 16 * punch),
+        elbows=(42 - 42 * punch, 42 + 42 * punch),
     )
     return Stance(pose, shift=0.06 * _wave(t, 0.8 * style.tempo, style.phase))
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from xclip_stream.demo.figures import Colour, Picture, darker, draw_disc, draw_line
+from xclip_stream.demo.figures import Colour, Picture, Points, darker, draw_disc, draw_line
 
 WIDTH, HEIGHT = 320, 180
 
@@ -45,6 +45,13 @@ class Place:
     fence_mask: npt.NDArray[np.bool_]
     trees: tuple[Tree, ...]
     in_front: tuple[tuple[int, int, int, int, Colour], ...]
+
+    @property
+    def tones(self) -> Points:
+        """The mean colours (2, 3) of what is behind people: the wall or sky, and the ground."""
+        middle = round(self.horizon)
+        upper, lower = self.background[middle - 60 : middle], self.background[middle:]
+        return np.stack([part.reshape(-1, 3).mean(axis=0) for part in (upper, lower)])
 
 
 def random_colour(rng: np.random.Generator, low: int = 30, high: int = 225) -> Colour:

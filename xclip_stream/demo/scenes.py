@@ -157,7 +157,7 @@ def _play_all(stage: Stage, plan: Plan, duration_s: float) -> Iterator[Segment]:
             return
         yield segment
         if segment.truth is not None and stage.rng.random() < plan.extras:
-            yield play(stage, _passing(stage), segment.truth.start_s - 1.0)
+            yield _passing(stage, segment.truth.start_s - 1.0)
         t = segment.end_s + float(stage.rng.uniform(*plan.pause_s))
 
 
@@ -171,5 +171,8 @@ def _draw_activity(stage: Stage, plan: Plan) -> str:
     return str(stage.rng.choice(names, p=weights / weights.sum()))
 
 
-def _passing(stage: Stage) -> str:
-    return "car" if "car" in possible(stage.place) and stage.rng.random() < 0.3 else "walk"
+def _passing(stage: Stage, start_s: float) -> Segment:
+    """One car or one person who passes meanwhile."""
+    name = "car" if "car" in possible(stage.place) and stage.rng.random() < 0.3 else "walk"
+    segment = play(stage, name, start_s)
+    return replace(segment, actors=segment.actors[:1])

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from xclip_stream.demo.actors import Actor, Car, Dog, Person, Step, Suitcase, random_look, random_style
+from xclip_stream.demo.actors import Actor, Car, Dog, Person, Step, Suitcase, distinct_colour, random_look, random_style
 from xclip_stream.demo.places import WIDTH, Place, random_colour
 
 ACTIONS = ("fall", "climb", "fight", "wave", "run", "cycle", "bag")
@@ -27,10 +27,10 @@ class TruthEvent:
 class World:
     """The ranges a world is drawn from: standing heights in pixels, light, sensor noise, picture sharpness."""
 
-    height_px: tuple[float, float] = (78.0, 104.0)
-    gain: tuple[float, float] = (0.62, 1.12)
+    height_px: tuple[float, float] = (84.0, 108.0)
+    gain: tuple[float, float] = (0.72, 1.12)
     tint: float = 0.06
-    noise: tuple[float, float] = (1.0, 6.0)
+    noise: tuple[float, float] = (1.0, 5.0)
     blur: float = 0.15
 
 
@@ -65,7 +65,7 @@ def _person(stage: Stage, track: list[Step], *, height_px: float, ground_y: floa
     return Person(
         height_px=height_px,
         ground_y=ground_y,
-        look=random_look(stage.rng),
+        look=random_look(stage.rng, stage.place.tones),
         style=random_style(stage.rng),
         track=tuple(track),
         bicycle=random_colour(stage.rng, 20, 200),
@@ -106,7 +106,7 @@ def _to_and_fro(stage: Stage, doing: str, start_s: float, length_s: float, speed
 
 def _visit(stage: Stage, doing: str, start_s: float, length_s: float, *, x: float, height_px: float) -> list[Step]:
     """Walk in, do it at `x` for `length_s`, walk out; the middle step is the activity."""
-    speed = height_px * float(stage.rng.uniform(0.65, 0.95))
+    speed = height_px * float(stage.rng.uniform(0.55, 0.8))
     come = _go("walk", start_s, _edge(_side(stage)), x, speed)
     stay = Step(come.end_s, come.end_s + length_s, doing, x, x, _side(stage))
     leave = _go("walk", stay.end_s, x, _edge(_side(stage)), speed)
@@ -133,7 +133,7 @@ def _cast_visit(stage: Stage, activity: str, start_s: float) -> Segment:
     height = _height(stage)
     ground, x = _ground(stage), _x(stage)
     if activity == "climb" and stage.place.fence is not None:
-        ground, height = stage.place.fence.bottom + 2.0, min(height, 88.0)
+        ground, height = stage.place.fence.bottom + 2.0, min(height, 90.0)
     track = _visit(stage, activity, start_s, _length(stage), x=x, height_px=height)
     person = _person(stage, track, height_px=height, ground_y=ground)
     truth = TruthEvent(activity, track[1].start_s, track[1].end_s) if activity in ACTIONS else None
@@ -158,7 +158,7 @@ def _cast_walk(stage: Stage, activity: str, start_s: float) -> Segment:
     people = list[Actor]()
     for _ in range(int(stage.rng.choice([1, 1, 2, 3]))):
         height = _height(stage)
-        speed = height * float(stage.rng.uniform(0.6, 0.95))
+        speed = height * float(stage.rng.uniform(0.5, 0.75))
         begin = start_s + float(stage.rng.uniform(0.0, 1.5))
         track = _to_and_fro(stage, "walk", begin, _length(stage, 4.0, 10.0), speed)
         people.append(_person(stage, track, height_px=height, ground_y=_ground(stage)))
@@ -167,7 +167,7 @@ def _cast_walk(stage: Stage, activity: str, start_s: float) -> Segment:
 
 def _cast_fast(stage: Stage, activity: str, start_s: float) -> Segment:
     height = _height(stage)
-    pace = stage.rng.uniform(1.45, 2.0) if activity == "run" else stage.rng.uniform(0.9, 1.5)
+    pace = stage.rng.uniform(1.6, 2.1) if activity == "run" else stage.rng.uniform(0.9, 1.5)
     track = _to_and_fro(stage, activity, start_s, _length(stage, 6.0, 12.0), height * float(pace))
     person = _person(stage, track, height_px=height, ground_y=_ground(stage))
     enter, leave = _in_view(track)
@@ -177,7 +177,7 @@ def _cast_fast(stage: Stage, activity: str, start_s: float) -> Segment:
 def _cast_fight(stage: Stage, activity: str, start_s: float) -> Segment:
     height, ground, x, length = _height(stage), _ground(stage), _x(stage, 80.0), _length(stage)
     apart = height * float(stage.rng.uniform(0.2, 0.27))
-    speed = height * float(stage.rng.uniform(0.7, 0.95))
+    speed = height * float(stage.rng.uniform(0.55, 0.8))
     meet = start_s + max(x, WIDTH - x) / speed + 30.0 / speed
     fighters = list[Actor]()
     for side in (-1, 1):
@@ -193,7 +193,7 @@ def _cast_fight(stage: Stage, activity: str, start_s: float) -> Segment:
 
 def _cast_bag(stage: Stage, activity: str, start_s: float) -> Segment:
     height, ground, x, length = _height(stage), _ground(stage), _x(stage, 70.0), _length(stage, 8.0, 14.0)
-    speed, side = height * float(stage.rng.uniform(0.7, 0.9)), _side(stage)
+    speed, side = height * float(stage.rng.uniform(0.55, 0.8)), _side(stage)
     reach = 0.26 * height
     hold = -side * reach  # in front of who comes from `side`
     come = _go("carry", start_s, _edge(side), x, speed)
@@ -208,7 +208,7 @@ def _cast_bag(stage: Stage, activity: str, start_s: float) -> Segment:
         width_px=height * float(stage.rng.uniform(0.40, 0.55)),
         height_px=height * float(stage.rng.uniform(0.40, 0.5)),
         ground_y=ground + 2.0,
-        colour=random_colour(stage.rng, 20, 235),
+        colour=distinct_colour(stage.rng, stage.place.tones),
         carried_lift_px=0.34 * height,
         track=(
             Step(come.start_s, come.end_s, "carried", _edge(side) + hold, x + hold),
@@ -226,12 +226,16 @@ def _cast_car(stage: Stage, activity: str, start_s: float) -> Segment:
         length = float(stage.rng.uniform(1.45, 1.9)) * _height(stage)
         speed = float(stage.rng.uniform(55.0, 130.0))
         step = _go("car", t, _edge(side, length / 2), _edge(-side, length / 2), speed)
+        paint = distinct_colour(stage.rng, stage.place.tones)
         is_van = bool(stage.rng.random() < 0.35)
         height = length * float(stage.rng.uniform(0.34, 0.42)) * (1.2 if is_van else 1.0)
         ground = max(stage.place.horizon + 16.0, 126.0) + float(stage.rng.uniform(0.0, 22.0))
-        cars.append(Car(length, height, ground, random_colour(stage.rng), is_van, (step,)))
+        cars.append(Car(length, height, ground, paint, is_van, (step,)))
         t = step.end_s - float(stage.rng.uniform(0.0, 1.5))
     return Segment(activity, tuple(cars), None, t + 1.5)
+
+
+_COATS = ((62, 44, 30), (190, 160, 110), (36, 34, 36), (225, 218, 206), (140, 86, 48))
 
 
 def _cast_animal(stage: Stage, activity: str, start_s: float) -> Segment:
@@ -239,9 +243,10 @@ def _cast_animal(stage: Stage, activity: str, start_s: float) -> Segment:
     track = _to_and_fro(
         stage, "animal", start_s, _length(stage, 5.0, 10.0), length * float(stage.rng.uniform(0.8, 1.8))
     )
-    coats = ((62, 44, 30), (190, 160, 110), (36, 34, 36), (215, 208, 196), (140, 86, 48))
-    coat = coats[int(stage.rng.integers(len(coats)))]
-    dog = Dog(length, _ground(stage), coat, float(stage.rng.random()), tuple(track))
+    tones = stage.place.tones
+    coats = stage.rng.permutation(_COATS)[:3]
+    r, g, b = max(coats.tolist(), key=lambda coat: float(np.linalg.norm(tones - coat, axis=1).min()))
+    dog = Dog(length, _ground(stage), (r, g, b), float(stage.rng.random()), tuple(track))
     return Segment(activity, (dog,), None, track[-1].end_s)
 
 
