@@ -42,6 +42,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "projection_dim": 72,
         "prompt_num_attention_heads": 6,
     },
+    "no prompt layers": {"prompt_layers": 0, "vision_config": {"num_frames": 8, "hidden_act": "gelu"}},
 }
 
 _TEXT = {

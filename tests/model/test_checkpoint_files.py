@@ -99,6 +99,19 @@ def test_what_is_neither_folder_nor_hub_id_is_refused_without_asking_the_hub(wro
         clip_geometry(wrong)
 
 
+def test_the_packaged_checkpoint_is_found_by_its_name_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    assert open_checkpoint("demo").name == "demo"
+    assert clip_geometry("demo").num_frames > 1
+
+
+def test_a_url_is_refused_without_showing_its_password():
+    with pytest.raises(CheckpointError, match="a URL is no checkpoint") as caught:
+        clip_geometry("https://user:s3cret@huggingface.co/microsoft/xclip-base-patch32")
+    assert "s3cret" not in str(caught.value)
+
+
 def test_a_file_in_place_of_a_folder_says_what_to_do(tmp_path):
     (tmp_path / "xclip.pth").touch()
 

@@ -7,11 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from xclip_stream.model.checkpoint_files import ClipGeometry, clip_geometry
+    from xclip_stream.model.checkpoint_files import clip_geometry
     from xclip_stream.model.configuration import XCLIPConfig, XCLIPTextConfig, XCLIPVisionConfig
     from xclip_stream.model.network import XCLIPModel, XCLIPTextModel, XCLIPVisionModel
     from xclip_stream.model.processor import XCLIPProcessor
     from xclip_stream.model.scorer import ClipFeatures, PromptFeatures, Scorer
+    from xclip_stream.types import ClipGeometry
 
 __all__ = [
     "ClipFeatures",

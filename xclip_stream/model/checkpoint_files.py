@@ -4,27 +4,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from xclip_stream.errors import CheckpointError
 from xclip_stream.model.configuration import XCLIPConfig, read_json_object
 from xclip_stream.model.locate import Checkpoint, open_checkpoint
+from xclip_stream.types import ClipGeometry, Fit
 
-Fit = Literal["crop", "stretch"]
 BILINEAR = 2  # in the numbering of Pillow, which the files use
-
-
-@dataclass(frozen=True, slots=True)
-class ClipGeometry:
-    """What the model sees of a video: `num_frames` square frames of `image_px`.
-
-    `fit` says how a frame becomes square: `crop` shortens its short side to `image_px` and cuts the middle out,
-    `stretch` squeezes the whole frame.
-    """
-
-    num_frames: int
-    image_px: int
-    fit: Fit
 
 
 @dataclass(frozen=True, slots=True)

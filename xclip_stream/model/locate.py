@@ -47,9 +47,13 @@ def open_checkpoint(checkpoint: str | Path, *, revision: str | None = None) -> C
     `revision` means nothing. Raises CheckpointError, in one line, for whatever is not a checkpoint.
     """
     checkpoint = resolve_checkpoint(checkpoint)
+    if "://" in str(checkpoint):  # not shown: it may hold a password
+        raise CheckpointError(
+            "a URL is no checkpoint; give a local folder or a hub id such as microsoft/xclip-base-patch32"
+        )
     folder = Path(checkpoint).expanduser()
     if folder.is_dir():
-        return Checkpoint(name=folder.resolve().name, folder=folder)
+        return Checkpoint(name=DEMO if folder == _PACKAGED else folder.resolve().name, folder=folder)
     if folder.exists():
         raise CheckpointError(
             f"{checkpoint}: is a file, not a checkpoint folder; read it with XCLIPModel.from_pretrained, save it into "

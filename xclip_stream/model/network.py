@@ -61,8 +61,8 @@ class Activation(nn.Module):
 
 
 def quick_gelu(x: Tensor) -> Tensor:
-    """CLIP's approximation of GELU."""
-    return x * torch.sigmoid(1.702 * x)
+    """CLIP's approximation of GELU, x * sigmoid(1.702 x), by way of SiLU: that is fewer passes through memory."""
+    return F.silu(1.702 * x, inplace=True).div_(1.702)
 
 
 def _gelu_new(x: Tensor) -> Tensor:
@@ -235,7 +235,7 @@ class XCLIPTextModel(Pretrained):
         The pooled token is the first with the largest id: CLIP's end token has the largest id of its vocabulary, and
         the `eos_token_id` of the published configurations is wrong. Raises PromptError for more tokens than positions.
         """
-        input_ids = input_ids.view(-1, input_ids.shape[-1])
+        input_ids = input_ids.reshape(-1, input_ids.shape[-1])
         x = self.embeddings(input_ids, position_ids)
         x = self.encoder(x, mask=causal_mask(attention_mask), causal=attention_mask is None)
         x = self.final_layer_norm(x)
@@ -421,7 +421,7 @@ class PromptGenerator(nn.Module):
         text = text.unsqueeze(0)  # (1, K, E): what no video has touched yet is computed once for all of them
         for layer in self.decoder:
             text = layer(text, visual)
-        return self.alpha * text
+        return self.alpha * text.expand(len(visual), -1, -1)
 
 
 class XCLIPModel(Pretrained):

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xclip_stream.errors import CheckpointError, PromptError, ScoringError
-from xclip_stream.model.checkpoint_files import ClipGeometry, find_weights
+from xclip_stream.model.checkpoint_files import find_weights
 from xclip_stream.model.locate import open_checkpoint
 from xclip_stream.model.network import XCLIPModel
 from xclip_stream.model.processor import XCLIPProcessor, normalise_frames
+from xclip_stream.types import ClipGeometry
 
 # How much is computed together: enough to keep a GPU busy, and at the widest (four times the joint width in floats for
 # each pair of clip and prompt) still tens of megabytes.
