@@ -16,7 +16,6 @@ from xclip_stream.logs import LEVELS
 from xclip_stream.model.checkpoint_files import clip_geometry
 from xclip_stream.pipeline.readers import Outcome, Readers
 from xclip_stream.protocols import SourceState, SourceStatus
-from xclip_stream.types import ClipGeometry
 from xclip_stream.worker_main import worker_main
 
 PRELOAD = ("av", "numpy", "PIL.Image", "redis", "workers.reader")
@@ -33,15 +32,15 @@ def run(config: Config, *, stop: threading.Event, redis_url: str) -> None:
         CheckpointError: the checkpoint cannot be read.
         SourceError: at the end, when a source could not be read.
     """
-    found = clip_geometry(config.model.checkpoint, revision=config.model.revision)
-    check_geometry(config, found.num_frames)
+    geometry = clip_geometry(config.model.checkpoint, revision=config.model.revision)
+    check_geometry(config, geometry.num_frames)
     log: FilteringBoundLogger = structlog.get_logger()
     readers = Readers(read=read_source, preload=PRELOAD, log=log)
     for source in config.sources:
         order = ReadingOrder(
             config=config,
             source_id=source.id,
-            geometry=ClipGeometry(num_frames=found.num_frames, image_px=found.image_px, fit=found.fit),
+            geometry=geometry,
             redis_url=redis_url,
             lease=uuid4().hex[:16],
             log_level=next(name for name, level in LEVELS.items() if log.is_enabled_for(level)),

@@ -77,7 +77,7 @@ class Admission(StrEnum):
     ALREADY_DONE = "already_done"
     """Its `seq` was taken before; go on with `next_seq`."""
     REWIND = "rewind"
-    """The queue wants `next_seq` first: it came back older than the caller thought."""
+    """The queue wants `next_seq` first: it came back older than the caller thought, or empty. Begin the epoch again."""
     FULL = "full"
     """Over the cap: a file source waits, a live source drops its oldest."""
     STALE = "stale"

@@ -8,6 +8,7 @@ events know event time only; the wall clock appears in `*_at` fields that measur
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,13 +31,17 @@ class Region:
     y1: float = 1.0
 
 
+Fit = Literal["crop", "stretch"]
+"""How a frame becomes square: `crop` shortens its short side and cuts the middle out, `stretch` squeezes all of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClipGeometry:
     """What a checkpoint wants to see: `num_frames` square pictures of `image_px`, cropped or stretched to fit."""
 
     num_frames: int
     image_px: int
-    fit: str = "crop"
+    fit: Fit = "crop"
 
 
 @dataclass(frozen=True, slots=True)

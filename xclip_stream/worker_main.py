@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -11,15 +12,17 @@ from typing import Protocol
 from structlog.typing import FilteringBoundLogger
 
 from xclip_stream.config import Config, load_config
-from xclip_stream.errors import CheckpointError, ConfigError, PromptError, XclipStreamError
+from xclip_stream.errors import CheckpointError, ConfigError, PromptError, QueueUnavailable, XclipStreamError
 from xclip_stream.logs import LEVELS, set_up_logging
 from xclip_stream.pipeline.lifecycle import StopFlag, die_with_supervisor, stop_on_signals
+from xclip_stream.queues.redis import open_queue
 
 DONE = 0
 FAILED = 1
 MISCONFIGURED = 2
 REDIS_URL_VARIABLE = "XCLIP_STREAM_REDIS_URL"
 DEBUG_VARIABLE = "XCLIP_STREAM_DEBUG"
+REACH_WITHIN_S = 15.0
 
 _NEEDS_THE_USER = (ConfigError, CheckpointError, PromptError)
 """Starting again does not help against these."""
@@ -73,6 +76,28 @@ def queue_url(config: Config, *, role: str) -> str:
     return config.redis.url.get_secret_value()
 
 
+def reach_queue(redis_url: str, *, stop: threading.Event, log: FilteringBoundLogger) -> None:
+    """Wait until the queue answers, for as long as a server may take to start.
+
+    Once a worker runs it outlasts any outage; one that never saw its queue more likely has the wrong address.
+
+    Raises:
+        QueueUnavailable: it did not answer within `REACH_WITHIN_S`.
+    """
+    give_up_at = time.monotonic() + REACH_WITHIN_S
+    with open_queue(redis_url) as queue:
+        while not stop.is_set():
+            try:
+                queue.ping()
+            except QueueUnavailable as error:
+                if time.monotonic() >= give_up_at:
+                    raise
+                log.debug("queue_unavailable", error=str(error))
+                stop.wait(0.5)
+            else:
+                return
+
+
 def print_error(error: XclipStreamError | str) -> None:
     """Print `error: …` to standard error, a line for each problem."""
     sys.stderr.write("".join(f"error: {line}\n" for line in str(error).splitlines()))
@@ -89,6 +114,7 @@ def _guarded(
 ) -> int:
     log.info("worker_started", config_hash=config.config_hash)
     try:
+        reach_queue(redis_url, stop=stop, log=log)
         run(config, stop=stop, redis_url=redis_url)
     except _NEEDS_THE_USER as error:
         log.error("worker_misconfigured", error=str(error), exc_info=debugging())

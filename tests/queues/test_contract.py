@@ -122,7 +122,14 @@ class TestAddingWindows:
         queue.begin_epoch("yard", "e2", live=False)
 
         assert queue.add_window(window(1, epoch="e1")).answer is Admission.STALE
-        assert queue.add_window(window(0, source="unheard of")).answer is Admission.STALE
+
+    def test_a_source_that_the_queue_has_forgotten_begins_again(self, queue: Queue) -> None:
+        fill(queue, 3)
+        queue.forget_source("yard")
+
+        assert queue.add_window(window(3)) == Admitted(Admission.REWIND, 0)
+        assert queue.begin_epoch("yard", "e1", live=False) == 0
+        assert queue.add_window(window(0)) == Admitted(Admission.ADDED, 1)
 
     def test_nothing_is_added_after_the_end_of_an_epoch(self, queue: Queue) -> None:
         fill(queue, 1)
@@ -721,7 +728,7 @@ class TestForgetting:
 
         assert not queue.epoch_ended("yard")
         assert queue.load_states() == {}
-        assert queue.add_window(window(2)).answer is Admission.STALE
+        assert queue.add_window(window(2)) == Admitted(Admission.REWIND, 0)
         assert queue.begin_epoch("yard", "e1", live=False) == 0
         assert waiting_scores(queue) == []
 

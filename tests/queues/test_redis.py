@@ -215,7 +215,7 @@ class TestAServerThatCameBackEmpty:
         fill(queue, 3)
         flush(own_server)
 
-        assert queue.add_window(window(3)) == Admitted(Admission.STALE, 0)
+        assert queue.add_window(window(3)) == Admitted(Admission.REWIND, 0)
         assert queue.begin_epoch("yard", "e1", live=False) == 0
         assert queue.add_window(window(0)) == Admitted(Admission.ADDED, 1)
 

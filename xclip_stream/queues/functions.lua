@@ -19,6 +19,7 @@ end
 -- What stands against taking this seq, or nil; and the seq that is wanted.
 local function refusal(source, epoch, seq)
   local record = redis.call('HMGET', source, 'epoch', 'next', 'ended')
+  if not record[1] then return 'rewind', 0 end -- this server came back empty, or forgot the source
   if record[1] ~= epoch then return 'stale', 0 end
   local next_seq = tonumber(record[2])
   if seq < next_seq then return 'already_done', next_seq end

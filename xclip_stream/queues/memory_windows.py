@@ -57,7 +57,9 @@ class MemoryIngest(MemoryConsumer):
     def _admit(self, window_id: WindowId) -> tuple[SourceRecord | None, Admitted]:
         """Return the source's record when the `seq` is the next one, and otherwise the refusal."""
         record = self._store.sources.get(window_id.source_id)
-        if record is None or record.epoch != window_id.epoch:
+        if record is None or not record.epoch:
+            return None, Admitted(Admission.REWIND, 0)
+        if record.epoch != window_id.epoch:
             return None, Admitted(Admission.STALE, 0)
         if window_id.seq < record.next_seq:
             return None, Admitted(Admission.ALREADY_DONE, record.next_seq)
