@@ -13,7 +13,7 @@ import torch
 
 from tests.tiny_checkpoint import write_tiny_checkpoint
 from xclip_stream.errors import CheckpointError
-from xclip_stream.model import Scorer, XCLIPModel, XCLIPProcessor, XCLIPVisionModel, clip_geometry
+from xclip_stream.model import Scorer, XCLIPModel, XCLIPProcessor, XCLIPVisionModel, clip_geometry, locate
 
 ID = "somebody/xclip-tiny"
 FIRST, SECOND = "1" * 40, "2" * 40
@@ -145,6 +145,13 @@ def test_a_revision_is_pinned_and_needs_no_network_once_it_is_cached(hub, reposi
 
     assert len(hub.requests) == asked
     assert equal(model.state_dict(), weights_of(repositories[SECOND]))
+
+
+def test_a_known_checkpoint_is_taken_at_its_pinned_commit_unless_another_is_asked_for(hub, monkeypatch):
+    monkeypatch.setitem(locate.PINNED, ID, SECOND)
+
+    assert clip_geometry(ID).num_frames == 2
+    assert clip_geometry(ID, FIRST).num_frames == 4
 
 
 def test_a_branch_that_moves_meanwhile_does_not_mix_two_versions(hub, repositories, monkeypatch):

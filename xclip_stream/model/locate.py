@@ -9,6 +9,12 @@ from xclip_stream.errors import CheckpointError
 
 DEMO = "demo"
 _PACKAGED = Path(__file__).parents[1] / "demo" / "checkpoint"
+PINNED = {
+    "microsoft/xclip-base-patch32": "a2e27a78a2b5d802e894b8a1ef14f3a8ce490963",
+    "microsoft/xclip-base-patch16": "d6184e3fd8780d04c85d0f1eabe5f94bf44d98f6",
+    "microsoft/xclip-large-patch14": "a9dd1429a16cf305df2aaea232d5e8dceba1c675",
+}
+"""The commits of published checkpoints that are taken where no revision is given, so that none changes unnoticed."""
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 
@@ -43,8 +49,8 @@ def open_checkpoint(checkpoint: str | Path, *, revision: str | None = None) -> C
     """Find a checkpoint by local folder, hub id (`owner/name`) or `demo`, the one in this package.
 
     On the hub `config.json` is fetched at once and fixes the commit, so that a branch which moves meanwhile cannot mix
-    two versions; a full commit in `revision` that is already in the cache needs no network. For a local folder
-    `revision` means nothing. Raises CheckpointError, in one line, for whatever is not a checkpoint.
+    two versions; a full commit that is already in the cache needs no network. Without a `revision` the commit in
+    `PINNED` is taken, where there is one, else the branch `main`. For a local folder `revision` means nothing. Raises CheckpointError, in one line, for whatever is not a checkpoint.
     """
     checkpoint = resolve_checkpoint(checkpoint)
     if "://" in str(checkpoint):  # not shown: it may hold a password
@@ -61,7 +67,7 @@ def open_checkpoint(checkpoint: str | Path, *, revision: str | None = None) -> C
         )
     if not isinstance(checkpoint, str) or not _HUB_ID.fullmatch(checkpoint):
         raise CheckpointError(f"{checkpoint}: no such folder, nor is it a hub id such as microsoft/xclip-base-patch32")
-    config = _fetch_first(checkpoint, revision, ["config.json"])
+    config = _fetch_first(checkpoint, revision or PINNED.get(checkpoint), ["config.json"])
     if config is None:
         raise CheckpointError(f"{checkpoint}: is not a model checkpoint, its repository has no config.json")
     return Checkpoint(name=checkpoint, revision=config.parent.name)
