@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Annotated
 
 import typer
@@ -21,7 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from xclip_stream.demo.agreement import Agreement, Told, compare
-from xclip_stream.demo.render import render_demo
+from xclip_stream.demo.render import render_demo, render_recording
+from xclip_stream.demo.scenes import EVENTLESS, RECORDING
 from xclip_stream.demo.script import TruthEvent
 
 VIDEO_VARIABLE = "DEMO_VIDEO"
@@ -30,9 +32,9 @@ SYSTEM_PYTHON = "/usr/bin/python3"
 RTSP_SERVER = Path(__file__).with_name("rtsp_server.py")
 GSTREAMER = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
 LIMIT_S = 240.0
-"""No pass takes longer than this."""
+"""No pass over the short scene takes longer than this."""
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +52,28 @@ def main(
     config: Annotated[Path, typer.Option(help="The rules.")] = Path("configs/demo.yaml"),
     out: Annotated[Path, typer.Option(help="Where the scene and the logs go.")] = Path("demo-out"),
     rtsp: Annotated[bool, typer.Option("--rtsp/--no-rtsp", help="Watch it as a camera too.")] = True,
+    minutes: Annotated[float | None, typer.Option(help="A long recording, watched as a file alone.")] = None,
+    eventless: Annotated[
+        bool, typer.Option("--eventless", help="In the long recording nothing is to be told.")
+    ] = False,
 ) -> None:
     """Render a scene, watch it, and compare the events with the truth."""
     out.mkdir(parents=True, exist_ok=True)
-    video = out / f"scene-{seed}.mp4"
-    with console.status(f"Rendering scene {seed}…"):
-        truth = render_demo(video, seed)
-    console.print(f"Rendered [bold]{video}[/bold]: {len(truth)} actions. The same scene again: make demo SEED={seed}\n")
-    passes = [watch("file", str(video.resolve()), config, out, truth)]
-    if rtsp and can_serve_rtsp():
+    if minutes is None:
+        video = out / f"scene-{seed}.mp4"
+        with console.status(f"Rendering scene {seed}…"):
+            truth = render_demo(video, seed)
+        console.print(f"Rendered [bold]{video}[/bold]: {len(truth)} actions. The same again: make demo SEED={seed}\n")
+    else:
+        video = out / f"recording-{seed}.mp4"
+        with console.status(f"Rendering {minutes:g} minutes…"):
+            truth = render_recording(video, seed, minutes * 60, plan=EVENTLESS if eventless else RECORDING)
+        console.print(f"Rendered [bold]{video}[/bold]: {len(truth)} actions in {minutes:g} minutes.\n")
+    passes = [watch("file", str(video.resolve()), config, out, truth, limit_s=LIMIT_S + 60 * (minutes or 0))]
+    if rtsp and minutes is None and can_serve_rtsp():
         with serve_once(video) as server:
             passes.append(watch("camera (RTSP)", server.url, config, out, truth, server=server.process))
-    elif rtsp:
+    elif rtsp and minutes is None:
         console.print("[yellow]Not watched over RTSP: GStreamer's RTSP server is not installed")
         console.print("(on Debian: gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-{base,good,bad,ugly})\n")
     raise typer.Exit(sum_up(passes))
@@ -75,6 +87,7 @@ def watch(
     truth: Sequence[TruthEvent],
     *,
     server: subprocess.Popen[str] | None = None,
+    limit_s: float = LIMIT_S,
 ) -> Pass:
     """Run the pipeline on `url`, print each event beside the truth as it comes, and compare them all."""
     console.print(f"[bold]Watching as a {name}[/bold]")
@@ -82,7 +95,7 @@ def watch(
     told: list[Told] = []
     with log.open("w") as errors:
         run = start_run(url, config, out, errors.fileno())
-        guard = threading.Timer(LIMIT_S, run.kill)
+        guard = threading.Timer(limit_s, run.kill)
         guard.start()
         if server is not None:
             threading.Thread(target=stop_after, args=(server, run), daemon=True).start()
@@ -179,7 +192,16 @@ def sum_up(passes: Sequence[Pass]) -> int:
         verdict = "[green]agrees with the truth" if is_right(one) else "[red]does not agree with the truth"
         extra = "".join(f"; false: {told.rule_id} at {told.at_s:.1f} s" for told in one.agreement.false)
         console.print(f"{one.name}: {one.agreement.hits} of {len(one.agreement.truth)} told, {verdict}{extra}")
+        console.print(
+            f"  precision {one.agreement.precision:.3f}, recall {one.agreement.recall:.3f}{delay(one.agreement)}"
+        )
     return 0 if all(is_right(one) for one in passes) else 1
+
+
+def delay(agreement: Agreement) -> str:
+    delays = [agreement.delay_s(index) for index in range(len(agreement.truth))]
+    found = [delay_s for delay_s in delays if delay_s is not None]
+    return f", told {median(found):.1f} s after the beginning (median)" if found else ""
 
 
 def is_right(one: Pass) -> bool:
