@@ -113,15 +113,12 @@ def _ease(u: float) -> float:
 
 
 def stand(t: float, duration_s: float, style: Style) -> Stance:
-    """Upright and nearly still; arms hang, rest on the hip or hold a phone at the chest."""
+    """Upright and nearly still; the arms hang, with one hand on the hip now and then."""
     del duration_s
     sway = _wave(t, 0.23 * style.tempo, style.phase)
-    if style.a < 0.5:
-        arms, elbows = (6 + 3 * sway, -6 + 3 * sway), (6.0, -6.0)
-    elif style.a < 0.75:
+    arms, elbows = (6 + 3 * sway, -6 + 3 * sway), (6.0, -6.0)
+    if style.a > 0.75:
         arms, elbows = (28.0, -8 + 2 * sway), (-70.0, 8.0)
-    else:
-        arms, elbows = (18.0 + 3 * sway, 8.0), (85.0, 80.0)
     legs = (4.0 + 5 * style.b, -4.0 - 5 * style.b)
     return Stance(Pose(lean=1.5 * sway, front=0.2 + 0.8 * style.b, hips=legs, shoulders=arms, elbows=elbows))
 
@@ -160,15 +157,13 @@ def run(t: float, duration_s: float, style: Style) -> Stance:
 
 
 def wave(t: float, duration_s: float, style: Style) -> Stance:
-    """Arms straight over the head, swinging from side to side; mostly both, sometimes one."""
+    """Both arms up and wide, swinging from side to side or apart and together."""
     del duration_s
     swing = _wave(t, 0.9 * style.tempo, style.phase)
     other = _wave(t, 0.9 * style.tempo, style.phase + (0.5 if style.a > 0.5 else 0.0))
-    arms = (152 + 26 * swing, -152 + 26 * other)
-    elbows = (8 + 14 * swing, -8 + 14 * other)
-    if style.b < 0.2:
-        arms, elbows = (156 + 24 * swing, -8.0), (8 + 26 * swing, -6.0)
-    return Stance(Pose(lean=2 * swing, front=0.95, hips=(7.0, -7.0), shoulders=arms, elbows=elbows))
+    arms = (138 + 24 * swing, -138 + 24 * other)
+    elbows = (4 + 8 * swing, -4 + 8 * other)
+    return Stance(Pose(lean=2 * swing, front=1.0, hips=(9.0, -9.0), shoulders=arms, elbows=elbows))
 
 
 FALL_S = 0.8
@@ -290,12 +285,12 @@ def darker(colour: Colour, factor: float) -> Colour:
 def draw_figure(picture: Picture, points: Points, height_px: float, look: Look) -> None:
     """Draw a person over `picture` (H, W, 3 uint8 RGB) from its (13, 2) joints in pixels."""
     limb = 0.072 * height_px * look.build
-    _draw_arm(picture, points[6:9], limb * 0.8, look, shade=0.7)
+    _draw_arm(picture, points[6:9], limb * 0.9, look, shade=0.8)
     _draw_leg(picture, points[2], points[11:13], limb, look, shade=0.7)
     _draw_leg(picture, points[2], points[9:11], limb, look, shade=1.0)
     _draw_torso(picture, points, limb, look)
     _draw_head(picture, points, height_px, look)
-    _draw_arm(picture, points[3:6], limb * 0.8, look, shade=1.0)
+    _draw_arm(picture, points[3:6], limb * 0.9, look, shade=1.0)
 
 
 def _draw_arm(picture: Picture, arm: Points, limb: float, look: Look, *, shade: float) -> None:

@@ -88,6 +88,12 @@ class Learner:
             for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
 
+    def start_from(self, state: dict[str, Any]) -> None:
+        """Begin with the averaged weights of a finished run, and its heads."""
+        self.model.load_state_dict(state["average"])
+        self.heads.load_state_dict(state["heads"])
+        self.average = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+
     def averaged_model(self) -> XCLIPModel:
         """A copy of the model with the averaged weights."""
         model = XCLIPModel(self.model.config)

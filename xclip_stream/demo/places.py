@@ -48,10 +48,11 @@ class Place:
 
     @property
     def tones(self) -> Points:
-        """The mean colours (2, 3) of what is behind people: the wall or sky, and the ground."""
+        """The mean colours (n, 3) of what is behind people: the wall or sky, the ground, the trees."""
         middle = round(self.horizon)
         upper, lower = self.background[middle - 60 : middle], self.background[middle:]
-        return np.stack([part.reshape(-1, 3).mean(axis=0) for part in (upper, lower)])
+        behind = [part.reshape(-1, 3).mean(axis=0) for part in (upper, lower)]
+        return np.stack([*behind, *[np.array(tree.leaves) for tree in self.trees]])
 
 
 def random_colour(rng: np.random.Generator, low: int = 30, high: int = 225) -> Colour:

@@ -44,3 +44,15 @@ def plan_for(hours: float) -> TrainingPlan:
         frames_steps=max(2, round(seconds * 5 / 6 * 0.35 * _FRAME_STEPS_PER_S)),
         windows_steps=max(2, round(seconds * 5 / 6 * 0.65 * _WINDOW_STEPS_PER_S)),
     )
+
+
+def refinement_for(hours: float) -> TrainingPlan:
+    """The plan that goes on with a trained model for about `hours`: a quarter of it rendering, the rest windows."""
+    seconds = hours * 3600
+    return TrainingPlan(
+        scenes=max(8, round(seconds / 4 * _RENDERED_PER_S)),
+        frames_steps=0,
+        text_steps=0,
+        windows_steps=max(2, round(seconds * 3 / 4 * _WINDOW_STEPS_PER_S)),
+        seed=20_261,
+    )

@@ -20,7 +20,7 @@ from torch.multiprocessing.spawn import spawn
 from xclip_stream.demo.batches import Footage, encode
 from xclip_stream.demo.export import export_checkpoint
 from xclip_stream.demo.learner import Learner
-from xclip_stream.demo.plan import TrainingPlan, plan_for
+from xclip_stream.demo.plan import TrainingPlan, plan_for, refinement_for
 from xclip_stream.demo.pool import open_pool, render_pool
 from xclip_stream.demo.prompts import CANONICAL, corpus
 from xclip_stream.demo.script import ACTIVITIES, SHIFTED, USUAL
@@ -28,7 +28,7 @@ from xclip_stream.demo.team import Team, join, leave
 from xclip_stream.demo.tokenizer import train_tokenizer
 from xclip_stream.model.network import XCLIPModel
 
-TRAINING_SEED, CHECKING_SEED = 100_000, 900_000
+TRAINING_SEED, REFINING_SEED, CHECKING_SEED = 100_000, 200_000, 900_000
 CHECKING_SCENES = 60
 VOCABULARY = 900
 _WORLDS = (USUAL,) * 5 + (SHIFTED,)
@@ -70,14 +70,19 @@ def save_state(learner: Learner, path: Path) -> None:
     partial.replace(path)
 
 
-def train(plan: TrainingPlan, out: Path, team: Team, console: Console) -> None:
-    """Run the plan to its end, going on from `out/state.pt` where there is one; the first of the team writes files."""
+def train(plan: TrainingPlan, out: Path, team: Team, console: Console, *, start: Path | None = None) -> None:
+    """Run the plan to its end, going on from `out/state.pt` where there is one; the first of the team writes files.
+
+    `start` is the finished state of another run, whose weights this one begins with.
+    """
     tokenizer = demo_tokenizer()
     learner = Learner(plan, Footage(open_pool(out / "footage", mode="r")), tokenizer, team=team)
     checks = Footage(open_pool(out / "checking", mode="r"))
     state = out / "state.pt"
     if state.exists():
         learner.load_state_dict(torch.load(state, weights_only=True))
+    elif start is not None:
+        learner.start_from(torch.load(start, weights_only=True))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=team.rank > 0) as progress:
         bar = progress.add_task("training", total=plan.steps, completed=learner.step)
@@ -102,17 +107,17 @@ def _report(learner: Learner, stage: str, loss: float, tokenizer: Tokenizer, che
     return f"step {learner.step} {stage} loss {loss:.3f} frames right {frame_accuracy(learner, checks):.3f}"
 
 
-def _work(rank: int, size: int, plan: TrainingPlan, out: Path, meeting: Path) -> None:
+def _work(rank: int, size: int, plan: TrainingPlan, out: Path, meeting: Path, start: Path | None) -> None:
     team = join(rank, size, meeting)
-    train(plan, out, team, Console())
+    train(plan, out, team, Console(), start=start)
     leave()
 
 
-def run_team(plan: TrainingPlan, out: Path, *, processes: int) -> None:
+def run_team(plan: TrainingPlan, out: Path, *, processes: int, start: Path | None = None) -> None:
     """Train in `processes` processes of one thread each."""
     meeting = (out / "meeting").absolute()
     meeting.unlink(missing_ok=True)
-    spawn(_work, (processes, plan, out, meeting), nprocs=processes)  # type: ignore[no-untyped-call]  # torch's
+    spawn(_work, (processes, plan, out, meeting, start), nprocs=processes)  # type: ignore[no-untyped-call]  # torch's
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -121,13 +126,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--hours", type=float, required=True, help="about how long, on two cores; decides the steps")
     parser.add_argument("--out", type=Path, required=True, help="where footage, state and the checkpoint go")
     parser.add_argument("--processes", type=int, default=2, help="of one thread each; part of what decides the result")
+    parser.add_argument("--refine", type=Path, help="the state.pt of a finished run: only windows, on other footage")
     options = parser.parse_args(arguments)
-    plan, out = plan_for(options.hours), options.out
-    seeds = range(TRAINING_SEED, TRAINING_SEED + plan.scenes)
+    plan, out = (plan_for if options.refine is None else refinement_for)(options.hours), options.out
+    first = TRAINING_SEED if options.refine is None else REFINING_SEED
+    seeds = range(first, first + plan.scenes)
     checking = range(CHECKING_SEED, CHECKING_SEED + CHECKING_SCENES)
     render_pool(out / "checking", checking, processes=options.processes)
     render_pool(out / "footage", seeds, worlds=_WORLDS, processes=options.processes)
-    run_team(plan, out, processes=options.processes)
+    run_team(plan, out, processes=options.processes, start=options.refine)
     Console().print(f"wrote {out / 'checkpoint'}")
     return 0
 
