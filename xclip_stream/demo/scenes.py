@@ -109,7 +109,7 @@ def _random_light(rng: np.random.Generator, world: World) -> Light:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a scene may contain: how likely an action comes next, the pauses between segments in seconds, how often
-    someone passes during an action, and whether the last segment may be cut off by the scene's end.
+    someone passes during an action, whether the last segment may be cut off by the scene's end, and what is left out.
     """
 
     actions: float = 0.6
@@ -117,9 +117,10 @@ class Plan:
     extras: float = 0.25
     order: tuple[str, ...] = ()
     cut_last: bool = False
+    without: tuple[str, ...] = ("wave",)
 
 
-TRAINING = Plan(cut_last=True)
+TRAINING = Plan(cut_last=True, without=())
 RECORDING = Plan(actions=0.4, pause_s=(1.0, 4.0))
 EVENTLESS = Plan(actions=0.0, pause_s=(1.0, 4.0))
 
@@ -166,7 +167,7 @@ _WEIGHTS = {"climb": 2.0, "car": 1.6}  # neither is possible everywhere
 
 def _draw_activity(stage: Stage, plan: Plan) -> str:
     wants_action = stage.rng.random() < plan.actions
-    names = [name for name in possible(stage.place) if (name in ACTIONS) == wants_action]
+    names = [name for name in possible(stage.place) if (name in ACTIONS) == wants_action and name not in plan.without]
     weights = np.array([_WEIGHTS.get(name, 1.0) for name in names])
     return str(stage.rng.choice(names, p=weights / weights.sum()))
 
