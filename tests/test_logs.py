@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import structlog
 
+from tests.servers import redis_server
 from xclip_stream.errors import ConfigError
 from xclip_stream.logs import Redaction, chosen_style, set_up_logging
 
@@ -124,7 +125,8 @@ def test_an_unknown_style_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 WORKER = """
-import sys, structlog
+import os, sys, structlog
+import xclip_stream.worker_main
 from xclip_stream.errors import CheckpointError, QueueUnavailable
 from xclip_stream.worker_main import worker_main
 def run(config, *, stop, redis_url):
@@ -136,6 +138,7 @@ def run(config, *, stop, redis_url):
         case "checkpoint": raise CheckpointError("no model")
         case "defect": raise KeyError("hunter22")
 mode = sys.argv[-1]
+xclip_stream.worker_main.REACH_WITHIN_S = float(os.environ.get("REACH_WITHIN_S", "15"))
 sys.exit(worker_main("score", run, sys.argv[1:-1]))
 """
 CONFIG = """\
@@ -144,14 +147,23 @@ rules: [{id: a, prompts: [x]}]
 """
 
 
-def start(tmp_path: Path, mode: str, *, config: str = CONFIG, **environ: str) -> subprocess.Popen[str]:
+@pytest.fixture(scope="module")
+def redis_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server whose user `default` may come with any password."""
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url.removeprefix("unix://")
+
+
+def start(
+    tmp_path: Path, mode: str, *, redis_path: str = "/nowhere", config: str = CONFIG, **environ: str
+) -> subprocess.Popen[str]:
     (tmp_path / "site.yaml").write_text(config)
     return subprocess.Popen(
         [sys.executable, "-c", WORKER, "--config", str(tmp_path / "site.yaml"), mode],
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-        env={**os.environ, "XCLIP_STREAM_REDIS_URL": "redis://:hunter22@queue/0", **environ},
+        env={**os.environ, "XCLIP_STREAM_REDIS_URL": f"unix://default:hunter22@{redis_path}", **environ},
     )
 
 
@@ -164,19 +176,34 @@ def start(tmp_path: Path, mode: str, *, config: str = CONFIG, **environ: str) ->
         ("checkpoint", 2, "worker_misconfigured"),
     ],
 )
-def test_a_worker_ends_with_a_code_and_a_line_without_secrets(tmp_path: Path, mode: str, code: int, last: str) -> None:
-    process = start(tmp_path, mode)
+def test_a_worker_ends_with_a_code_and_a_line_without_secrets(
+    tmp_path: Path, redis_path: str, mode: str, code: int, last: str
+) -> None:
+    process = start(tmp_path, mode, redis_path=redis_path)
 
     _, log = process.communicate(timeout=60)
 
     assert process.returncode == code
     assert json.loads(log.splitlines()[-1])["event"] == last
-    assert json.loads(log.splitlines()[1])["redis_url"] == "redis://***@queue/0"
+    assert json.loads(log.splitlines()[1])["redis_url"] == f"unix://***@{redis_path}"
     assert "hunter22" not in log
 
 
-def test_a_worker_stops_when_it_is_asked(tmp_path: Path) -> None:
-    process = start(tmp_path, "waits")
+def test_a_redis_that_nobody_serves_ends_a_worker_with_one_line_that_names_it(tmp_path: Path) -> None:
+    process = start(tmp_path, "works", redis_path="/nobody/here.sock", REACH_WITHIN_S="0")
+
+    _, log = process.communicate(timeout=60)
+
+    last = json.loads(log.splitlines()[-1])
+    assert process.returncode == 1
+    assert last["event"] == "worker_failed"
+    assert "/nobody/here.sock" in last["error"]
+    assert "running" not in log
+    assert "hunter22" not in log
+
+
+def test_a_worker_stops_when_it_is_asked(tmp_path: Path, redis_path: str) -> None:
+    process = start(tmp_path, "waits", redis_path=redis_path)
     assert process.stderr is not None
     lines = [process.stderr.readline(), process.stderr.readline()]
 
