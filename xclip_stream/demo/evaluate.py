@@ -33,7 +33,7 @@ from xclip_stream.demo.watching import score_file, told_events
 from xclip_stream.model.scorer import Scorer
 from xclip_stream.rules import Rule
 
-REPORTED_SEED = 700_000
+REPORTED_SEED = 750_000
 """First seed of the reported figures; training, thresholds and tests use others."""
 _CLEAR_SHARE = 0.75
 

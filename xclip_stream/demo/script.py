@@ -14,8 +14,8 @@ ORDINARY = ("walk", "stand", "car", "animal", "trees", "empty")
 ACTIVITIES = ACTIONS + ORDINARY
 
 REPORTED = tuple(action for action in ACTIONS if action != "wave")
-"""The actions of recordings and of the demo. The model is taught waving too, but it misses some of it and sees some where
-there is none, and an alarm must be right."""
+"""The actions of recordings and of the demo. The model is taught waving too, but it misses some of it and sees some
+where there is none, and an alarm must be right."""
 
 
 @dataclass(frozen=True, slots=True)
