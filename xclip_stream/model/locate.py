@@ -50,7 +50,9 @@ def open_checkpoint(checkpoint: str | Path, *, revision: str | None = None) -> C
 
     On the hub `config.json` is fetched at once and fixes the commit, so that a branch which moves meanwhile cannot mix
     two versions; a full commit that is already in the cache needs no network. Without a `revision` the commit in
-    `PINNED` is taken, where there is one, else the branch `main`. For a local folder `revision` means nothing. Raises CheckpointError, in one line, for whatever is not a checkpoint.
+    `PINNED` is taken, where there is one, else the branch `main`. For a local folder `revision` means nothing.
+
+    Raises CheckpointError, in one line, for whatever is not a checkpoint.
     """
     checkpoint = resolve_checkpoint(checkpoint)
     if "://" in str(checkpoint):  # not shown: it may hold a password
