@@ -258,5 +258,5 @@ def _things_in_front(rng: np.random.Generator) -> tuple[tuple[int, int, int, int
         things.append((x, 0, x + int(rng.integers(4, 9)), HEIGHT, _greyish(rng, 40, 160)))
     if rng.random() < 0.25:
         x, w = int(rng.integers(0, WIDTH - 50)), int(rng.integers(24, 60))
-        things.append((x, HEIGHT - int(rng.integers(10, 26)), x + w, HEIGHT, random_colour(rng, 40, 170)))
+        things.append((x, HEIGHT - int(rng.integers(10, 26)), x + w, HEIGHT, _greyish(rng, 40, 170)))
     return tuple(things)

@@ -149,7 +149,11 @@ def _cast_stand(stage: Stage, activity: str, start_s: float) -> Segment:
     companions = list[Actor]()
     if stage.rng.random() < 0.35:
         height = _height(stage)
-        track = _visit(stage, "stand", start_s, segment.end_s - start_s - 5.0, x=_x(stage), height_px=height)
+        first = segment.actors[0]
+        beside = first.track[1].x_from if isinstance(first, Person) else WIDTH / 2
+        apart = float(stage.rng.uniform(90.0, 130.0))  # shoulder to shoulder, two look as if they fought
+        x = beside + (apart if beside < WIDTH / 2 else -apart)
+        track = _visit(stage, "stand", start_s, segment.end_s - start_s - 5.0, x=x, height_px=height)
         companions.append(_person(stage, track, height_px=height, ground_y=_ground(stage)))
     return Segment(activity, (*segment.actors, *companions), None, _last_end(segment.actors + tuple(companions)))
 
@@ -160,7 +164,7 @@ def _last_end(actors: tuple[Actor, ...]) -> float:
 
 def _cast_walk(stage: Stage, activity: str, start_s: float) -> Segment:
     people = list[Actor]()
-    for _ in range(int(stage.rng.choice([1, 1, 2, 3]))):
+    for _ in range(int(stage.rng.choice([1, 1, 2]))):
         height = _height(stage)
         speed = height * float(stage.rng.uniform(0.5, 0.75))
         begin = start_s + float(stage.rng.uniform(0.0, 1.5))
