@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,10 +25,9 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from xclip_stream.model import Scorer, XCLIPConfig, XCLIPModel, XCLIPTextConfig, XCLIPVisionConfig
+from xclip_stream.model import Scorer, XCLIPConfig, XCLIPModel, XCLIPProcessor, XCLIPTextConfig, XCLIPVisionConfig
+from xclip_stream.model.checkpoint_files import FrameRules
 
-DEMO_CHECKPOINT = Path(__file__).resolve().parents[1] / "xclip_stream" / "demo" / "checkpoint"
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "special_tokens_map.json")
 PROMPTS = ("a person falling down", "two people fighting")
 BACKGROUND = ("a person walking", "an empty street", "cars driving past")
 
@@ -50,9 +48,9 @@ def make_checkpoint(folder: Path, *, patch: int) -> None:
         text_config=XCLIPTextConfig(), vision_config=XCLIPVisionConfig(patch_size=patch), projection_dim=512
     )
     XCLIPModel(config).save_pretrained(folder)
-    for name in TOKENIZER_FILES:
-        if (DEMO_CHECKPOINT / name).is_file():
-            shutil.copy(DEMO_CHECKPOINT / name, folder / name)
+    demo = XCLIPProcessor.from_pretrained("demo")
+    rules = FrameRules(image_px=224, fit="crop", mean=demo.rules.mean, std=demo.rules.std)
+    XCLIPProcessor(demo.tokenizer, rules).save_pretrained(folder)
 
 
 def write_config(folder: Path, videos: list[Path]) -> Path:
