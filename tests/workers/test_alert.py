@@ -3,18 +3,15 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
-import pytest
-import redis
 
 from tests.score_builders import CLIMB, EMPTY
 from tests.score_builders import window as scores_of
-from tests.servers import redis_server
+from tests.workers.running import running
 from workers.alert import build_rule, gap_s, run
 from xclip_stream.config import Config, read_config
 from xclip_stream.queues.redis import RedisQueue, open_queue
@@ -29,19 +26,6 @@ rules:
   - {{id: climbing, prompts: [{CLIMB}], background: [{EMPTY}], sinks: [ops]}}
 sinks: [{{id: ops, type: jsonl, path: ops.jsonl}}, {{id: log, type: console}}]
 """
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as url:
-        yield url
-
-
-@pytest.fixture
-def redis_url(server: str) -> str:
-    with redis.Redis.from_url(server) as client:
-        client.flushall()
-    return server
 
 
 def a_config(text: str = TEXT) -> Config:
@@ -94,35 +78,11 @@ def pending(redis_url: str) -> int:
         return queue.depths(["ops"]).scores
 
 
-@contextmanager
-def deciding(config: Config, redis_url: str) -> Iterator[Callable[[Callable[[], bool]], None]]:
-    """Run the worker and give a function that waits until something holds."""
-    stop, ended = threading.Event(), threading.Event()
-
-    def work() -> None:
-        try:
-            run(config, stop=stop, redis_url=redis_url)
-        finally:
-            ended.set()
-
-    def until(holds: Callable[[], bool]) -> None:
-        while not holds():
-            assert not ended.wait(0.01), "the worker ended"
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield until
-    finally:
-        stop.set()
-        thread.join()
-
-
 def test_scores_in_redis_become_events_and_fill_the_outboxes_of_the_rule(redis_url):
     play(redis_url, [0.1, 0.9, 0.9, 0.1])
     end(redis_url, 4)
 
-    with deciding(a_config(), redis_url) as until:
+    with running(run, a_config(), redis_url) as until:
         until(lambda: pending(redis_url) == 0)
 
     with closing(open_queue(redis_url)) as queue:
@@ -134,14 +94,14 @@ def test_scores_in_redis_become_events_and_fill_the_outboxes_of_the_rule(redis_u
 
 def test_an_event_goes_on_over_a_restart_and_ends_when_its_rule_has_changed(redis_url):
     play(redis_url, [0.9, 0.9])
-    with deciding(a_config(), redis_url) as until:
+    with running(run, a_config(), redis_url) as until:
         until(lambda: pending(redis_url) == 0)
     play(redis_url, [0.9])
-    with deciding(a_config(), redis_url) as until:
+    with running(run, a_config(), redis_url) as until:
         until(lambda: pending(redis_url) == 0)
     unchanged = phases(redis_url)
 
-    with deciding(a_config(TEXT.replace("sinks: [ops]", "severity: info, sinks: [ops]")), redis_url) as until:
+    with running(run, a_config(TEXT.replace("sinks: [ops]", "severity: info, sinks: [ops]")), redis_url) as until:
         until(lambda: len(phases(redis_url)) == 2)
 
     assert unchanged == ["started"]
@@ -178,7 +138,7 @@ def test_a_worker_that_is_killed_is_replaced_and_doubles_nothing(redis_url, tmp_
         worker.send_signal(signal.SIGKILL)
     play(redis_url, [0.9, 0.1])
 
-    with deciding(a_config(), redis_url) as until:
+    with running(run, a_config(), redis_url) as until:
         until(lambda: pending(redis_url) == 0)
 
     assert phases(redis_url) == ["started", "ended"]

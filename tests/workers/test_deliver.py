@@ -2,14 +2,15 @@ import io
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import redis
 
-from tests.servers import Answer, Endpoint, http_endpoint, redis_server
+from tests.servers import Answer, Endpoint, http_endpoint
+from tests.workers.running import running
 from workers.deliver import build_sink, lease_s, run
 from xclip_stream.config import Config, read_config
 from xclip_stream.queues.redis import open_queue
@@ -20,19 +21,6 @@ sources: [{id: yard, url: /tmp/yard.mp4}]
 rules: [{id: climbing, prompts: [a person climbing]}]
 sinks:
 """
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as url:
-        yield url
-
-
-@pytest.fixture
-def redis_url(server: str) -> str:
-    with redis.Redis.from_url(server) as client:
-        client.flushall()
-    return server
 
 
 @pytest.fixture
@@ -56,30 +44,6 @@ def fill(redis_url: str, *message_ids: str, sinks: tuple[str, ...]) -> None:
         queue.release_alert(token)
 
 
-@contextmanager
-def delivering(config: Config, redis_url: str) -> Iterator[Callable[[Callable[[], bool]], None]]:
-    """Run the worker and give a function that waits until something holds."""
-    stop, ended = threading.Event(), threading.Event()
-
-    def work() -> None:
-        try:
-            run(config, stop=stop, redis_url=redis_url)
-        finally:
-            ended.set()
-
-    def until(holds: Callable[[], bool]) -> None:
-        while not holds():
-            assert not ended.wait(0.01), "the worker ended"
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield until
-    finally:
-        stop.set()
-        thread.join()
-
-
 def waiting(redis_url: str, *sinks: str) -> int:
     with closing(open_queue(redis_url)) as queue:
         return sum(queue.depths(sinks).outbox.values())
@@ -95,7 +59,7 @@ def test_every_kind_of_sink_gets_every_message_in_order(redis_url, endpoint, tmp
     ids, names = ["a:0", "b:0", "a:1"], ("screen", "file", "copy", "hook")
     fill(redis_url, *ids, sinks=names)
 
-    with delivering(a_config(sinks, tmp_path), redis_url) as until:
+    with running(run, a_config(sinks, tmp_path), redis_url) as until:
         until(lambda: waiting(redis_url, *names) == 0)
 
     printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]  # and not the log
@@ -116,7 +80,7 @@ def test_a_sink_that_is_down_delays_no_other_and_catches_up_in_order(redis_url, 
 """
     fill(redis_url, "a:0", "a:1", sinks=("hook", "file"))
 
-    with delivering(a_config(sinks, tmp_path), redis_url) as until:
+    with running(run, a_config(sinks, tmp_path), redis_url) as until:
         until(lambda: waiting(redis_url, "file") == 0 and len(endpoint.requests) >= 3)
         tried = {request.headers["webhook-id"] for request in endpoint.requests}
         left = waiting(redis_url, "hook")
@@ -132,7 +96,7 @@ def test_a_message_that_an_endpoint_refuses_is_a_dead_letter_that_can_be_replaye
     config = a_config(f'\n  - {{id: hook, type: webhook, url: "{endpoint.url}"}}\n', tmp_path)
     fill(redis_url, "a:0", "a:1", sinks=("hook",))
 
-    with closing(open_queue(redis_url)) as queue, delivering(config, redis_url) as until:
+    with closing(open_queue(redis_url)) as queue, running(run, config, redis_url) as until:
         until(lambda: waiting(redis_url, "hook") == 0)
         (letter,) = queue.list_dead(max_count=10)
         queue.replay_dead(letter.id)
@@ -147,11 +111,11 @@ def test_a_stop_leaves_what_is_not_delivered_to_the_next_worker(redis_url, endpo
     endpoint.answers = [Answer(503, {"retry-after": "600"})]
     config = a_config(f'\n  - {{id: hook, type: webhook, url: "{endpoint.url}"}}\n', tmp_path)
     fill(redis_url, "a:0", "a:1", sinks=("hook",))
-    with delivering(config, redis_url) as until:
+    with running(run, config, redis_url) as until:
         until(lambda: len(endpoint.requests) == 1)
 
     endpoint.answers = [Answer(200)]
-    with delivering(config, redis_url) as until:
+    with running(run, config, redis_url) as until:
         until(lambda: waiting(redis_url, "hook") == 0)
 
     assert [request.headers["webhook-id"] for request in endpoint.requests] == ["a:0", "a:0", "a:1"]

@@ -11,11 +11,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-import redis
 
 from tests.redis_servers import RedisServer
 from tests.rtsp import StartCamera, start_camera
-from tests.servers import redis_server
 from tests.tiny_checkpoint import write_tiny_checkpoint
 from tests.videos import steady, write_video
 from xclip_stream.protocols import SourceState, SourceStatus
@@ -32,19 +30,6 @@ Log = list[dict[str, object]]
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_checkpoint(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as url:
-        yield url
-
-
-@pytest.fixture
-def redis_url(server: str) -> str:
-    with redis.Redis.from_url(server) as client:
-        client.flushall()
-    return server
 
 
 @pytest.fixture

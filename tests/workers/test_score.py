@@ -6,10 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import redis
 import torch
 
-from tests.servers import redis_server
 from tests.tiny_checkpoint import write_tiny_checkpoint
 from workers.score import run
 from xclip_stream.config import Config, read_config
@@ -31,19 +29,6 @@ rules:
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_checkpoint(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as url:
-        yield url
-
-
-@pytest.fixture
-def redis_url(server: str) -> str:
-    with redis.Redis.from_url(server) as client:
-        client.flushall()
-    return server
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,32 @@
+"""A worker that runs in a thread while a test watches it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from xclip_stream.config import Config
+from xclip_stream.worker_main import RunWorker
+
+
+@contextmanager
+def running(run: RunWorker, config: Config, redis_url: str) -> Iterator[Callable[[Callable[[], bool]], None]]:
+    """Run the worker and give a function that waits until something holds."""
+    stop, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        try:
+            run(config, stop=stop, redis_url=redis_url)
+        finally:
+            ended.set()
+
+    def until(holds: Callable[[], bool]) -> None:
+        while not holds():
+            assert not ended.wait(0.01), "the worker ended"
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield until
+    finally:
+        stop.set()
+        thread.join()
