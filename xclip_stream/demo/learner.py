@@ -90,8 +90,12 @@ class Learner:
 
     def start_from(self, state: dict[str, Any]) -> None:
         """Begin with the averaged weights of a finished run, and its heads."""
-        self.model.load_state_dict(state["average"])
         self.heads.load_state_dict(state["heads"])
+        self.start_from_weights(state["average"])
+
+    def start_from_weights(self, weights: dict[str, Tensor]) -> None:
+        """Begin with the weights of a model, in any precision; the heads are new."""
+        self.model.load_state_dict(weights)
         self.average = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
     def averaged_model(self) -> XCLIPModel:

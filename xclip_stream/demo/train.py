@@ -8,12 +8,14 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch.multiprocessing.spawn import spawn
 
@@ -28,7 +30,7 @@ from xclip_stream.demo.team import Team, join, leave
 from xclip_stream.demo.tokenizer import train_tokenizer
 from xclip_stream.model.network import XCLIPModel
 
-TRAINING_SEED, REFINING_SEED, CHECKING_SEED = 100_000, 200_000, 900_000
+TRAINING_SEED, REFINING_SEED, CONTINUING_SEED, CHECKING_SEED = 100_000, 200_000, 300_000, 900_000
 CHECKING_SCENES = 60
 VOCABULARY = 900
 _WORLDS = (USUAL,) * 5 + (SHIFTED,)
@@ -73,7 +75,7 @@ def save_state(learner: Learner, path: Path) -> None:
 def train(plan: TrainingPlan, out: Path, team: Team, console: Console, *, start: Path | None = None) -> None:
     """Run the plan to its end, going on from `out/state.pt` where there is one; the first of the team writes files.
 
-    `start` is the finished state of another run, whose weights this one begins with.
+    `start` is what this run begins with: the finished state of another one, or the folder of a checkpoint.
     """
     tokenizer = demo_tokenizer()
     learner = Learner(plan, Footage(open_pool(out / "footage", mode="r")), tokenizer, team=team)
@@ -81,6 +83,8 @@ def train(plan: TrainingPlan, out: Path, team: Team, console: Console, *, start:
     state = out / "state.pt"
     if state.exists():
         learner.load_state_dict(torch.load(state, weights_only=True))
+    elif start is not None and start.is_dir():
+        learner.start_from_weights(load_file(start / "model.safetensors"))
     elif start is not None:
         learner.start_from(torch.load(start, weights_only=True))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -121,22 +125,33 @@ def run_team(plan: TrainingPlan, out: Path, *, processes: int, start: Path | Non
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train the demo checkpoint from nothing."""
-    parser = argparse.ArgumentParser(description="Train the demo checkpoint from nothing.")
+    """Train the demo checkpoint, from nothing or from what another run has made."""
+    parser = argparse.ArgumentParser(description="Train the demo checkpoint.")
     parser.add_argument("--hours", type=float, required=True, help="about how long, on two cores; decides the steps")
     parser.add_argument("--out", type=Path, required=True, help="where footage, state and the checkpoint go")
     parser.add_argument("--processes", type=int, default=2, help="of one thread each; part of what decides the result")
-    parser.add_argument("--refine", type=Path, help="the state.pt of a finished run: only windows, on other footage")
+    begin = parser.add_mutually_exclusive_group()
+    begin.add_argument("--refine", type=Path, help="the state.pt of a finished run: only windows, on other footage")
+    begin.add_argument("--start", type=Path, help="the folder of a checkpoint: all stages again, on other footage")
     options = parser.parse_args(arguments)
-    plan, out = (plan_for if options.refine is None else refinement_for)(options.hours), options.out
-    first = TRAINING_SEED if options.refine is None else REFINING_SEED
+    plan, first = _plan_of(options)
+    out, start = options.out, options.refine or options.start
     seeds = range(first, first + plan.scenes)
     checking = range(CHECKING_SEED, CHECKING_SEED + CHECKING_SCENES)
     render_pool(out / "checking", checking, processes=options.processes)
     render_pool(out / "footage", seeds, worlds=_WORLDS, processes=options.processes)
-    run_team(plan, out, processes=options.processes, start=options.refine)
+    run_team(plan, out, processes=options.processes, start=start)
     Console().print(f"wrote {out / 'checkpoint'}")
     return 0
+
+
+def _plan_of(options: argparse.Namespace) -> tuple[TrainingPlan, int]:
+    """The plan, and the first seed of its footage."""
+    if options.refine is not None:
+        return refinement_for(options.hours), REFINING_SEED
+    if options.start is not None:
+        return replace(plan_for(options.hours), seed=20_262), CONTINUING_SEED
+    return plan_for(options.hours), TRAINING_SEED
 
 
 if __name__ == "__main__":
