@@ -68,6 +68,7 @@ def open_reader_queue(config: Config, redis_url: str) -> RedisQueue:
         namespace=config.redis.namespace,
         max_bytes=config.queue.max_bytes,
         file_windows=config.queue.file_windows,
+        live_windows=config.queue.live_windows,
     )
 
 
