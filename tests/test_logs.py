@@ -16,7 +16,7 @@ import structlog
 
 from tests.servers import redis_server
 from xclip_stream.errors import ConfigError
-from xclip_stream.logs import Redaction, chosen_style, set_up_logging
+from xclip_stream.logs import Redaction, chosen_style, hide_secrets, set_up_logging
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -108,6 +108,17 @@ def test_pretty_is_for_people() -> None:
     assert "\x1b" not in stream.getvalue()
 
 
+def test_a_secret_that_comes_later_is_hidden_by_loggers_that_exist_already() -> None:
+    stream = io.StringIO()
+    log = set_up_logging(worker="score", secrets=["hunter22"], stream=stream).bind(source="yard")
+
+    hide_secrets(["swordfish"])
+    log.info("reloaded", old="hunter22", new="swordfish")
+
+    (line,) = lines_of(stream)
+    assert (line["old"], line["new"]) == ("***", "***")
+
+
 def test_a_terminal_gets_pretty_and_a_pipe_json() -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -129,7 +140,7 @@ import os, sys, structlog
 import xclip_stream.worker_main
 from xclip_stream.errors import CheckpointError, QueueUnavailable
 from xclip_stream.worker_main import worker_main
-def run(config, *, stop, redis_url):
+def run(config, *, stop, redis_url, watch):
     structlog.get_logger().info("running", redis_url=redis_url)
     match sys.argv.pop():
         case "works": return

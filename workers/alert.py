@@ -6,7 +6,7 @@ from contextlib import closing
 
 import structlog
 
-from xclip_stream.config import Config, RuleConfig, SourceConfig
+from xclip_stream.config import Config, ConfigWatch, RuleConfig, SourceConfig
 from xclip_stream.pipeline.alert import AlertLoop
 from xclip_stream.pipeline.lifecycle import SystemClock
 from xclip_stream.queues.redis import open_queue
@@ -14,7 +14,7 @@ from xclip_stream.rules import Rule, default_gap_s
 from xclip_stream.worker_main import worker_main
 
 
-def run(config: Config, *, stop: threading.Event, redis_url: str) -> None:
+def run(config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigWatch) -> None:  # noqa: ARG001 - not yet
     """Decide until `stop` is set.
 
     Raises:

@@ -12,6 +12,7 @@ import structlog
 
 from xclip_stream.config import (
     Config,
+    ConfigWatch,
     ConsoleSinkConfig,
     JsonlSinkConfig,
     RedisSinkConfig,
@@ -52,7 +53,7 @@ class SinkThread(threading.Thread):
             self.failure = error
 
 
-def run(config: Config, *, stop: threading.Event, redis_url: str) -> None:
+def run(config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigWatch) -> None:  # noqa: ARG001 - not yet
     """Deliver for every sink of the configuration until `stop` is set.
 
     Raises:

@@ -10,7 +10,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from workers.reader import ReadingOrder, open_reader_queue, read_source
-from xclip_stream.config import Config, SourceConfig, check_geometry
+from xclip_stream.config import Config, ConfigWatch, SourceConfig, check_geometry
 from xclip_stream.errors import QueueUnavailable, SourceError
 from xclip_stream.logs import LEVELS
 from xclip_stream.model.checkpoint_files import clip_geometry
@@ -24,7 +24,7 @@ MAX_FILE_DEATHS = 5
 MIN_SILENCE_S = 30.0
 
 
-def run(config: Config, *, stop: threading.Event, redis_url: str) -> None:
+def run(config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigWatch) -> None:  # noqa: ARG001 - not yet
     """Read all sources until every one is a file that has ended, or `stop` is set.
 
     Raises:

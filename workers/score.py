@@ -7,7 +7,7 @@ from contextlib import closing
 
 import structlog
 
-from xclip_stream.config import Config
+from xclip_stream.config import Config, ConfigWatch
 from xclip_stream.model.clip_scorer import BatchScorer
 from xclip_stream.pipeline.lifecycle import SystemClock
 from xclip_stream.pipeline.score import ScoreLoop
@@ -15,7 +15,7 @@ from xclip_stream.queues.redis import open_queue
 from xclip_stream.worker_main import worker_main
 
 
-def run(config: Config, *, stop: threading.Event, redis_url: str) -> None:
+def run(config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigWatch) -> None:  # noqa: ARG001 - not yet
     """Score windows until `stop` is set.
 
     Raises:

@@ -35,13 +35,15 @@ def set_up_logging(
     """
     stream = stream or sys.stderr
     style = chosen_style(stream)
+    _redaction.forget()
+    _redaction.hide(secrets)
     shared: list[Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _Origin(worker),
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
-        Redaction(secrets),
+        _redaction,
     ]
     renderer = make_renderer(style, stream)
     structlog.configure(
@@ -52,6 +54,11 @@ def set_up_logging(
     )
     _route_standard_library(shared, renderer, level=LEVELS[level], stream=stream)
     return cast(FilteringBoundLogger, structlog.get_logger())
+
+
+def hide_secrets(secrets: Iterable[str]) -> None:
+    """Mask these too from now on, in every line of this process."""
+    _redaction.hide(secrets)
 
 
 def chosen_style(stream: TextIO) -> Style:
@@ -89,10 +96,20 @@ class Redaction:
     """Masks URLs' secrets and known secret values in every text of a log line."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._secrets = sorted((text for text in secrets if len(text) >= MIN_SECRET_CHARS), key=len, reverse=True)
+        self._secrets: list[str] = []
+        self.hide(secrets)
 
     def __call__(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
         return {key: self._clean(value) for key, value in event.items()}
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Mask these as well."""
+        found = {*self._secrets, *(text for text in secrets if len(text) >= MIN_SECRET_CHARS)}
+        self._secrets = sorted(found, key=len, reverse=True)
+
+    def forget(self) -> None:
+        """Mask no values any more, only what is secret in URLs."""
+        self._secrets = []
 
     def _clean(self, value: Any) -> Any:
         match value:
@@ -109,6 +126,10 @@ class Redaction:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return redact_text(text)
+
+
+_redaction = Redaction()
+"""The one in use: shared by all loggers, so that a secret that comes later is hidden by those that exist already."""
 
 
 def _route_standard_library(shared: list[Processor], renderer: Processor, *, level: int, stream: TextIO) -> None:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from xclip_stream.config import Config, load_config
+from xclip_stream.config import Config, ConfigWatch, load_config
 from xclip_stream.errors import CheckpointError, ConfigError, PromptError, QueueUnavailable, XclipStreamError
 from xclip_stream.logs import LEVELS, set_up_logging
 from xclip_stream.pipeline.lifecycle import StopFlag, die_with_supervisor, stop_on_signals
@@ -29,9 +29,12 @@ _NEEDS_THE_USER = (ConfigError, CheckpointError, PromptError)
 
 
 class RunWorker(Protocol):
-    """The `run` of a worker: works until `stop` is set or, where that is possible, until all is done."""
+    """The `run` of a worker: works until `stop` is set or, where that is possible, until all is done.
 
-    def __call__(self, config: Config, *, stop: threading.Event, redis_url: str) -> None: ...
+    It starts with `config`, and looks at `watch` for what changes.
+    """
+
+    def __call__(self, config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigWatch) -> None: ...
 
 
 def worker_main(name: str, run: RunWorker, arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +60,8 @@ def serve(name: str, run: RunWorker, *, config_path: Path, log_level: str = "inf
         except XclipStreamError as error:
             print_error(error)
             return MISCONFIGURED
-        return _guarded(run, config, stop=stop, redis_url=redis_url, log=log)
+        watch = ConfigWatch(config_path, config)
+        return _guarded(run, config, stop=stop, redis_url=redis_url, watch=watch, log=log)
 
 
 def queue_url(config: Config, *, role: str) -> str:
@@ -110,12 +114,18 @@ def debugging() -> bool:
 
 
 def _guarded(
-    run: RunWorker, config: Config, *, stop: threading.Event, redis_url: str, log: FilteringBoundLogger
+    run: RunWorker,
+    config: Config,
+    *,
+    stop: threading.Event,
+    redis_url: str,
+    watch: ConfigWatch,
+    log: FilteringBoundLogger,
 ) -> int:
     log.info("worker_started", config_hash=config.config_hash)
     try:
         reach_queue(redis_url, stop=stop, log=log)
-        run(config, stop=stop, redis_url=redis_url)
+        run(config, stop=stop, redis_url=redis_url, watch=watch)
     except _NEEDS_THE_USER as error:
         log.error("worker_misconfigured", error=str(error), exc_info=debugging())
         return MISCONFIGURED

@@ -3,19 +3,28 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
+from pathlib import Path
 
-from xclip_stream.config import Config
+from xclip_stream.config import Config, ConfigWatch
 from xclip_stream.worker_main import RunWorker
 
 
+def unwatched(config: Config) -> ConfigWatch:
+    """Return the watch of a configuration that never changes."""
+    return ConfigWatch(Path("nowhere.yaml"), config, look_every_s=inf)
+
+
 @contextmanager
-def running(run: RunWorker, config: Config, redis_url: str) -> Iterator[Callable[[Callable[[], bool]], None]]:
+def running(
+    run: RunWorker, config: Config, redis_url: str, *, watch: ConfigWatch | None = None
+) -> Iterator[Callable[[Callable[[], bool]], None]]:
     """Run the worker and give a function that waits until something holds."""
     stop, ended = threading.Event(), threading.Event()
 
     def work() -> None:
         try:
-            run(config, stop=stop, redis_url=redis_url)
+            run(config, stop=stop, redis_url=redis_url, watch=watch or unwatched(config))
         finally:
             ended.set()
 

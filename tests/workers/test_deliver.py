@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from tests.servers import Answer, Endpoint, http_endpoint
-from tests.workers.running import running
+from tests.workers.running import running, unwatched
 from workers.deliver import build_sink, lease_s, run
 from xclip_stream.config import Config, read_config
 from xclip_stream.queues.redis import open_queue
@@ -125,17 +125,19 @@ def test_a_worker_without_sinks_waits_to_be_stopped(redis_url, tmp_path):
     stop = threading.Event()
     stop.set()
 
-    run(a_config(" []", tmp_path), stop=stop, redis_url=redis_url)
+    config = a_config(" []", tmp_path)
+
+    run(config, stop=stop, redis_url=redis_url, watch=unwatched(config))
 
 
 def test_a_sink_whose_loop_cannot_go_on_ends_the_worker_with_the_reason(tmp_path, redis_url):
     with redis.Redis.from_url(redis_url) as client:
         client.set("xclip:{main}:outbox:file", "not a stream")
     sinks = "\n  - {id: file, type: jsonl, path: e.jsonl}\n  - {id: other, type: jsonl, path: o.jsonl}\n"
-    stop = threading.Event()
+    config = a_config(sinks, tmp_path)
 
     with pytest.raises(Exception, match="WRONGTYPE"):
-        run(a_config(sinks, tmp_path), stop=stop, redis_url=redis_url)
+        run(config, stop=threading.Event(), redis_url=redis_url, watch=unwatched(config))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.tiny_checkpoint import write_tiny_checkpoint
+from tests.workers.running import unwatched
 from workers.score import run
 from xclip_stream.config import Config, read_config
 from xclip_stream.errors import CheckpointError, PromptError
@@ -66,7 +67,8 @@ def add(queue: RedisQueue, *windows: Window) -> None:
 def score_until(config: Config, redis_url: str, *, count: int) -> list[Scores]:
     """Run the worker until so many scores are published, and return them by source and number."""
     stop = threading.Event()
-    worker = threading.Thread(target=run, args=(config,), kwargs={"stop": stop, "redis_url": redis_url})
+    options = {"stop": stop, "redis_url": redis_url, "watch": unwatched(config)}
+    worker = threading.Thread(target=run, args=(config,), kwargs=options)
     found: list[Scores] = []
     with closing(open_queue(redis_url, consumer="alert")) as queue:
         token = queue.acquire_alert(ttl_s=60.0)
@@ -113,18 +115,22 @@ def test_the_worker_uses_as_many_threads_as_configured(checkpoint, redis_url):
     stop.set()
     torch.set_num_threads(2)
 
-    run(a_config(checkpoint), stop=stop, redis_url=redis_url)
+    config = a_config(checkpoint)
+
+    run(config, stop=stop, redis_url=redis_url, watch=unwatched(config))
 
     assert torch.get_num_threads() == 1
 
 
 def test_a_checkpoint_that_is_not_there_ends_the_worker_at_the_start(tmp_path, redis_url):
+    config = a_config(tmp_path / "nowhere")
+
     with pytest.raises(CheckpointError, match="nowhere"):
-        run(a_config(tmp_path / "nowhere"), stop=threading.Event(), redis_url=redis_url)
+        run(config, stop=threading.Event(), redis_url=redis_url, watch=unwatched(config))
 
 
 def test_a_prompt_that_is_too_long_ends_the_worker_at_the_start(checkpoint, redis_url):
     config = a_config(checkpoint, prompt="a person " + "very " * 40 + "slowly climbing")
 
     with pytest.raises(PromptError, match="a person very"):
-        run(config, stop=threading.Event(), redis_url=redis_url)
+        run(config, stop=threading.Event(), redis_url=redis_url, watch=unwatched(config))

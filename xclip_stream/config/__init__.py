@@ -16,12 +16,14 @@ from xclip_stream.config.parts import (
     WebhookSinkConfig,
     WindowConfig,
 )
+from xclip_stream.config.watch import ConfigWatch
 from xclip_stream.config.whole import Config, check_geometry
 
 __all__ = [
     "DEFAULT_GROUP",
     "GROUPS",
     "Config",
+    "ConfigWatch",
     "ConsoleSinkConfig",
     "JsonlSinkConfig",
     "ModelConfig",

@@ -165,10 +165,16 @@ class Document:
             return match[0]
 
 
+def referenced_files(text: str, *, folder: Path) -> tuple[Path, ...]:
+    """Return the files that `${file:…}` names anywhere in a YAML text, in comments too."""
+    names = dict.fromkeys(reference for reference in _REFERENCE.findall(text) if reference.startswith("file:"))
+    return tuple(_file_of(name, folder) for name in names)
+
+
 def _look_up(reference: str, environ: Mapping[str, str], folder: Path) -> str:
     """Return what a reference stands for; LookupError says why there is nothing."""
     if reference.startswith("file:"):
-        return _secret_file(Path(folder, reference.removeprefix("file:")))
+        return _secret_file(_file_of(reference, folder))
     name, has_default, default = reference.partition(":-")
     if not _NAME.fullmatch(name):
         raise LookupError(f"${{{reference}}} is not understood: write ${{NAME}}, ${{NAME:-default}} or ${{file:/path}}")
@@ -178,6 +184,10 @@ def _look_up(reference: str, environ: Mapping[str, str], folder: Path) -> str:
     if value is None:
         raise LookupError(f"the environment variable {name} is not set; set it, or write ${{{name}:-default}}")
     return value
+
+
+def _file_of(reference: str, folder: Path) -> Path:
+    return Path(folder, reference.removeprefix("file:"))
 
 
 def _secret_file(path: Path) -> str:

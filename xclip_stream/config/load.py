@@ -32,7 +32,7 @@ def load_config(path: str | Path) -> Config:
         ConfigError: carries every problem, one a line: `file:line:column: key: what is wrong`.
     """
     path = Path(path)
-    return read_config(_text_of(path), name=str(path), folder=path.resolve().parent)
+    return read_config(config_text(path), name=str(path), folder=path.resolve().parent)
 
 
 def read_config(text: str, *, name: str, folder: Path, environ: Mapping[str, str] = os.environ) -> Config:
@@ -56,7 +56,12 @@ def read_config(text: str, *, name: str, folder: Path, environ: Mapping[str, str
     raise ConfigError("\n".join(_lines(problems, document, name)))
 
 
-def _text_of(path: Path) -> str:
+def config_text(path: Path) -> str:
+    """Return the YAML of a configuration file.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)

@@ -1,0 +1,116 @@
+"""Looks whether a configuration file has changed while a process runs on it."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from xclip_stream.config.document import referenced_files
+from xclip_stream.config.load import config_text, read_config
+from xclip_stream.config.whole import Config
+from xclip_stream.errors import ConfigError
+from xclip_stream.logs import hide_secrets
+
+LOOK_EVERY_S = 0.5
+FIXED_SECTIONS = ("model", "redis", "queue")
+"""What a process has built itself upon when it started."""
+
+Stamp = tuple[int, int, int, int] | None
+"""What tells one state of a file from another; None where there is no file."""
+
+
+class ConfigWatch:
+    """Gives each new configuration of a file once, and keeps the old one while the file is wrong.
+
+    A change counts when two looks in a row have found the same, so that a file that is just being written is not taken
+    for a shorter one. The files that the configuration names as `${file:…}` are looked at too. Looking costs a `stat`
+    for each; the path is followed anew each time, since editors replace files and Kubernetes swaps links.
+
+    What needs a restart is kept as it was, with a line in the log that says so; the rest is given.
+
+    Args:
+        path: the configuration file.
+        config: what was read from it.
+        look_every_s: `poll` may be called as often as one likes; it looks so often.
+        now: a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        config: Config,
+        *,
+        look_every_s: float = LOOK_EVERY_S,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._path = path
+        self._config = config
+        self._look_every_s = look_every_s
+        self._now = now
+        self._look_at = now()
+        self._files: tuple[Path, ...] = ()
+        self._seen: tuple[Stamp, ...] = ()
+        self._read: tuple[Stamp, ...] = ()
+        self._awaiting_restart: tuple[object, ...] = self._fixed(config)
+        self._log = structlog.get_logger()
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force: the one that `poll` gave last, or the first."""
+        return self._config
+
+    def poll(self) -> Config | None:
+        """Return the new configuration when the file has changed and is right; None otherwise."""
+        now = self._now()
+        if now < self._look_at:
+            return None
+        self._look_at = now + self._look_every_s
+        seen_before, self._seen = self._seen, tuple(_stamp(path) for path in (self._path, *self._files))
+        if self._seen != seen_before or self._seen == self._read:
+            return None
+        self._read = self._seen
+        return self._reload()
+
+    def _reload(self) -> Config | None:
+        try:
+            config = self._load()
+        except ConfigError as error:
+            self._log.warning("configuration_rejected", problems=str(error).splitlines())
+            return None
+        hide_secrets(config.secret_values())
+        self._tell_restart_needed(config)
+        config = config.model_copy(update={name: getattr(self._config, name) for name in FIXED_SECTIONS})
+        if config == self._config:
+            return None
+        self._log.info("configuration_changed", config_hash=config.config_hash, before=self._config.config_hash)
+        self._config = config
+        return config
+
+    def _load(self) -> Config:
+        folder = self._path.resolve().parent
+        text = config_text(self._path)
+        self._files = referenced_files(text, folder=folder)
+        return read_config(text, name=str(self._path), folder=folder)
+
+    def _tell_restart_needed(self, config: Config) -> None:
+        """Say once which sections are not what this process was started with."""
+        wanted = self._fixed(config)
+        if wanted == self._awaiting_restart:
+            return
+        self._awaiting_restart = wanted
+        changed = [name for name in FIXED_SECTIONS if getattr(config, name) != getattr(self._config, name)]
+        if changed:
+            self._log.warning("restart_needed", sections=changed)
+
+    @staticmethod
+    def _fixed(config: Config) -> tuple[object, ...]:
+        return tuple(getattr(config, name) for name in FIXED_SECTIONS)
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_dev, found.st_ino
