@@ -46,6 +46,10 @@ class SourceRejected(SourceError):
     """A source cannot be read and trying again will not help: missing file, no video, wrong password."""
 
 
+class LoginRejected(SourceRejected):
+    """A camera refuses the user or the password. Trying often can lock the account."""
+
+
 class QueueError(XclipStreamError):
     """The queue refused a step or holds something that it should not."""
 

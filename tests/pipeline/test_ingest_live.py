@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from tests.fakes import FakeClock
 from tests.videos import steady
-from xclip_stream.errors import SourceError, SourceRejected, SourceUnavailable, StaleOwner
+from xclip_stream.errors import LoginRejected, SourceError, SourceRejected, SourceUnavailable, StaleOwner
 from xclip_stream.pipeline.assembling import WindowSettings
 from xclip_stream.pipeline.ingest_live import LiveIngest
 from xclip_stream.pipeline.live_backlog import LiveEpochs
@@ -23,7 +23,8 @@ from xclip_stream.types import Pixels, ScoreStatus, Window
 
 SETTINGS = WindowSettings(num_frames=2, span_s=1.0, stride_s=1.0, regions=("",))
 REFUSED = SourceUnavailable("camera: connection refused")
-LOCKED = SourceRejected("camera: wrong user or password")
+LOCKED = LoginRejected("camera: wrong user or password")
+MISSING = SourceRejected("camera: no such stream there (404)")
 LOST, ENDED = ScoreStatus.SOURCE_LOST, ScoreStatus.SOURCE_ENDED
 
 
@@ -123,6 +124,10 @@ class Scene:
             draw=lambda: 1.0,
         )
 
+    def distances(self) -> list[float]:
+        """Return how long after each try the next one came."""
+        return [later - earlier for earlier, later in pairwise(self.camera.tried_at)]
+
     def windows(self) -> list[Window]:
         return [taken.window for taken in self.queue.take_windows(max_count=1000, block_s=0)]
 
@@ -172,24 +177,37 @@ def test_a_camera_that_cannot_be_reached_again_is_marked_lost_once_for_each_loss
     ]
 
 
-def test_tries_come_at_longer_and_longer_distances_up_to_ten_seconds() -> None:
-    scene = Scene(*[REFUSED] * 7, steady(10, 1))
+def test_tries_come_at_longer_and_longer_distances_up_to_five_seconds() -> None:
+    scene = Scene(*[REFUSED] * 5, steady(10, 1))
 
     scene.ingest().run()
 
-    distances = [later - earlier for earlier, later in pairwise(scene.camera.tried_at)]
-    assert distances == pytest.approx([1, 2, 4, 8, 10, 10, 10])
+    assert scene.distances() == pytest.approx([1, 2, 4, 5, 5])
 
 
-def test_a_wrong_password_is_tried_again_slowly_and_works_once_it_is_fixed() -> None:
+def test_what_a_camera_rejects_is_tried_every_ten_seconds() -> None:
+    scene = Scene(*[MISSING] * 6, steady(10, 1))
+
+    scene.ingest().run()
+
+    assert scene.distances() == pytest.approx([10] * 6)
+
+
+def test_a_refused_login_is_tried_a_few_times_and_then_rarely_so_that_the_camera_does_not_lock_us_out() -> None:
+    scene = Scene(*[LOCKED] * 9, steady(10, 1), LOCKED, steady(10, 1))
+
+    scene.ingest().run()
+
+    assert scene.distances()[:9] == pytest.approx([10, 10, 10, 60, 120, 240, 480, 600, 600])
+    assert scene.distances()[-1] == pytest.approx(10)
+
+
+def test_a_wrong_password_is_told_once_and_works_once_it_is_fixed() -> None:
     scene = Scene(LOCKED, LOCKED, steady(10, 1))
 
     with capture_logs() as logs:
         scene.ingest().run()
 
-    assert [
-        later - earlier for earlier, later in zip(scene.camera.tried_at, scene.camera.tried_at[1:], strict=False)
-    ] == (pytest.approx([30, 30]))
     assert len(scene.windows()) == 1
     [lost] = [line for line in logs if line["event"] == "source_lost"]
     assert (lost["state"], lost["error"]) == ("failed", str(LOCKED))

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Plays an H.264 file as a camera: an RTSP server on the loopback interface.
+"""Plays an H.264 file as a camera: an RTSP server, on the loopback interface unless told otherwise.
 
-    /usr/bin/python3 rtsp_server.py clip.mp4 --port 8554 [--once] [--user u --password p]
+    /usr/bin/python3 rtsp_server.py clip.mp4 --port 8554 [--address 127.0.0.1] [--once] [--user u --password p]
 
 Prints the URL without the password when it is ready. A file is played again and again, its time stamps going on, or
 once, and then the server ends. Each client gets the file from its start. It imports nothing of this package: it runs
@@ -18,7 +18,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-ADDRESS = "127.0.0.1"
 MOUNT = "/live"
 
 # The units of the file go to an appsrc: GStreamer's own loop would begin its time stamps anew each time.
@@ -108,10 +107,12 @@ class Playback:
         return False
 
 
-def make_server(path: Path, port: int, *, once: bool, user: str | None, password: str | None, on_end: Any) -> Any:
+def make_server(
+    path: Path, address: str, port: int, *, once: bool, user: str | None, password: str | None, on_end: Any
+) -> Any:
     units, length = read_units(path)
     server = GstRtspServer.RTSPServer.new()
-    server.set_address(ADDRESS)
+    server.set_address(address)
     server.set_service(str(port))
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_launch(CAMERA)
@@ -144,9 +145,10 @@ def protect(server: Any, factory: Any, user: str, password: str) -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Play an H.264 file as an RTSP camera on the loopback interface.")
+    parser = argparse.ArgumentParser(description="Play an H.264 file as an RTSP camera.")
     parser.add_argument("file", type=Path)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--address", default="127.0.0.1", help="of the interface to listen on")
     parser.add_argument("--once", action="store_true", help="play the file once to the first client, then end")
     parser.add_argument("--user")
     parser.add_argument("--password")
@@ -161,6 +163,7 @@ def main() -> None:
     loop = GLib.MainLoop()
     server = make_server(
         arguments.file,
+        arguments.address,
         arguments.port,
         once=arguments.once,
         user=arguments.user,
@@ -169,7 +172,7 @@ def main() -> None:
     )
     if server.attach(None) == 0:
         sys.exit(f"port {arguments.port} is taken")
-    print(f"rtsp://{ADDRESS}:{server.get_bound_port()}{MOUNT}", flush=True)  # noqa: T201 - this is its answer
+    print(f"rtsp://{arguments.address}:{server.get_bound_port()}{MOUNT}", flush=True)  # noqa: T201 - this is its answer
     for number in (signal.SIGINT, signal.SIGTERM):
         GLib.unix_signal_add(GLib.PRIORITY_HIGH, number, loop.quit)
     loop.run()

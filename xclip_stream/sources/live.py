@@ -19,7 +19,7 @@ from av.error import (
     ProtocolNotFoundError,
 )
 
-from xclip_stream.errors import SourceError, SourceRejected, SourceUnavailable
+from xclip_stream.errors import LoginRejected, SourceError, SourceRejected, SourceUnavailable
 from xclip_stream.redaction import redact_url
 from xclip_stream.sources.capture_clock import CaptureClock
 from xclip_stream.sources.damage import Damage
@@ -40,8 +40,8 @@ PICTURELESS_S = 20.0
 
 # What opening a camera may end in, first match first; all else is SourceUnavailable.
 _FAILURES: tuple[tuple[type[Exception], type[SourceError], str], ...] = (
-    (HTTPUnauthorizedError, SourceRejected, "wrong user or password"),
-    (HTTPForbiddenError, SourceRejected, "wrong user or password"),
+    (HTTPUnauthorizedError, LoginRejected, "wrong user or password"),
+    (HTTPForbiddenError, LoginRejected, "wrong user or password"),
     (HTTPNotFoundError, SourceRejected, "no such stream there (404); check the path of the URL"),
     (HTTPClientError, SourceRejected, "the camera refuses the request"),
     (ProtocolNotFoundError, SourceRejected, "this protocol is not supported"),
