@@ -287,7 +287,7 @@ def test_an_open_event_of_a_removed_rule_ends_with_all_that_was_told_at_its_star
 
 @pytest.mark.parametrize(
     "change",
-    [{"enter": 0.7}, {"background": (FALL,)}, {"severity": "info"}, {"sinks": ("ops",)}, {"regions": ("gate",)}],
+    [{"enter": 0.7}, {"background": (FALL,)}, {"severity": "info"}, {"regions": ("gate",)}, {"sources": ("gate",)}],
 )
 def test_an_open_event_of_a_changed_rule_ends(change):
     state, _ = judge([window(0, 0.9)], rule())
@@ -303,6 +303,23 @@ def test_events_of_rules_that_stay_go_on_over_a_change_of_the_configuration():
     after, told = reconcile(state, [rule("new"), rule(sources=("yard", "gate"))], config_hash="c1")
 
     assert (after, told) == (state, [])
+
+
+def test_an_event_is_told_to_the_sinks_that_heard_its_start_when_others_are_chosen_meanwhile():
+    state, (started,) = judge([window(0, 0.9)], rule(sinks=("ops",)))
+
+    _, (ended,) = judge([window(1, 0.1)], rule(sinks=("ops", "log")), state=state)
+
+    assert (started.sinks, ended.sinks) == (("ops",), ("ops",))
+
+
+def test_an_event_starts_at_the_sinks_that_are_chosen_then():
+    state, none = judge([window(0, 0.9)], rule(min_duration_s=1, sinks=("ops",)))
+
+    _, (started,) = judge([window(1, 0.9)], rule(min_duration_s=1, sinks=("log",)), state=state)
+
+    assert none == []
+    assert started.sinks == ("log",)
 
 
 def test_without_rules_every_event_can_be_ended_for_a_reason_of_ones_own():

@@ -7,14 +7,14 @@ from contextlib import closing
 import structlog
 
 from xclip_stream.config import Config, ConfigWatch, RuleConfig, SourceConfig
-from xclip_stream.pipeline.alert import AlertLoop
+from xclip_stream.pipeline.alert import AlertLoop, Rulebook
 from xclip_stream.pipeline.lifecycle import SystemClock
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.rules import Rule, default_gap_s
 from xclip_stream.worker_main import worker_main
 
 
-def run(config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigWatch) -> None:  # noqa: ARG001 - not yet
+def run(config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigWatch) -> None:
     """Decide until `stop` is set.
 
     Raises:
@@ -29,18 +29,26 @@ def run(config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigW
     with closing(queue):
         AlertLoop(
             queue=queue,
-            rules=[build_rule(config, rule) for rule in config.rules],
-            sink_ids=[sink.id for sink in config.sinks],
-            gap_s={source.id: gap_s(source) for source in config.sources},
-            config_hash=config.config_hash,
+            rulebook=build_rulebook(config),
+            new_rulebook=lambda: None if (changed := watch.poll()) is None else build_rulebook(changed),
             clock=SystemClock(stop),
             stopping=stop.is_set,
             log=structlog.get_logger(),
         ).run()
 
 
+def build_rulebook(config: Config) -> Rulebook:
+    """Return what a configuration says to the alert loop."""
+    return Rulebook(
+        rules=[build_rule(config, rule) for rule in config.rules],
+        sink_ids=frozenset(sink.id for sink in config.sinks),
+        gap_s={source.id: gap_s(source) for source in config.sources},
+        config_hash=config.config_hash,
+    )
+
+
 def build_rule(config: Config, rule: RuleConfig) -> Rule:
-    """Return the rule that a configuration describes."""
+    """Return the rule that a configuration describes, for sources that are in it: others may have been removed."""
     return Rule(
         rule_id=rule.id,
         prompts=rule.prompts,
@@ -54,7 +62,7 @@ def build_rule(config: Config, rule: RuleConfig) -> Rule:
         severity=rule.severity,
         labels=rule.labels,
         sinks=config.sinks_of(rule),
-        sources=rule.sources,
+        sources=rule.sources or tuple(source.id for source in config.sources),
         regions=rule.regions,
     )
 

@@ -30,7 +30,7 @@ _DIGITS = 4
 class Rule:
     """When prompts are an event: `enter` and `exit` are shares of the softmax over `prompts` and `background`.
 
-    `sources` of None means all of them.
+    `sources` of None means all of them. Those of `sinks` that hear an event start hear it to its end.
     """
 
     rule_id: str
@@ -57,8 +57,8 @@ class Rule:
         return self.schedule is None or self.schedule.is_open(at)
 
     def fingerprint(self) -> str:
-        """A hash of all that decides an event or is told with it. Where the rule looks is not part of that."""
-        own = {key: value for key, value in asdict(self).items() if key not in {"sources", "regions"}}
+        """A hash of all that decides an event or is told with it. Where the rule looks and who hears of it is not."""
+        own = {key: value for key, value in asdict(self).items() if key not in {"sources", "regions", "sinks"}}
         return _hash(own)
 
 
@@ -203,6 +203,7 @@ class _Turn:
         """Keep a holding that this window held, and tell what it has become: at most one phase a window."""
         held_s = window.captured_at - holding.first.captured_at
         if not holding.is_open:
+            holding = replace(holding, sinks=rule.sinks)
             phase = Phase.STARTED if held_s >= rule.min_duration_s - _ROUNDING else None
         elif held_s >= rule.max_duration_s - _ROUNDING:
             self.end(holding, EndReason.MAX_DURATION, window)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from structlog.testing import LogCapture
 
 from tests.fakes import FakeClock
-from tests.score_builders import rule, tombstone
+from tests.score_builders import FALL, rule, tombstone
 from tests.score_builders import window as scores_of
 from xclip_stream.errors import DecodeError, QueueUnavailable
 from xclip_stream.events import parse_event
 from xclip_stream.ordering import PATIENCE_S
-from xclip_stream.pipeline.alert import AlertLoop
+from xclip_stream.pipeline.alert import STRANGER_PATIENCE_S, AlertLoop, Rulebook
 from xclip_stream.protocols import AlertQueue, TakenWindow
 from xclip_stream.queues.memory import MemoryQueue
 from xclip_stream.rules import Rule
@@ -72,6 +72,12 @@ class Faulty:
         return call
 
 
+def rulebook(
+    *rules: Rule, sinks: Sequence[str] = ("ops", "log"), sources: Sequence[str] = ("yard",), config_hash: str = "c0"
+) -> Rulebook:
+    return Rulebook(rules=rules, sink_ids=frozenset(sinks), gap_s=dict.fromkeys(sources, 8.0), config_hash=config_hash)
+
+
 class Bench:
     """A queue in memory with everything around the alert loop."""
 
@@ -88,16 +94,20 @@ class Bench:
         idle_s: float = 2.0,
         block_s: float = 1.0,
         sinks: Sequence[str] = ("ops", "log"),
+        new: Rulebook | None = None,
+        when: Callable[[], bool] = lambda: True,
     ) -> AlertLoop:
-        """A loop in a worker of its own, which stops when it has waited for `idle_s` in all."""
+        """A loop in a worker of its own, which stops when it has waited for `idle_s` in all.
+
+        It gets the rulebook `new` as soon as `when` holds.
+        """
+        news = [new]
         self.workers += 1
         given: AlertQueue = queue or self.queue.consumer(f"alert-{self.workers}")  # type: ignore[assignment] # Faulty
         return AlertLoop(
             queue=given,
-            rules=rules or [CLIMBING],
-            sink_ids=sinks,
-            gap_s={},
-            config_hash="c0",
+            rulebook=rulebook(*(rules or [CLIMBING]), sinks=sinks),
+            new_rulebook=lambda: news.pop() if news and when() else None,
             clock=self.clock,
             block_s=block_s,
             stopping=self.clock.stopping_after(idle_s),
@@ -302,6 +312,114 @@ def test_an_event_tells_where_the_time_went(bench, live, produced_ms, committed_
     (_, body), *_ = bench.queue.read_events(after_id="0", max_count=1, block_s=0)
     latency = parse_event(body).latency
     assert (latency.produced_ms, latency.scored_ms, latency.committed_ms) == (produced_ms, 500.0, committed_ms)
+
+
+# ----------------------------------------------------------------------------------------------------------- a change
+
+STAYS = rule("stays", sinks=("ops",))
+
+
+def story(events: Sequence[Event]) -> list[tuple[str, str, str | None]]:
+    return [(event.rule_id, str(event.phase), event.end_reason) for event in events]
+
+
+def test_a_new_rulebook_ends_the_events_of_removed_rules_alone_and_its_rules_judge_the_next_window(bench):
+    bench.play([0.9, 0.9], ended=False)
+    bench.clock.after(1.5, lambda: bench.play([0.9, 0.1], ended=False))
+    new = rulebook(STAYS, rule("new"), config_hash="c1")
+
+    bench.loop(rule("goes"), STAYS, new=new, when=bench.events, idle_s=4).run()
+
+    assert story(bench.events()) == [
+        ("goes", "started", None),
+        ("stays", "started", None),
+        ("goes", "ended", "configuration"),
+        ("new", "started", None),
+        ("stays", "ended", "released"),
+        ("new", "ended", "released"),
+    ]
+    assert [event.config_hash for event in bench.events()] == ["c0", "c0", "c1", "c1", "c1", "c1"]
+    assert [event.window.seq for event in bench.events()] == [0, 0, 1, 2, 3, 3]
+    assert bench.queue.rule_statuses()["yard"].windows == 4
+    assert bench.pending() == 0
+
+
+def test_the_events_of_a_source_that_was_removed_end_and_its_last_scores_are_let_go(bench):
+    everywhere = rule(sources=("yard", "gate"))
+    bench.play([0.9], ended=False)
+    bench.clock.after(1.5, lambda: bench.play([0.9, 0.9], ended=False))
+
+    new = rulebook(rule(sources=("gate",)), sources=["gate"])
+    bench.loop(everywhere, new=new, when=bench.events, idle_s=4).run()
+
+    assert story(bench.events()) == [("climbing", "started", None), ("climbing", "ended", "configuration")]
+    assert bench.pending() == 0
+
+
+def test_scores_wait_for_the_rulebook_that_names_their_source(bench):
+    bench.publish(bench.take(1, source="gate")[0], 0.9)
+    bench.clock.after(STRANGER_PATIENCE_S - 1, lambda: seen.append(bench.pending()))
+    seen: list[int] = []
+
+    bench.loop(new=rulebook(CLIMBING, sources=["yard", "gate"]), when=lambda: bool(seen), idle_s=60).run()
+
+    assert (seen, bench.pending()) == ([1], 0)
+    assert [(event.source_id, event.phase) for event in bench.events()] == [("gate", "started")]
+
+
+def test_scores_of_a_source_that_no_rulebook_names_are_let_go_in_the_end_with_one_line(bench):
+    bench.publish(bench.take(1, source="gate")[0], 0.1)
+    bench.clock.after(STRANGER_PATIENCE_S + 5, lambda: bench.publish(bench.take(1, source="gate")[0], 0.1))
+
+    bench.loop(idle_s=STRANGER_PATIENCE_S + 10).run()
+
+    assert bench.pending() == 0
+    assert [line["source"] for line in bench.lines("unknown_source")] == ["gate"]
+
+
+def test_a_loop_that_stands_by_takes_over_with_the_newest_rulebook(bench):
+    bench.play([0.9], ended=False)
+    bench.loop().run()
+    token = bench.queue.consumer("other").acquire_alert(ttl_s=5)
+    bench.clock.after(3, lambda: bench.queue.consumer("other").release_alert(token))
+
+    bench.loop(new=rulebook(STAYS), idle_s=10).run()
+
+    assert story(bench.events()) == [("climbing", "started", None), ("climbing", "ended", "configuration")]
+
+
+def changing(bench: Bench, queue: object = None) -> AlertLoop:
+    """A loop whose rulebook changes when the first event has started."""
+    new = rulebook(STAYS, rule("new", prompts=(FALL,)))
+    return bench.loop(rule("goes"), STAYS, new=new, when=bench.events, queue=queue, idle_s=4)
+
+
+def calls_of_a_change() -> int:
+    bench = Bench()
+    bench.play([0.9, 0.9], ended=False)
+    counter = bench.faulty(at=0, error=Killed(), after=False)
+    changing(bench, counter).run()
+    return counter.calls
+
+
+@pytest.mark.parametrize("error", [Killed(), QueueUnavailable("gone")], ids=["kill", "outage"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("at", range(1, calls_of_a_change() + 1))
+def test_a_failure_at_any_call_around_a_change_ends_removed_rules_once_and_nothing_else(bench, at, after, error):
+    bench.play([0.9, 0.9], ended=False)
+
+    with suppress(Killed):
+        changing(bench, bench.faulty(at=at, error=error, after=after)).run()
+    bench.clock.advance(10.0)
+    changing(bench).run()
+
+    assert story(bench.events())[:3] == [
+        ("goes", "started", None),
+        ("stays", "started", None),
+        ("goes", "ended", "configuration"),
+    ]
+    assert len(bench.events()) == 3
+    assert bench.pending() == 0
 
 
 # ---------------------------------------------------------------------------------------------------------- failures

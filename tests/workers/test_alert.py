@@ -13,7 +13,7 @@ from tests.score_builders import CLIMB, EMPTY
 from tests.score_builders import window as scores_of
 from tests.workers.running import running
 from workers.alert import build_rule, gap_s, run
-from xclip_stream.config import Config, read_config
+from xclip_stream.config import Config, ConfigWatch, load_config, read_config
 from xclip_stream.queues.redis import RedisQueue, open_queue
 from xclip_stream.schedule import Schedule
 from xclip_stream.types import WHOLE_FRAME, ScoreStatus, Window, WindowId
@@ -108,6 +108,22 @@ def test_an_event_goes_on_over_a_restart_and_ends_when_its_rule_has_changed(redi
     assert phases(redis_url) == ["started", "ended"]
 
 
+def test_a_change_of_the_file_is_taken_up_while_the_worker_runs(redis_url, tmp_path):
+    path = tmp_path / "site.yaml"
+    path.write_text(TEXT)
+    watch = ConfigWatch(path, load_config(path), look_every_s=0.01)
+    play(redis_url, [0.9, 0.9])
+
+    with running(run, watch.config, redis_url, watch=watch) as until:
+        until(lambda: phases(redis_url) == ["started"])
+        path.write_text(TEXT.replace("id: climbing", "id: jumping"))
+        until(lambda: phases(redis_url) == ["started", "ended"])
+        play(redis_url, [0.9])
+        until(lambda: pending(redis_url) == 0)
+
+    assert phases(redis_url) == ["started", "ended", "started"]
+
+
 @contextmanager
 def worker_process(redis_url: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
     """Run the worker as a program of its own."""
@@ -173,6 +189,12 @@ def test_a_rule_is_built_with_all_that_the_configuration_says():
     assert (rule.min_duration_s, rule.cooldown_s, rule.max_duration_s) == (2, 30, 60)
     assert (rule.sources, rule.regions, rule.sinks) == (("gate",), ("door", WHOLE_FRAME), ("ops", "log"))
     assert rule.schedule == Schedule.parse(days="fri", opens="20:00", closes="06:00", timezone="Europe/Berlin")
+
+
+def test_a_rule_for_all_sources_is_for_those_of_the_configuration():
+    config = a_config()
+
+    assert build_rule(config, config.rules[0]).sources == ("yard", "gate")
 
 
 def test_the_gap_that_ends_events_follows_the_windows_of_the_source():

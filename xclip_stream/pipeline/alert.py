@@ -1,21 +1,36 @@
 """The loop that decides: take scores, put them in order, let the rules judge them, commit the events."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from structlog.typing import FilteringBoundLogger
 
 from xclip_stream.errors import DecodeError, QueueUnavailable, StaleOwner
 from xclip_stream.events import encode_event
-from xclip_stream.ordering import Arrival, Ordering
+from xclip_stream.pipeline.alert_source import AlertSource
 from xclip_stream.pipeline.backoff import QueueOutage
-from xclip_stream.protocols import AlertQueue, Clock, RuleStatus, TakenScores
+from xclip_stream.protocols import AlertQueue, Clock, RuleStatus
 from xclip_stream.rule_state import RuleState
-from xclip_stream.rules import Notice, Rule, default_gap_s, reconcile, step, weigh_rules
+from xclip_stream.rules import Notice, Rule, default_gap_s, reconcile, step
 from xclip_stream.types import Latency, Message, Scores, ScoreStatus
 
-REPORT_EVERY_S = 1.0
+STRANGER_PATIENCE_S = 60.0
+"""How long scores of a source that no configuration has named yet wait for one that does."""
 _USUAL_GAP_S = default_gap_s(span_s=4.0, stride_s=1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rulebook:
+    """All that the configuration says to the alert loop.
+
+    `sink_ids` are the outboxes that somebody empties; what was decided for other sinks goes to none. `gap_s` has for
+    each source the hole in event time that ends what is open; a source that is not in it is none of the configuration.
+    """
+
+    rules: Sequence[Rule]
+    sink_ids: frozenset[str]
+    gap_s: Mapping[str, float]
+    config_hash: str
 
 
 class AlertLoop:
@@ -29,9 +44,13 @@ class AlertLoop:
 
     A stop leaves events open: the next loop goes on with them. Sources end their own.
 
+    A new rulebook is taken up between two commits: the events of rules and sources that are not in it as they were
+    end, with the reason `configuration`, each source in one commit; all others go on. Whoever scores may have read a
+    new configuration sooner: scores of a source that was never in a rulebook wait for one that has it.
+
     Args:
-        sink_ids: the outboxes that somebody empties; what was decided for other sinks goes to none.
-        gap_s: for each source, the hole in event time that ends what is open.
+        rulebook: what to decide by.
+        new_rulebook: gives the next one once, when there is one; asked often.
         lease_s: how long a loop that has died keeps the others waiting.
     """
 
@@ -39,10 +58,8 @@ class AlertLoop:
         self,
         *,
         queue: AlertQueue,
-        rules: Sequence[Rule],
-        sink_ids: Sequence[str],
-        gap_s: Mapping[str, float],
-        config_hash: str,
+        rulebook: Rulebook,
+        new_rulebook: Callable[[], Rulebook | None] = lambda: None,
         clock: Clock,
         stopping: Callable[[], bool],
         log: FilteringBoundLogger,
@@ -51,10 +68,9 @@ class AlertLoop:
         max_count: int = 256,
     ) -> None:
         self._queue = queue
-        self._rules = rules
-        self._sink_ids = frozenset(sink_ids)
-        self._gap_s = gap_s
-        self._config_hash = config_hash
+        self._book = rulebook
+        self._new_book = new_rulebook
+        self._met = set(rulebook.gap_s)
         self._clock = clock
         self._stopping = stopping
         self._log = log
@@ -65,7 +81,7 @@ class AlertLoop:
         self._token: int | None = None
         self._renewed_at = 0.0
         self._standing_by: bool | None = None
-        self._sources: dict[str, _Source] = {}
+        self._sources: dict[str, AlertSource] = {}
 
     def run(self) -> None:
         """Decide until asked to stop.
@@ -84,6 +100,7 @@ class AlertLoop:
 
     def _serve(self) -> None:
         """Become the one that decides, and do so until asked to stop."""
+        self._exchange_book()
         if not self._acquire():
             self._clock.sleep(self._lease_s / 3)
             return
@@ -94,13 +111,16 @@ class AlertLoop:
     def step(self) -> None:
         """Wait for scores, once, and commit what has its turn. Only for the loop that holds the lease."""
         token = self._renew()
+        if self._exchange_book():
+            self._settle_all(token)
         taken = self._queue.take_scores(token, max_count=self._max_count, block_s=self._block_s)
         self._outage.over()
         now_s = self._clock.monotonic()
         for entry in taken:
-            self._source(entry.scores.id.source_id).add(entry, now_s=now_s)
+            self._source(entry.scores.id.source_id, now_s=now_s).add(entry, now_s=now_s)
         for source in self._sources.values():
-            self._decide(token, source, now_s=now_s)
+            if not self._is_stranger(source, now_s=now_s):
+                self._decide(token, source, now_s=now_s)
             if source.is_report_due(now_s):
                 self._report(source, now_s=now_s)
 
@@ -140,27 +160,54 @@ class AlertLoop:
     def _load(self) -> None:
         """Read what is committed, and end the events of rules that are not what they were."""
         token = self._renew()
-        self._sources = {}
-        for source_id, body in sorted(self._queue.load_states().items()):
-            state, notices = reconcile(_decoded(source_id, body), self._rules, config_hash=self._config_hash)
-            source = self._sources[source_id] = _Source(state)
+        states = {source_id: _decoded(source_id, body) for source_id, body in sorted(self._queue.load_states().items())}
+        now_s = self._clock.monotonic()
+        self._sources = {source_id: AlertSource(state, now_s=now_s) for source_id, state in states.items()}
+        self._met.update(states)
+        self._settle_all(token)
+
+    def _exchange_book(self) -> bool:
+        """Take up a new rulebook if there is one. What is committed has to be settled after that."""
+        book = self._new_book()
+        if book is None:
+            return False
+        self._book = book
+        self._met.update(book.gap_s)
+        return True
+
+    def _settle_all(self, token: int) -> None:
+        """End the events of rules that are not what they were."""
+        for source in self._sources.values():
+            state, notices = reconcile(source.state, self._book.rules, config_hash=self._book.config_hash)
             if notices:
                 self._commit(token, source, state, [(notice, None) for notice in notices], done=[])
+            source.state = state
 
-    def _source(self, source_id: str) -> "_Source":
+    def _source(self, source_id: str, *, now_s: float) -> AlertSource:
         if source_id not in self._sources:
-            self._sources[source_id] = _Source(RuleState(source_id))
+            self._sources[source_id] = AlertSource(RuleState(source_id), now_s=now_s)
         return self._sources[source_id]
 
-    def _decide(self, token: int, source: "_Source", *, now_s: float) -> None:
+    def _is_stranger(self, source: AlertSource, *, now_s: float) -> bool:
+        """True while the scores of a source wait for the rulebook that knows it."""
+        source_id = source.state.source_id
+        if source_id in self._met:
+            return False
+        if now_s - source.met_at_s < STRANGER_PATIENCE_S:
+            return True
+        self._met.add(source_id)
+        self._log.warning("unknown_source", source=source_id, waited_s=STRANGER_PATIENCE_S)
+        return False
+
+    def _decide(self, token: int, source: AlertSource, *, now_s: float) -> None:
         """Judge the scores of a source whose turn has come, and commit them together with what is only to be let go."""
         released = source.ordering.release(now_s=now_s)
         if not released and not source.refused:
             return
-        state, told = source.state, list[tuple[Notice, Scores | None]]()
-        gap_s = self._gap_s.get(state.source_id, _USUAL_GAP_S)
+        state, told, book = source.state, list[tuple[Notice, Scores | None]](), self._book
+        gap_s = book.gap_s.get(state.source_id, _USUAL_GAP_S)
         for taken in released:
-            state, notices = step(state, taken.scores, self._rules, gap_s=gap_s, config_hash=self._config_hash)
+            state, notices = step(state, taken.scores, book.rules, gap_s=gap_s, config_hash=book.config_hash)
             told += [(notice, taken.scores) for notice in notices]
             source.note(taken.scores)
         done = [*source.refused, *(taken.entry_id for taken in released)]
@@ -172,7 +219,7 @@ class AlertLoop:
     def _commit(
         self,
         token: int,
-        source: "_Source",
+        source: AlertSource,
         state: RuleState,
         told: Sequence[tuple[Notice, Scores | None]],
         *,
@@ -185,7 +232,7 @@ class AlertLoop:
             (sink_id, message)
             for notice, message in zip(notices, messages, strict=True)
             for sink_id in notice.sinks
-            if sink_id in self._sink_ids
+            if sink_id in self._book.sink_ids
         ]
         self._queue.commit(
             token, source_id=state.source_id, state=state.encode(), events=messages, outbox=outbox, done=done
@@ -195,9 +242,9 @@ class AlertLoop:
         for notice in notices:
             self._log_event(notice)
 
-    def _report(self, source: "_Source", *, now_s: float) -> None:
+    def _report(self, source: AlertSource, *, now_s: float) -> None:
         state = source.state
-        rule_id, score = source.top(self._rules)
+        rule_id, score = source.top(self._book.rules)
         self._queue.report_rules(
             RuleStatus(
                 source_id=state.source_id,
@@ -215,7 +262,7 @@ class AlertLoop:
         )
         source.reported(now_s)
 
-    def _log_commit(self, source: "_Source", *, count: int, events: int, now_s: float) -> None:
+    def _log_commit(self, source: AlertSource, *, count: int, events: int, now_s: float) -> None:
         self._log.info(
             "scores_committed",
             source=source.state.source_id,
@@ -242,47 +289,6 @@ class AlertLoop:
             reason=event.end_reason,
             latency_ms=None if event.latency is None else round(event.latency.committed_ms),
         )
-
-
-class _Source:
-    """What the loop holds of one source between two commits; `state` is what is committed."""
-
-    def __init__(self, state: RuleState) -> None:
-        self.state = state
-        self.ordering = Ordering(state.position)
-        self.refused: list[str] = []
-        self.late = 0
-        self.is_changed = False
-        self._reported_at_s: float | None = None
-        self._last_scored: Scores | None = None
-
-    def add(self, taken: TakenScores, *, now_s: float) -> None:
-        arrival = self.ordering.add(taken, now_s=now_s)
-        if arrival is not Arrival.WAITING:
-            self.refused.append(taken.entry_id)
-        self.late += arrival is Arrival.LATE
-
-    def note(self, scores: Scores) -> None:
-        """Keep of scores that have had their turn what the next report says."""
-        if scores.status is ScoreStatus.SCORED:
-            self._last_scored = scores
-
-    def is_report_due(self, now_s: float) -> bool:
-        """True when there is news and the last report is old enough, or when the source has ended."""
-        is_old = self._reported_at_s is None or now_s - self._reported_at_s >= REPORT_EVERY_S
-        return self.is_changed and (is_old or self.state.position.ended)
-
-    def reported(self, now_s: float) -> None:
-        self._reported_at_s = now_s
-        self.is_changed = False
-
-    def top(self, rules: Sequence[Rule]) -> tuple[str, float]:
-        """Return the rule with the highest score in the last window, and that score."""
-        if self._last_scored is None:
-            return "", 0.0
-        ranked = ((evidence.score, rule.rule_id) for rule, _, evidence in weigh_rules(self._last_scored, rules))
-        score, rule_id = max(ranked, default=(0.0, ""))
-        return rule_id, score
 
 
 def _decoded(source_id: str, body: bytes) -> RuleState:
