@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SEED   ?= 7
 
-.PHONY: help demo test check format train schemas clean
+.PHONY: help demo test storms soak check format train schemas clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -17,6 +17,12 @@ demo: $(VENV)/.demo  ## render a scene, watch it, compare events with the truth 
 
 test: $(VENV)/.dev $(VENV)/.system  ## all tests, on real servers
 	$(BIN)/python -m pytest $(ARGS)
+
+storms: $(VENV)/.dev $(VENV)/.system  ## every storm in its short form, under 25 minutes (ARGS="worker_kills --seed 3")
+	$(BIN)/python -m tests.faults $(ARGS)
+
+soak: $(VENV)/.dev $(VENV)/.system  ## every storm in its long form, some hours
+	$(BIN)/python -m tests.faults --long $(ARGS)
 
 check: $(VENV)/.dev  ## lint, format, types
 	$(BIN)/ruff check .
