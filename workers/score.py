@@ -1,28 +1,48 @@
 """The score worker: windows from the queue through X-CLIP, scores back into the queue. Run one for each GPU."""
 
+import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
+from typing import Protocol
 
 import structlog
 
 from xclip_stream.config import Config, ConfigWatch
 from xclip_stream.model.clip_scorer import BatchScorer
+from xclip_stream.pipeline.batch_guard import BatchGuard
 from xclip_stream.pipeline.lifecycle import SystemClock
 from xclip_stream.pipeline.score import ScoreLoop
+from xclip_stream.protocols import ClipScorer
 from xclip_stream.queues.redis import open_queue
-from xclip_stream.worker_main import worker_main
+from xclip_stream.worker_main import FAILED, worker_main
 
 
-def run(config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigWatch) -> None:  # noqa: ARG001 - not yet
+class LoadScorer(Protocol):
+    """Makes the model of a configuration; it calls `on_progress` before each part of a batch."""
+
+    def __call__(self, config: Config, *, on_progress: Callable[[], None]) -> ClipScorer: ...
+
+
+def run(
+    config: Config,
+    *,
+    stop: threading.Event,
+    redis_url: str,
+    watch: ConfigWatch,  # noqa: ARG001 - not yet
+    load: LoadScorer | None = None,
+) -> None:
     """Score windows until `stop` is set.
+
+    Args:
+        load: makes the model; None takes `load_scorer`.
 
     Raises:
         XclipStreamError: the checkpoint or a prompt is wrong, or the device is lost.
     """
-    prompts = {source.id: config.prompts_of(source.id) for source in config.sources}
-    scorer = load_scorer(config)
+    log, clock = structlog.get_logger(), SystemClock(stop)
     queue = open_queue(
         redis_url,
         namespace=config.redis.namespace,
@@ -30,21 +50,31 @@ def run(config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigW
         claim_idle_s=config.queue.claim_idle_s,
         max_deliveries=config.queue.max_deliveries,
     )
-    with closing(queue):
+    guard = BatchGuard(
+        queue=queue,
+        clock=clock,
+        log=log,
+        timeout_s=config.model.batch_timeout_s,
+        claim_idle_s=config.queue.claim_idle_s,
+        on_hung=end_process,
+    )
+    scorer = (load or load_scorer)(config, on_progress=guard.note_progress)
+    with closing(queue), guard:
         ScoreLoop(
             queue=queue,
             scorer=scorer,
-            prompts=prompts,
-            clock=SystemClock(stop),
+            guard=guard,
+            prompts={source.id: config.prompts_of(source.id) for source in config.sources},
+            clock=clock,
             stopping=stop.is_set,
-            log=structlog.get_logger(),
+            log=log,
             batch_size=config.model.batch_size,
             max_age_s=config.queue.max_age_s,
             max_deliveries=config.queue.max_deliveries,
         ).run()
 
 
-def load_scorer(config: Config) -> BatchScorer:
+def load_scorer(config: Config, *, on_progress: Callable[[], None]) -> BatchScorer:
     """Return the model of a configuration with all its prompts encoded, so that a wrong one is told at the start."""
     started_at = time.monotonic()
     scorer = BatchScorer.from_checkpoint(
@@ -54,11 +84,18 @@ def load_scorer(config: Config) -> BatchScorer:
         device=config.model.device,
         dtype=config.model.dtype,
         threads=config.model.threads,
+        on_progress=on_progress,
     )
     structlog.get_logger().info(
         "model_loaded", model=scorer.name, sha256=scorer.sha256, ms=round((time.monotonic() - started_at) * 1000)
     )
     return scorer
+
+
+def end_process() -> None:
+    """End the process without waiting for the call that hangs, as any other way out of it would."""
+    sys.stderr.flush()
+    os._exit(FAILED)
 
 
 def main() -> int:

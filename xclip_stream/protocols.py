@@ -187,6 +187,11 @@ class ScoreQueue(Protocol):
         """Wait up to `block_s` for windows. Windows of dead consumers come first; one that was delivered more often
         than allowed, or cannot be decoded, goes to the dead letters with a FAILED tombstone instead."""
 
+    def hold_windows(self, taken: Sequence[TakenWindow]) -> None:
+        """Keep windows that are still being worked on from being thought those of a dead consumer: the time after
+        which they are given to another begins anew. One that is not held any more stays with whoever holds it. May be
+        called from another thread."""
+
     def publish_scores(self, taken: TakenWindow, scores: Scores) -> bool:
         """Publish and let go of the window; False when the window was no longer held, and nothing was published."""
 

@@ -94,7 +94,7 @@ def test_a_model_that_gives_nan_is_a_scoring_error(tmp_path):
 
 
 def test_a_batch_that_does_not_fit_into_memory_says_so(model, scorer, monkeypatch):
-    monkeypatch.setattr(Scorer, "encode_clips", lambda self, clips: torch.empty(10**15))
+    monkeypatch.setattr(Scorer, "encode_clips", lambda self, clips, on_progress: torch.empty(10**15))
 
     with pytest.raises(ScorerOutOfMemory, match="memory"):
         scorer.score([ClipRequest(frames(1), WALK)])
@@ -105,6 +105,7 @@ def test_a_batch_that_does_not_fit_into_memory_says_so(model, scorer, monkeypatc
     [
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), ScorerOutOfMemory),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"), ScorerOutOfMemory),
+        (torch.AcceleratorError("CUDA error: out of memory\nmore"), ScorerOutOfMemory),
         (torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nmore"), ScorerBroken),
         (RuntimeError("CUDA error: device-side assert triggered"), ScorerBroken),
         (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling cublasSgemm"), ScorerBroken),
@@ -112,7 +113,7 @@ def test_a_batch_that_does_not_fit_into_memory_says_so(model, scorer, monkeypatc
     ],
 )
 def test_errors_of_the_device_become_what_a_loop_can_act_on(scorer, monkeypatch, error, expected):
-    def fail(self: Scorer, clips: object) -> None:
+    def fail(self: Scorer, clips: object, on_progress: object) -> None:
         raise error
 
     monkeypatch.setattr(Scorer, "encode_clips", fail)

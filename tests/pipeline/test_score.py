@@ -12,6 +12,7 @@ from tests.tiny_checkpoint import write_tiny_checkpoint
 from xclip_stream.errors import QueueUnavailable, ScorerBroken, ScorerOutOfMemory, ScoringError
 from xclip_stream.model import Scorer
 from xclip_stream.model.clip_scorer import BatchScorer
+from xclip_stream.pipeline.batch_guard import BatchGuard
 from xclip_stream.pipeline.score import ScoreLoop
 from xclip_stream.protocols import Admission, ClipRequest, ClipScorer, ScoreQueue
 from xclip_stream.queues.limits import QueueLimits
@@ -119,7 +120,14 @@ def published(queue: MemoryQueue) -> list[Scores]:
 def a_loop(queue: ScoreQueue, scorer: ClipScorer, clock: FakeClock, **options: Any) -> ScoreLoop:
     values: dict[str, Any] = {"prompts": PROMPTS, "stopping": clock.stopping_after(5.0)}
     log = structlog.stdlib.get_logger()
+    values["guard"] = a_guard(queue, clock, on_hung=pytest.fail)
     return ScoreLoop(queue=queue, scorer=scorer, clock=clock, log=log, **(values | options))
+
+
+def a_guard(queue: ScoreQueue, clock: FakeClock, *, on_hung: Callable[[], None]) -> BatchGuard:
+    """A guard that looks only when a test lets it."""
+    log = structlog.stdlib.get_logger()
+    return BatchGuard(queue=queue, clock=clock, log=log, timeout_s=300.0, claim_idle_s=30.0, on_hung=on_hung)
 
 
 def named(logs: list[Any], event: str) -> list[Any]:
@@ -331,6 +339,115 @@ def test_a_worker_that_wakes_after_another_has_scored_its_window_publishes_nothi
 
     assert len(published(queue)) == 1
     assert [entry.get("not_held") for entry in named(logs, "batch_scored")] == [None, 1]
+
+
+def slow(clock: FakeClock, guard: BatchGuard, *, batch_s: float) -> Callable[[Sequence[ClipRequest]], None]:
+    """A model that takes its time for a batch, while the guard looks at it once a second."""
+
+    def work(requests: Sequence[ClipRequest]) -> None:
+        for _ in range(round(batch_s)):
+            clock.advance(1.0)
+            guard.look()
+
+    return work
+
+
+def test_the_windows_of_a_slow_batch_are_not_scored_by_another_worker_too(queue, clock, scorer, logs):
+    fill(queue, clock, count=4)
+    guard = a_guard(queue, clock, on_hung=pytest.fail)
+    other = FailingScorer(scorer, lambda requests: None)
+
+    def work_while_another_looks_for_windows(requests: Sequence[ClipRequest]) -> None:
+        slow(clock, guard, batch_s=100)(requests)
+        a_loop(queue.consumer("score-2"), other, clock).step()
+
+    slow_one = FailingScorer(scorer, work_while_another_looks_for_windows)
+    a_loop(queue, slow_one, clock, guard=guard, batch_size=4).step()
+    clock.advance(1000.0)
+    guard.look()
+    a_loop(queue.consumer("score-2"), other, clock).step()
+
+    assert (slow_one.scored, other.scored) == ([4], [])
+    assert [scores.id.seq for scores in published(queue)] == [0, 1, 2, 3]
+
+
+def test_windows_that_wait_behind_a_slow_one_of_their_batch_are_held_on_too(queue, clock, scorer):
+    fill(queue, clock, count=4, bad=[0])
+    guard = a_guard(queue, clock, on_hung=pytest.fail)
+    taken_over: set[int] = set()
+
+    def one_by_one(requests: Sequence[ClipRequest]) -> Exception | None:
+        slow(clock, guard, batch_s=40)(requests)
+        taken_over.update(taken.window.id.seq for taken in queue.consumer("x").take_windows(max_count=9, block_s=0))
+        return chokes_on_bad_windows(requests)
+
+    a_loop(queue, FailingScorer(scorer, one_by_one), clock, guard=guard).step()
+
+    # The bad one was let go of, to be tried by another; the good ones were published by the worker that held them.
+    assert taken_over == {0}
+    assert [scores.id.seq for scores in published(queue) if scores.status is ScoreStatus.SCORED] == [1, 2, 3]
+
+
+def test_a_batch_that_hangs_is_not_held_on_and_another_worker_scores_its_windows(queue, clock, scorer, logs):
+    fill(queue, clock, count=2)
+
+    def end() -> None:
+        raise KeyboardInterrupt  # as final as the end of the process
+
+    guard = a_guard(queue, clock, on_hung=end)
+    hanging = FailingScorer(scorer, slow(clock, guard, batch_s=400))
+    with pytest.raises(KeyboardInterrupt):
+        a_loop(queue, hanging, clock, guard=guard).run()
+    clock.advance(30.0)
+    a_loop(queue.consumer("score-2"), scorer, clock).run()
+
+    (line,) = named(logs, "scorer_hung")
+    assert line["error"] == "the model has not answered for 300 s (model.batch_timeout_s is 300)"
+    assert line["windows"] == ["yard/0", "yard/1"]
+    assert hanging.scored == []
+    assert [scores.status for scores in published(queue)] == [ScoreStatus.SCORED] * 2
+
+
+def test_a_model_that_makes_progress_does_not_hang_however_long_a_batch_takes(queue, clock, scorer):
+    fill(queue, clock, count=4)
+    guard = a_guard(queue, clock, on_hung=pytest.fail)
+    part = slow(clock, guard, batch_s=200)
+
+    def part_by_part(requests: Sequence[ClipRequest]) -> None:
+        for request in requests:
+            guard.note_progress()
+            part([request])
+
+    a_loop(queue, FailingScorer(scorer, part_by_part), clock, guard=guard).step()
+
+    assert len(published(queue)) == 4
+
+
+def test_waiting_for_a_queue_that_is_away_is_no_hang(queue, clock, scorer):
+    fill(queue, clock, count=2)
+    guard = a_guard(queue, clock, on_hung=pytest.fail)
+    flaky = FlakyQueue(queue, "publish_scores", after=False, times=6)
+    looking = clock.sleep
+
+    def sleep(duration_s: float) -> None:
+        looking(duration_s + 200.0)
+        guard.look()
+
+    clock.sleep = sleep
+    a_loop(flaky, scorer, clock, guard=guard, stopping=clock.stopping_after(5000.0)).step()
+
+    assert len(published(queue)) == 2
+
+
+def test_a_guard_that_cannot_reach_the_queue_goes_on(queue, clock, scorer):
+    fill(queue, clock)
+    flaky = FlakyQueue(queue, "hold_windows", after=False, times=2)
+    guard = a_guard(flaky, clock, on_hung=pytest.fail)
+
+    a_loop(queue, FailingScorer(scorer, slow(clock, guard, batch_s=60)), clock, guard=guard).step()
+
+    assert flaky.times == 0
+    assert len(published(queue)) == 1
 
 
 def test_a_stop_lets_the_batch_in_hand_finish_and_takes_no_other(queue, clock, scorer):

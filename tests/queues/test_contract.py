@@ -20,7 +20,7 @@ from tests.queues.builders import (
 from tests.queues.conftest import Backend
 from xclip_stream.codec import decode_message, decode_window
 from xclip_stream.errors import QueueError, StaleOwner
-from xclip_stream.protocols import Admission, Admitted, RuleStatus, SourceState, SourceStatus, TakenMessage
+from xclip_stream.protocols import Admission, Admitted, RuleStatus, SourceState, SourceStatus, TakenMessage, TakenWindow
 from xclip_stream.types import Scores, ScoreStatus, WindowId
 
 BYTES = PIXELS.nbytes
@@ -311,6 +311,44 @@ class TestScoring:
         (taken,) = take(two)
         assert (taken.window, taken.deliveries, taken.generation) == (window(0), 2, 1)
         assert two.publish_scores(taken, scores_of(taken))
+
+    def test_a_window_that_is_held_on_is_not_taken_over_and_counts_no_delivery(self, backend: Backend) -> None:
+        fill(backend.queue(), 2)
+        slow = backend.queue("slow")
+        held, left = take(slow)
+        other = backend.queue("other", claim_idle_s=1.0)
+        found: list[TakenWindow] = []
+        while not found:
+            slow.hold_windows([held])
+            found = other.take_windows(max_count=1, block_s=0.05)
+
+        assert [(taken.window.id, taken.deliveries) for taken in found] == [(left.window.id, 2)]
+        (again,) = take(backend.queue("next", claim_idle_s=0.0))
+        assert (again.window.id, again.deliveries) == (held.window.id, 2)
+
+    def test_a_window_that_another_has_taken_over_is_not_taken_back_by_holding_it(self, backend: Backend) -> None:
+        fill(backend.queue(), 1)
+        slow = backend.queue("slow")
+        (held,) = take(slow)
+        take(backend.queue("other", claim_idle_s=0.0))
+
+        slow.hold_windows([held])
+
+        (again,) = take(backend.queue("other", claim_idle_s=0.0))
+        assert again.deliveries == 3
+        assert take(slow) == []
+
+    def test_holding_what_was_let_go_of_or_was_never_there_does_nothing(self, backend: Backend) -> None:
+        fill(backend.queue(), 1)
+        queue = backend.queue()
+        (held,) = take(queue)
+        queue.publish_scores(held, scores_of(held))
+
+        queue.hold_windows([held])
+        queue.hold_windows([])
+
+        assert take(backend.queue("other", claim_idle_s=0.0)) == []
+        assert queue.depths([]).windows == 0
 
     def test_a_window_that_was_delivered_before_comes_first_and_alone(self, backend: Backend) -> None:
         one, two = backend.queue("one"), backend.queue("two", claim_idle_s=0)

@@ -98,6 +98,13 @@ class Twins(RuleBasedStateMachine):
     def take_windows(self, worker: int, max_count: int) -> None:
         self.both(lambda twin: taken_windows(twin, twin.workers[worker], max_count))
 
+    @rule(worker=workers)
+    def hold_windows(self, worker: int) -> None:
+        def step(twin: Twin) -> None:
+            twin.workers[worker].hold_windows([taken for _, taken in twin.windows])
+
+        self.both(step)
+
     @rule()
     def take_windows_over(self) -> None:
         self.both(lambda twin: taken_windows(twin, twin.undertaker, 1))

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -134,3 +137,42 @@ def test_a_prompt_that_is_too_long_ends_the_worker_at_the_start(checkpoint, redi
 
     with pytest.raises(PromptError, match="a person very"):
         run(config, stop=threading.Event(), redis_url=redis_url, watch=unwatched(config))
+
+
+def ended_worker(config: Path, redis_url: str, *faults: str) -> subprocess.CompletedProcess[str]:
+    """Run a worker with a broken model as a program, until it ends by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "tests.faults.broken_score_worker", "--config", str(config), *faults],
+        env=os.environ | {"XCLIP_STREAM_REDIS_URL": redis_url},
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def a_config_file(checkpoint: Path, folder: Path, **model: float) -> Path:
+    options = "".join(f", {name}: {value}" for name, value in model.items())
+    text = TEXT.format(checkpoint=checkpoint, prompt="a person climbing").replace("threads: 1", f"threads: 1{options}")
+    path = folder / "site.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("hang", '"event": "scorer_hung"'), ("hang-with-lock", "Timeout (0:00:11)!")],
+)
+def test_a_worker_whose_model_hangs_ends_and_another_scores_its_windows(checkpoint, redis_url, tmp_path, fault, said):
+    with closing(open_queue(redis_url, consumer="ingest")) as queue:
+        add(queue, a_window("yard", 0, produced_at=time.time()))
+    path = a_config_file(checkpoint, tmp_path, batch_timeout_s=1)
+
+    ended = ended_worker(path, redis_url, "--fault", fault, "--at-call", "1")
+
+    config = read_config(path.read_text() + "queue: {claim_idle_s: 1}\n", name="x", folder=tmp_path, environ={})
+    found = score_until(config, redis_url, count=1)
+    assert ended.returncode == 1
+    assert said in ended.stderr
+    assert [scores.status for scores in found] == [ScoreStatus.SCORED]

@@ -1,7 +1,7 @@
 """The model as the pipeline sees it: windows and prompts in, logits out, and errors that a loop can act on."""
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -18,11 +18,14 @@ class BatchScorer:
     """Scores the windows of a batch together: all their regions go through the vision tower at once.
 
     The features of each list of prompts are computed once and kept; when more than `max_prompt_lists` are kept, the
-    one that was not used for the longest time goes.
+    one that was not used for the longest time goes. `on_progress` is called before each part of a batch.
     """
 
-    def __init__(self, scorer: Scorer, *, max_prompt_lists: int = 256) -> None:
+    def __init__(
+        self, scorer: Scorer, *, max_prompt_lists: int = 256, on_progress: Callable[[], None] | None = None
+    ) -> None:
         self._scorer = scorer
+        self._on_progress = on_progress
         self._max_prompt_lists = max_prompt_lists
         self._encoded: OrderedDict[tuple[str, ...], PromptFeatures] = OrderedDict()
 
@@ -36,6 +39,7 @@ class BatchScorer:
         device: str = "auto",
         dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto",
         threads: int | None = None,
+        on_progress: Callable[[], None] | None = None,
     ) -> Self:
         """Read a checkpoint and encode the lists of prompts that it is going to be asked about.
 
@@ -50,7 +54,7 @@ class BatchScorer:
             torch.set_num_threads(threads)
         distinct = {prompts for prompts in prompt_lists if prompts}
         model = Scorer.from_checkpoint(checkpoint, revision=revision, device=device, dtype=dtype)
-        scorer = cls(model, max_prompt_lists=max(256, len(distinct)))
+        scorer = cls(model, max_prompt_lists=max(256, len(distinct)), on_progress=on_progress)
         for prompts in distinct:
             scorer.encode(prompts)
         return scorer
@@ -113,7 +117,8 @@ class BatchScorer:
         asking = [index for index, request in enumerate(requests) if request.prompts]
         if not asking:
             return logits
-        clips = self._scorer.encode_clips(np.concatenate([requests[index].frames for index in asking]))
+        frames = np.concatenate([requests[index].frames for index in asking])
+        clips = self._scorer.encode_clips(frames, on_progress=self._on_progress)
         for prompts, rows in _rows_by_prompts(requests, asking).items():
             found = self._scorer.logits(clips, [row for part in rows.values() for row in part], self.encode(prompts))
             ends = np.cumsum([len(part) for part in rows.values()])
@@ -134,10 +139,11 @@ def _rows_by_prompts(requests: Sequence[ClipRequest], asking: Sequence[int]) -> 
 
 
 # A CPU that is out of memory raises a plain RuntimeError: https://github.com/pytorch/pytorch/pull/20618. The second is
-# what cuBLAS says when the memory is taken up before it has its workspace.
-_TOO_BIG = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+# what drivers say where the allocator was not asked, and the last ones what cuBLAS and cuDNN say when the memory is
+# taken up before they have their workspace.
+_TOO_BIG = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 # After one of these every further call on the device fails too, in this process only.
-_LOST = ("CUDA error", "HIP error", "device-side assert")
+_LOST = ("CUDA error", "HIP error", "cuDNN error", "device-side assert")
 
 
 def _translated(error: RuntimeError | MemoryError) -> ScoringError | ScorerBroken:

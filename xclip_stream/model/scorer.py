@@ -1,6 +1,6 @@
 """Scores clips against prompts: what the pipeline uses of the model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -117,9 +117,16 @@ class Scorer:
         return PromptFeatures(tuple(prompts), features)
 
     @torch.inference_mode()
-    def encode_clips(self, clips: NDArray[np.uint8]) -> ClipFeatures:
-        """Encode clips (N, T, S, S, 3) of RGB bytes, of the shape that `geometry` gives."""
-        parts = [self._encode(part) for part in torch.split(self._to_device(clips), self._clips_at_once)]
+    def encode_clips(self, clips: NDArray[np.uint8], *, on_progress: Callable[[], None] | None = None) -> ClipFeatures:
+        """Encode clips (N, T, S, S, 3) of RGB bytes, of the shape that `geometry` gives.
+
+        `on_progress` is called before each part that is computed together: a clip on a CPU, many on a GPU.
+        """
+        parts = []
+        for part in torch.split(self._to_device(clips), self._clips_at_once):
+            if on_progress is not None:
+                on_progress()
+            parts.append(self._encode(part))
         videos, patches = zip(*parts, strict=True)
         return ClipFeatures(videos=torch.cat(videos), patches=torch.cat(patches))
 

@@ -8,6 +8,7 @@ from structlog.typing import FilteringBoundLogger
 
 from xclip_stream.errors import QueueUnavailable, ScorerBroken, ScorerOutOfMemory, ScoringError
 from xclip_stream.pipeline.backoff import QueueOutage
+from xclip_stream.pipeline.batch_guard import BatchGuard
 from xclip_stream.protocols import ClipRequest, ClipScorer, Clock, ScoreQueue, TakenWindow
 from xclip_stream.types import Logits, Scores, ScoreStatus
 
@@ -29,6 +30,7 @@ class ScoreLoop:
       After that, and when the model is broken for good, ScorerBroken leaves the loop: the process has to end with an
       exit code that is not 0, and its windows are claimed by another.
     - While the queue cannot be reached the loop waits; scores that are computed are kept until they are published.
+    - A batch that takes its time is held on by the guard, which ends the process when the model hangs.
 
     Args:
         prompts: for each source the prompts to score, in a stable order.
@@ -39,6 +41,7 @@ class ScoreLoop:
         *,
         queue: ScoreQueue,
         scorer: ClipScorer,
+        guard: BatchGuard,
         prompts: Mapping[str, tuple[str, ...]],
         clock: Clock,
         stopping: Callable[[], bool],
@@ -50,6 +53,7 @@ class ScoreLoop:
     ) -> None:
         self._queue = queue
         self._scorer = scorer
+        self._guard = guard
         self._prompts = prompts
         self._clock = clock
         self._stopping = stopping
@@ -82,6 +86,7 @@ class ScoreLoop:
             return
         started_at, oldest_at = self._clock.monotonic(), min(taken.window.produced_at for taken in batch)
         self._outcomes.clear()
+        self._guard.take(batch)
         fresh = [taken for taken in batch if not self._sort_out(taken)]
         if fresh:
             self._score(fresh)
@@ -103,7 +108,8 @@ class ScoreLoop:
         while rest:
             part = rest[: self._batch_size]
             try:
-                found = self._scorer.score([self._request(taken) for taken in part])
+                with self._guard.scoring():
+                    found = self._scorer.score([self._request(taken) for taken in part])
             except ScorerOutOfMemory as error:
                 self._halve(len(part), error)
                 continue
@@ -135,6 +141,7 @@ class ScoreLoop:
     def _publish(self, taken: TakenWindow, status: ScoreStatus, logits: Logits | None = None) -> None:
         scores = self._outcome(taken, status, logits)
         published = self._outage.insist(lambda: self._queue.publish_scores(taken, scores))
+        self._guard.let_go(taken)
         self._outcomes[status if published else "not_held"] += 1
 
     def _outcome(self, taken: TakenWindow, status: ScoreStatus, logits: Logits | None) -> Scores:
@@ -163,6 +170,7 @@ class ScoreLoop:
 
     def _fail(self, taken: TakenWindow, reason: str) -> None:
         """Leave a window to be delivered again, or bury it when that was tried often enough."""
+        self._guard.let_go(taken)
         buried = taken.deliveries >= self._max_deliveries
         if buried:
             self._outage.insist(lambda: self._queue.bury_window(taken, reason=reason))

@@ -1,5 +1,6 @@
 """The in-memory queue's first half: windows come in, scores go out."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -107,6 +108,13 @@ class MemoryScoring(MemoryConsumer):
         with self._store.changed:
             return self._wait_for(lambda: self._take(max_count), block_s=block_s)
 
+    def hold_windows(self, taken: Sequence[TakenWindow]) -> None:
+        with self._store.changed:
+            for each in taken:
+                queued = self._store.windows[each.window.live].get(_key(each))
+                if queued and queued.holder == self._consumer:
+                    queued.taken_at = self._store.clock.monotonic()
+
     def publish_scores(self, taken: TakenWindow, scores: Scores) -> bool:
         with self._store.changed:
             queued = self._let_go(taken)
@@ -159,7 +167,7 @@ class MemoryScoring(MemoryConsumer):
 
     def _let_go(self, taken: TakenWindow) -> QueuedWindow | None:
         """Take the window out of the queue, once, whoever holds it now."""
-        key = int(taken.entry_id.rpartition("/")[2])
+        key = _key(taken)
         queued = self._store.windows[taken.window.live].get(key)
         if queued is None or queued.holder is None:
             return None
@@ -204,3 +212,7 @@ class MemoryScoring(MemoryConsumer):
             scored_at=now,
         )
         self._publish(queued, failed)
+
+
+def _key(taken: TakenWindow) -> int:
+    return int(taken.entry_id.rpartition("/")[2])

@@ -91,6 +91,13 @@ class RedisScoring(RedisConsumer):
             self._create_groups()
             return self._take_windows(max_count=max_count, block_s=block_s)
 
+    def hold_windows(self, taken: Sequence[TakenWindow]) -> None:
+        entry_ids = [each.entry_id for each in (*taken, *self._spare)]
+        streams = [entry_id.rpartition("/")[0] for entry_id in entry_ids]
+        ids = [entry_id.rpartition("/")[2] for entry_id in entry_ids]
+        if entry_ids:
+            self._run("hold_windows", streams, [GROUP, self._consumer, *ids])
+
     def publish_scores(self, taken: TakenWindow, scores: Scores) -> bool:
         held = self._held.get(taken.entry_id)
         if held is None:
