@@ -28,7 +28,7 @@ class DecodedFrame(Protocol):
 
     @property
     def captured_at(self) -> float:
-        """Event time, Unix seconds; never goes back within one source."""
+        """Event time, Unix seconds; goes back within one source only when somebody sets the clock back."""
 
     def pictures(self) -> Pixels:
         """Return the regions of this frame at model size: uint8 RGB, (R, S, S, 3)."""

@@ -18,6 +18,7 @@ from xclip_stream.events import parse_event
 from xclip_stream.ordering import PATIENCE_S
 from xclip_stream.pipeline.alert import STRANGER_PATIENCE_S, AlertLoop, Rulebook
 from xclip_stream.protocols import AlertQueue, TakenWindow
+from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.memory import MemoryQueue
 from xclip_stream.rules import Rule
 from xclip_stream.types import Event, Phase, ScoreStatus, Window, WindowId
@@ -83,7 +84,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.clock = ScriptedClock()
-        self.queue = MemoryQueue(clock=self.clock)
+        self.queue = MemoryQueue(clock=self.clock, limits=QueueLimits(live_windows=1000))
         self.logged = LogCapture()
         self.workers = 0
 

@@ -45,6 +45,12 @@ class Yard:
             self.clock.advance(1.0)
             self.backlog.pump()
 
+    def see_at(self, second: int, *, captured_at: float) -> None:
+        """Let one window come whose event time is not what it should be."""
+        frame = Frame(second, float(second), captured_at, np.zeros((1, 2, 2, 3), np.uint8))
+        self.backlog.add_window(Cut(0, (frame,)))
+        self.backlog.pump()
+
     def windows(self) -> list[tuple[int, float]]:
         """Take the windows from the queue, as `(seq, second)`."""
         taken = self.queue.take_windows(max_count=10_000, block_s=0)
@@ -96,8 +102,51 @@ def test_a_full_queue_costs_the_oldest_windows_and_each_leaves_a_tombstone() -> 
     yard.see(*range(10))
 
     assert yard.windows() == [(0, 0.0), (1, 1.0)]
-    assert yard.tombstones() == [(seq, DROPPED) for seq in range(2, 7)]
-    assert yard.backlog.dropped == 5
+    assert yard.tombstones() == [(seq, DROPPED) for seq in range(2, 9)]
+    assert yard.backlog.dropped == 7
+
+
+def test_a_queue_that_is_full_for_a_moment_costs_nothing() -> None:
+    yard = Yard(live_windows=2, capacity=3)
+    yard.see(0, 1, 2)
+    for taken in yard.queue.take_windows(max_count=2, block_s=0):
+        yard.queue.bury_window(taken, reason="done")
+
+    yard.see(3)
+
+    assert yard.windows() == [(2, 2.0), (3, 3.0)]
+    assert yard.backlog.dropped == 0
+
+
+def test_event_time_that_goes_back_begins_a_new_epoch() -> None:
+    yard = Yard()
+    yard.see(0, 1)
+
+    yard.see_at(2, captured_at=500.0)
+    yard.see_at(3, captured_at=501.0)
+
+    taken = [entry.window for entry in yard.queue.take_windows(max_count=10, block_s=0)]
+    assert [(window.id.epoch, window.id.seq, window.captured_at) for window in taken] == [
+        ("lease-0", 0, 1000.0),
+        ("lease-0", 1, 1001.0),
+        ("lease-1", 0, 500.0),
+        ("lease-1", 1, 501.0),
+    ]
+    assert yard.tombstones() == [(2, ENDED)]
+
+
+def test_a_new_epoch_survives_an_outage_of_the_queue_at_its_beginning() -> None:
+    yard = Yard()
+    yard.see(0)
+    yard.is_down = True
+    yard.see_at(1, captured_at=500.0)
+    yard.is_down = False
+
+    yard.clock.advance(60)
+    yard.backlog.pump()
+
+    assert yard.windows() == [(0, 0.0), (0, 1.0)]
+    assert yard.epochs.current() == "lease-1"
 
 
 def test_what_is_left_in_the_backlog_is_sent_when_there_is_room_again() -> None:
@@ -108,8 +157,8 @@ def test_what_is_left_in_the_backlog_is_sent_when_there_is_room_again() -> None:
 
     yard.see(6)
 
-    assert yard.windows() == [(4, 4.0)]
-    assert yard.tombstones()[-1] == (3, DROPPED)
+    assert yard.windows() == [(6, 6.0)]
+    assert yard.tombstones()[-1] == (5, DROPPED)
 
 
 def test_a_short_outage_of_the_queue_is_bridged_and_a_longer_one_is_dropped_and_counted() -> None:

@@ -15,11 +15,25 @@ def test_frames_are_as_far_apart_as_their_media_times_say() -> None:
     assert stamps == pytest.approx([5000.0, 5000.1, 5000.2])
 
 
-def test_a_change_of_the_wall_clock_moves_nothing_within_a_connection() -> None:
+@pytest.mark.parametrize("by_s", [-1.5, 1.5])
+def test_a_small_correction_of_the_wall_clock_moves_nothing_within_a_connection(by_s: float) -> None:
     clock = CaptureClock()
     clock.stamp(0.0, now=5000.0, monotonic=10.0)
 
-    assert clock.stamp(1.0, now=1.0, monotonic=11.0) == pytest.approx(5001.0)
+    assert clock.stamp(1.0, now=5001.0 + by_s, monotonic=11.0) == pytest.approx(5001.0)
+
+
+@pytest.mark.parametrize("by_s", [-3600.0, 3600.0])
+@pytest.mark.parametrize("reconnects", [False, True])
+def test_a_wall_clock_that_is_set_is_followed_at_once(by_s: float, reconnects: bool) -> None:
+    clock = CaptureClock()
+    clock.stamp(0.0, now=5000.0, monotonic=10.0)
+    if reconnects:
+        clock.reconnect()
+
+    stamps = [clock.stamp(float(i), now=5000.0 + i + by_s, monotonic=10.0 + i) for i in range(1, 4)]
+
+    assert stamps == pytest.approx([5001.0 + by_s, 5002.0 + by_s, 5003.0 + by_s])
 
 
 def test_after_a_stall_frames_count_from_their_arrival() -> None:
@@ -36,16 +50,16 @@ def test_no_frame_was_captured_after_it_arrived() -> None:
     assert clock.stamp(1.0, now=5000.0, monotonic=10.001) == pytest.approx(5000.001)
 
 
-def test_a_new_connection_asks_the_wall_clock_anew_but_never_goes_back() -> None:
+def test_a_new_connection_takes_a_small_correction_over_but_does_not_go_back() -> None:
     clock = CaptureClock()
     clock.stamp(0.0, now=5000.0, monotonic=10.0)
     clock.reconnect()
 
-    assert clock.stamp(3.0, now=4000.0, monotonic=13.0) == 5000.0
+    assert clock.stamp(0.5, now=4999.5, monotonic=10.5) == 5000.0
 
     clock.reconnect()
 
-    assert clock.stamp(4.0, now=7000.0, monotonic=14.0) == 7000.0
+    assert clock.stamp(1.0, now=5002.0, monotonic=11.0) == 5002.0
 
 
 @given(st.lists(st.tuples(st.floats(0, 20), st.floats(0, 20)), max_size=50))

@@ -77,7 +77,7 @@ class QueueConfig(Closed):
 
     max_bytes: ByteSize | None = Field(default=None, ge=4 * 1024 * 1024)
     file_windows: int = Field(default=8, ge=1, le=10_000)
-    live_windows: int = Field(default=4, ge=1, le=10_000)
+    live_windows: int = Field(default=2, ge=1, le=10_000)
     max_age_s: float = Field(default=10.0, gt=0, le=3600)
     claim_idle_s: float = Field(default=30.0, ge=1, le=3600)
     max_deliveries: int = Field(default=3, ge=1, le=100)

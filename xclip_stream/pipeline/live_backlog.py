@@ -16,7 +16,7 @@ from xclip_stream.windowing import Cut
 
 MAX_TOMBSTONES = 100
 """A longer gap is not filled: a new epoch begins, which also ends the events that were open before it."""
-_TRY_AGAIN_S = 0.2
+_TRY_AGAIN_S = 0.1
 
 
 class Number(Protocol):
@@ -48,6 +48,8 @@ class _Item:
     produced_at: float
     cut: Cut[Frame] | None = None
     status: ScoreStatus = ScoreStatus.DROPPED
+    begins_epoch: bool = False
+    """Neither of the two: what follows belongs to a new epoch."""
 
 
 class Backlog:
@@ -55,6 +57,9 @@ class Backlog:
 
     `add_window` and `add_lost` never wait and are called by the thread that reads the camera. `pump` and `finish` talk
     to the queue, in one other thread. With more than `capacity` windows the oldest one becomes a DROPPED tombstone.
+    Where the queue stays full for longer than a window spans, the backlog keeps the newest window alone: what waits in
+    a line that never empties only grows old. Where event time goes back, because somebody has set the clock, a new
+    epoch begins.
     """
 
     def __init__(
@@ -80,6 +85,8 @@ class Backlog:
         self._in_flight: _Item | None = None
         self._next_seq: int | None = None
         self._retry_at = 0.0
+        self._full_since: float | None = None
+        self._newest_captured_at = 0.0
         self._backoff = Backoff(first_s=0.5, cap_s=5.0)
         self._sent = 0
         self._dropped = 0
@@ -97,8 +104,11 @@ class Backlog:
     def add_window(self, cut: Cut[Frame]) -> None:
         last = cut.frames[-1]
         with self._lock:
+            if last.captured_at < self._newest_captured_at:
+                self._items.append(_Item(last.pts_s, last.captured_at, self._clock.now(), begins_epoch=True))
+            self._newest_captured_at = last.captured_at
             self._items.append(_Item(last.pts_s, last.captured_at, self._clock.now(), cut))
-            self._drop_above(self._capacity)
+            self._drop_above(1 if self._stays_full() else self._capacity)
 
     def add_lost(self, *, pts_s: float, captured_at: float) -> None:
         """Note that the camera is lost here, so that open events end."""
@@ -149,10 +159,13 @@ class Backlog:
         if self._next_seq is None:
             self._next_seq = self._queue.begin_epoch(self._source_id, self._epochs.current(), live=True)
         while (item := self._take()) is not None:
+            if item.begins_epoch:
+                self._next_seq = self._begin_anew()
+                continue
             admitted = self._offer(item, self._next_seq)
             match admitted.answer:
                 case Admission.FULL:
-                    self._retry_at = self._clock.monotonic() + _TRY_AGAIN_S
+                    self._note_full()
                     return
                 case Admission.STALE:
                     raise StaleOwner(
@@ -163,6 +176,28 @@ class Backlog:
                 case Admission.ADDED | Admission.ALREADY_DONE:
                     self._log.debug("window_added", seq=self._next_seq, last_pts_s=item.pts_s)
                     self._next_seq = admitted.next_seq
+
+        self._full_since = None
+
+    def _begin_anew(self) -> int:
+        """Begin the epoch that the first item announces."""
+        with self._lock:
+            self._items.popleft()
+            self._in_flight = None
+        self._next_seq = None  # should the queue be away just now
+        self._epochs.advance()
+        self._log.warning("clock_set_back", epoch=self._epochs.current())
+        return self._queue.begin_epoch(self._source_id, self._epochs.current(), live=True)
+
+    def _note_full(self) -> None:
+        now = self._clock.monotonic()
+        self._retry_at = now + _TRY_AGAIN_S
+        if self._full_since is None:
+            self._full_since = now
+
+    def _stays_full(self) -> bool:
+        since = self._full_since
+        return since is not None and self._clock.monotonic() - since > self._settings.span_s
 
     def _take(self) -> _Item | None:
         with self._lock:

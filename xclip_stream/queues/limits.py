@@ -29,7 +29,7 @@ class QueueLimits:
 
     max_bytes: int | None = None
     file_windows: int = 8
-    live_windows: int = 4
+    live_windows: int = 2
     max_scores: int = 10_000
     claim_idle_s: float = 30.0
     max_deliveries: int = 3

@@ -1,7 +1,10 @@
 """When did the camera see this frame? Event time of a live source. Pure."""
 
 STRAY_S = 2.0
-"""A frame whose event time is this far from its arrival tells of a stall or a wrong camera clock."""
+"""A frame whose event time is this far from its arrival tells of a stall or a wrong camera clock.
+
+A wall clock that has moved by this much against the monotonic one was set.
+"""
 
 
 class CaptureClock:
@@ -9,23 +12,32 @@ class CaptureClock:
 
     The first frame of a connection was captured when it arrived; the frames after it are as far apart as their media
     times say. No frame was captured after it arrived, which also absorbs the burst that servers begin with, and none
-    more than two seconds before. The wall clock is asked once a connection: when somebody sets it, nothing jumps.
+    more than two seconds before. When somebody sets the wall clock, event time follows it at once, also back. Small
+    corrections of the wall clock are taken over with the next connection, and never move event time back.
     """
 
     def __init__(self) -> None:
         self._arrival_offset_s: float | None = None
+        self._is_new_connection = True
         self._pts_offset_s = 0.0
         self._last = 0.0
 
     def reconnect(self) -> None:
         """Note that the next frame comes from a new connection."""
-        self._arrival_offset_s = None
+        self._is_new_connection = True
 
     def stamp(self, pts_s: float, *, now: float, monotonic: float) -> float:
-        """Return the Unix time of a frame that has just arrived; never less than that of the frame before."""
-        if self._arrival_offset_s is None:
+        """Return the Unix time of a frame that has just arrived.
+
+        It is less than that of the frame before only when the wall clock was set back.
+        """
+        set_by_s = 0.0 if self._arrival_offset_s is None else now - monotonic - self._arrival_offset_s
+        if self._arrival_offset_s is None or self._is_new_connection or abs(set_by_s) > STRAY_S:
             self._arrival_offset_s = now - monotonic
             self._pts_offset_s = now - pts_s
+            self._is_new_connection = False
+        if set_by_s < -STRAY_S:
+            self._last = 0.0
         arrived = monotonic + self._arrival_offset_s
         if not 0 <= arrived - (pts_s + self._pts_offset_s) <= STRAY_S:
             self._pts_offset_s = arrived - pts_s
