@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,13 +85,23 @@ class System:
         config: the configuration file that all of them read.
         workers: how many of each role.
         folder: where their logs go, one file for each worker.
+        commands: for a role, what is started in place of `python -m workers.<role>`; `--config FILE` follows it.
     """
 
-    def __init__(self, config: Path, *, redis_url: str, workers: Mapping[str, int], folder: Path) -> None:
+    def __init__(
+        self,
+        config: Path,
+        *,
+        redis_url: str,
+        workers: Mapping[str, int],
+        folder: Path,
+        commands: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self._config = config
         self._redis_url = redis_url
         self._folder = folder
         self._wanted = dict(workers)
+        self._commands = dict(commands or {})
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._keeper = threading.Thread(target=self._keep, name="keep-workers", daemon=True)
@@ -192,7 +202,7 @@ class System:
         }
         with worker.log.open("ab") as log:
             worker.process = subprocess.Popen(
-                [sys.executable, "-m", f"workers.{worker.role}", "--config", str(self._config)],
+                [*self._command(worker.role), "--config", str(self._config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -201,6 +211,9 @@ class System:
                 start_new_session=True,
             )
         worker.starts += 1
+
+    def _command(self, role: str) -> Sequence[str]:
+        return self._commands.get(role, (sys.executable, "-m", f"workers.{role}"))
 
     def _end(self, worker: Worker, until: float) -> None:
         process = worker.process
