@@ -515,3 +515,35 @@ def test_whatever_the_values_are_there_is_a_sentence(values: object) -> None:
 def test_whatever_the_text_is_there_is_a_sentence(text: str) -> None:
     with pytest.raises(ConfigError, match=r"site\.yaml:\d+:\d+: "):
         read(text)
+
+
+def test_the_redis_is_addressed_with_the_files_for_tls_of_its_section() -> None:
+    config = read(GOOD + "redis: {url: 'rediss://u:p%40ss@h', tls: {ca_file: ca.pem}}\n")
+
+    ca_file = str(FOLDER / "ca.pem").replace("/", "%2F")
+    assert config.redis.address(instead=None) == f"rediss://u:p%40ss@h?ssl_ca_certs={ca_file}"
+    assert config.redis.address(instead="rediss+cluster://a,b") == f"rediss+cluster://a,b?ssl_ca_certs={ca_file}"
+    assert config.redis.address(instead="unix:///run/r.sock") == "unix:///run/r.sock"
+    assert read(GOOD).redis.address(instead=None) is None
+
+
+@pytest.mark.parametrize(
+    ("section", "trouble"),
+    [
+        ("{url: 'redis://h', tls: {ca_file: ca.pem}}", "begins with rediss"),
+        ("{url: 'rediss://h', tls: {key_file: key.pem}}", "give cert_file too"),
+        ("{url: 'redis+sentinel://u:hunter2@a,b'}", "must name the service"),
+        ("{url: 'rediss://h', tls: {verify: false}}", "verify"),
+    ],
+)
+def test_a_redis_section_that_cannot_work_is_an_error(section: str, trouble: str) -> None:
+    with pytest.raises(ConfigError, match=trouble) as refused:
+        read(GOOD + f"redis: {section}\n")
+
+    assert "hunter2" not in str(refused.value)
+
+
+def test_every_password_of_a_redis_url_is_a_secret() -> None:
+    config = read(GOOD + "redis: {url: 'redis+sentinel://u:p%40ss@a,[::1]:5/main?sentinel_password=q%26a'}\n")
+
+    assert {"p%40ss", "p@ss", "q%26a", "q&a"} <= set(config.secret_values())

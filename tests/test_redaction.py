@@ -19,6 +19,10 @@ from xclip_stream.redaction import redact_text, redact_url
         ("rtsp://h/user=admin_password=hunter2_channel=1.sdp", "rtsp://h/user=***_password=***_channel=1.sdp"),
         ("rtsp://u:hunter2@[h/s", "rtsp://***"),
         ("videos/a b.mp4", "videos/a b.mp4"),
+        ("redis+sentinel://u:hunter2@a:1,[::1]:2,c/main/0", "redis+sentinel://***@a:1,[::1]:2,c/main/0"),
+        ("rediss+cluster://a:1,b:2?ssl_keyfile=/k", "rediss+cluster://a:1,b:2?ssl_keyfile=***"),
+        ("redis+sentinel://u:hunter2,a:1/main", "redis+sentinel://***"),
+        ("rtsp://h/live,user=a,pwd=hunter2", "rtsp://h/live,user=***,pwd=***"),
     ],
 )
 def test_a_shown_url_names_the_host_and_no_secret(url: str, shown: str) -> None:

@@ -23,6 +23,7 @@ from xclip_stream.pipeline.deliver import DeliverLoop, RetryPolicy
 from xclip_stream.pipeline.lifecycle import SystemClock
 from xclip_stream.protocols import Sink
 from xclip_stream.queues.redis import open_queue
+from xclip_stream.queues.redis_client import open_client
 from xclip_stream.sinks.console import ConsoleSink
 from xclip_stream.sinks.jsonl import JsonlSink
 from xclip_stream.sinks.redis_stream import RedisStreamSink
@@ -102,7 +103,10 @@ def build_sink(sink: SinkConfig, *, redis_url: str, console: TextIO) -> Sink:
             return JsonlSink(path=sink.path)
         case RedisSinkConfig():
             url = redis_url if sink.url is None else sink.url.get_secret_value()
-            return RedisStreamSink(url=url, stream=sink.stream, maxlen=sink.maxlen, timeout_s=REDIS_TIMEOUT_S)
+            open_it = partial(
+                open_client, url, key=sink.stream, connect_timeout_s=REDIS_TIMEOUT_S, reply_timeout_s=REDIS_TIMEOUT_S
+            )
+            return RedisStreamSink(open_client=open_it, stream=sink.stream, maxlen=sink.maxlen)
         case WebhookSinkConfig():
             return WebhookSink(
                 url=sink.url.get_secret_value(),

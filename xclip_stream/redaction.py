@@ -9,6 +9,8 @@ _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>]+")
 _SECRET_IN_PATH = re.compile(r"(?i)(user(?:name)?|pass(?:word|wd)?|pwd|token|secret|auth|key)=.*?(?=[_&;,][a-z]+=|/|$)")
 _VALUE_IN_QUERY = re.compile(r"=[^&;]*")
 
+_HOST = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?")
+
 
 def redact_url(url: str) -> str:
     """Return `url` without user, password and the values of its query; a file path comes back unchanged."""
@@ -21,11 +23,12 @@ def redact_url(url: str) -> str:
     if "@" in query:
         return f"{scheme}://{_MASK}"
     try:
+        others, address = _without_other_hosts(address)
         parts = urlsplit(f"{scheme}://{address}{mark}{query}")
         _ = parts.port  # raises where "user:password" stands in the place of the host
     except ValueError:
         return f"{scheme}://{_MASK}"
-    host = f"{_MASK}@{parts.netloc}" if at and user else parts.netloc
+    host = f"{_MASK}@{others}{parts.netloc}" if at and user else f"{others}{parts.netloc}"
     path = _SECRET_IN_PATH.sub(rf"\1={_MASK}", parts.path)
     return urlunsplit((parts.scheme, host, path, _masked_query(parts.query), _MASK if parts.fragment else ""))
 
@@ -33,6 +36,19 @@ def redact_url(url: str) -> str:
 def redact_text(text: str) -> str:
     """Return `text` with every URL in it redacted."""
     return _URL.sub(lambda match: redact_url(match.group()), text)
+
+
+def _without_other_hosts(address: str) -> tuple[str, str]:
+    """Split off all hosts but the last of `host:port,host:port/path`: a URL that is taken apart has one.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    hosts, slash, path = address.partition("/")
+    others, comma, last = hosts.rpartition(",")
+    if not all(_HOST.fullmatch(host) for host in filter(None, others.split(","))):
+        raise ValueError("not a host")
+    return others + comma, last + slash + path
 
 
 def _masked_query(query: str) -> str:

@@ -68,16 +68,15 @@ def queue_url(config: Config, *, role: str) -> str:
     """Return the URL of the Redis that everybody works on; the environment wins over the configuration.
 
     Raises:
-        ConfigError: neither has one.
+        ConfigError: neither has one, or it is not one of a Redis.
     """
-    if url := os.environ.get(REDIS_URL_VARIABLE):
-        return url
-    if config.redis.url is None:
+    url = config.redis.address(instead=os.environ.get(REDIS_URL_VARIABLE))
+    if url is None:
         raise ConfigError(
             f"{role} needs a Redis: set redis.url in the configuration, or {REDIS_URL_VARIABLE}; "
             "only `xclip-stream run` and `watch` bring their own"
         )
-    return config.redis.url.get_secret_value()
+    return url
 
 
 def reach_queue(redis_url: str, *, stop: threading.Event, log: FilteringBoundLogger) -> None:

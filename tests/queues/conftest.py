@@ -40,9 +40,8 @@ class Backend:
             self._memory = self._memory or MemoryQueue(limits=self.limits)
             return self._memory.consumer(consumer, claim_idle_s=claim_idle_s)
         idle_s = self.limits.claim_idle_s if claim_idle_s is None else claim_idle_s
-        queue = RedisQueue(
-            RedisConnection(self.server.url), self._keys, consumer=consumer, limits=self.limits, claim_idle_s=idle_s
-        )
+        connection = RedisConnection(self.server.url, key=self._keys.counters)
+        queue = RedisQueue(connection, self._keys, consumer=consumer, limits=self.limits, claim_idle_s=idle_s)
         self._open.append(queue)
         return queue
 

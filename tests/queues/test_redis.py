@@ -27,7 +27,7 @@ from tests.queues.builders import (
 )
 from tests.queues.conftest import Backend
 from tests.redis_servers import RedisServer
-from xclip_stream.errors import QueueError, QueueUnavailable, StaleOwner
+from xclip_stream.errors import ConfigError, QueueError, QueueUnavailable, StaleOwner
 from xclip_stream.protocols import Admission, Admitted
 from xclip_stream.queues.redis import RedisQueue, open_queue
 from xclip_stream.types import ScoreStatus, WindowId
@@ -338,7 +338,7 @@ class TestErrors:
         assert "\n" not in str(refused.value)
 
     def test_a_url_of_something_else_is_an_error(self) -> None:
-        with pytest.raises(QueueError, match="is not a Redis URL") as refused:
+        with pytest.raises(ConfigError, match="is not a Redis URL") as refused:
             open_queue("http://user:s3cret@example.org")
 
         assert "s3cret" not in str(refused.value)

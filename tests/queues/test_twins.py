@@ -50,7 +50,7 @@ class Twins(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.connection = RedisConnection(self.server.url)
+        self.connection = RedisConnection(self.server.url, key="")
         on_redis = RedisQueue(
             self.connection, RedisKeys(uuid4().hex), consumer="one", limits=LIMITS, claim_idle_s=LIMITS.claim_idle_s
         )

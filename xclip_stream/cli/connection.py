@@ -115,8 +115,7 @@ def queue_for(
 
 
 def _named_url(config: Config) -> str | None:
-    url = config.redis.url
-    return os.environ.get(REDIS_URL_VARIABLE) or (None if url is None else url.get_secret_value())
+    return config.redis.address(instead=os.environ.get(REDIS_URL_VARIABLE))
 
 
 def _join(stack: ExitStack, directory: Path, *, running: bool) -> str:

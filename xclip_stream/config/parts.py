@@ -6,9 +6,19 @@ Nothing here opens, connects or asks for the time. Paths are anchored to the fol
 import re
 from collections.abc import Mapping
 from datetime import UTC
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from xclip_stream.config.backgrounds import DEFAULT_GROUP, GROUPS
 from xclip_stream.config.suggestions import did_you_mean
@@ -20,7 +30,7 @@ from xclip_stream.config.values import (
     Ids,
     Moment,
     Prompts,
-    RedisUrl,
+    RedisAddress,
     SourceUrl,
     WebhookSecret,
     WebhookUrl,
@@ -29,6 +39,7 @@ from xclip_stream.config.values import (
     one_line,
 )
 from xclip_stream.redaction import redact_url
+from xclip_stream.redis_url import RedisUrl, with_tls_files
 from xclip_stream.schedule import Schedule, parse_clock, parse_days
 from xclip_stream.types import WHOLE_FRAME
 
@@ -64,12 +75,47 @@ class ModelConfig(Closed):
         return str(anchored(text, info)) if is_folder else text
 
 
+class TlsConfig(Closed):
+    """The files of TLS connections to the Redis. The server's certificate and its name are verified in any case."""
+
+    ca_file: AnchoredPath | None = None
+    cert_file: AnchoredPath | None = None
+    key_file: AnchoredPath | None = None
+
+    @model_validator(mode="after")
+    def _check_pair(self) -> Self:
+        if self.key_file and not self.cert_file:
+            raise ValueError("key_file is the key of a certificate: give cert_file too")
+        return self
+
+
 class RedisConfig(Closed):
     """Where the queue is. Without `url` an embedded server is started."""
 
-    url: RedisUrl | None = None
+    url: RedisAddress | None = None
+    tls: TlsConfig = TlsConfig()
     namespace: Id = "main"
     dir: AnchoredPath | None = None
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        if self.url and self.tls != TlsConfig() and not RedisUrl.parse(self.url.get_secret_value()).tls:
+            raise ValueError("tls is for a url that begins with rediss")
+        return self
+
+    def address(self, *, instead: str | None) -> str | None:
+        """Return the URL of the queue with the files for TLS in it; None where there is none.
+
+        Args:
+            instead: a URL that takes the place of `url`.
+
+        Raises:
+            ConfigError: `instead` is not a Redis URL.
+        """
+        url = instead or (None if self.url is None else self.url.get_secret_value())
+        return url and with_tls_files(
+            url, ca_file=self.tls.ca_file, cert_file=self.tls.cert_file, key_file=self.tls.key_file
+        )
 
 
 class QueueConfig(Closed):
@@ -267,7 +313,7 @@ class RedisSinkConfig(SinkSection):
     type: Literal["redis"]
     stream: str = Field(min_length=1, max_length=512)
     maxlen: int = Field(default=100_000, ge=1, le=100_000_000)
-    url: RedisUrl | None = None
+    url: RedisAddress | None = None
 
 
 class WebhookSinkConfig(SinkSection):

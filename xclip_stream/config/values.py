@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, SecretStr, ValidationInfo
 
 from xclip_stream.config.suggestions import did_you_mean
+from xclip_stream.redis_url import RedisUrl
 
 LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https")
-REDIS_SCHEMES = ("redis", "rediss", "unix")
 WEBHOOK_SCHEMES = ("http", "https")
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -68,7 +68,7 @@ def _source_url(url: SecretStr, info: ValidationInfo) -> SecretStr:
 
 
 def _redis_url(url: SecretStr) -> SecretStr:
-    _checked_url(url.get_secret_value(), REDIS_SCHEMES)
+    RedisUrl.parse(url.get_secret_value())
     return url
 
 
@@ -139,4 +139,4 @@ WebhookUrl = Annotated[SecretStr, AfterValidator(_webhook_url)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
 Device = Annotated[str, AfterValidator(_device)]
-RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
+RedisAddress = Annotated[SecretStr, AfterValidator(_redis_url)]

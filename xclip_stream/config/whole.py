@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from pydantic import BaseModel, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
@@ -26,6 +27,8 @@ from xclip_stream.redaction import redact_url
 from xclip_stream.types import WHOLE_FRAME, Region
 from xclip_stream.windowing import Windowing
 
+_AUTHORITY_END = re.compile(r"[/?#]")
+_PASSWORD_OPTION = re.compile(r"[?&][a-z_]*password=([^&#]*)", re.IGNORECASE)
 BETWEEN_SECTIONS = "between_sections"
 """The pydantic error type of problems between the sections; its context carries them."""
 
@@ -177,6 +180,6 @@ def _secret_parts(text: str) -> Iterator[str]:
     if "://" not in text:
         yield from [] if text.startswith("/") else [text]
         return
-    address = urlsplit(text).netloc.rpartition("@")[0]
-    password = address.partition(":")[2]
-    yield from {password, unquote(password)} - {""}
+    address = _AUTHORITY_END.split(text.partition("://")[2], maxsplit=1)[0].rpartition("@")[0]
+    for password in (address.partition(":")[2], *_PASSWORD_OPTION.findall(text)):
+        yield from {password, unquote(password)} - {""}

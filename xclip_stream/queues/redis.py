@@ -156,7 +156,7 @@ def open_queue(
         consumer: the name of this consumer, unlike any other's. None: made of the host, the process and chance.
 
     Raises:
-        QueueError: `url` is not one of a Redis server.
+        ConfigError: `url` is not one of a Redis (see `xclip_stream.redis_url`), or a file for TLS cannot be used.
     """
     limits = QueueLimits(
         max_bytes=max_bytes,
@@ -167,9 +167,9 @@ def open_queue(
         events_retained=events_retained,
     )
     name = consumer or f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
-    return RedisQueue(
-        RedisConnection(url), RedisKeys(namespace), consumer=name, limits=limits, claim_idle_s=claim_idle_s
-    )
+    keys = RedisKeys(namespace)
+    connection = RedisConnection(url, key=keys.counters)
+    return RedisQueue(connection, keys, consumer=name, limits=limits, claim_idle_s=claim_idle_s)
 
 
 def _letter(letter_id: str, fields: Fields) -> DeadLetter:

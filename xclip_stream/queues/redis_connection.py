@@ -6,10 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import redis
-from redis.backoff import NoBackoff
 from redis.commands.core import Script
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     AuthorizationError,
     ClusterDownError,
@@ -22,10 +21,10 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.retry import Retry
 
 from xclip_stream.errors import QueueError, QueueUnavailable
 from xclip_stream.queues.limits import DEFAULT_MAX_BYTES
+from xclip_stream.queues.redis_client import open_client
 from xclip_stream.redaction import redact_text, redact_url
 
 MAX_BLOCK_S = 2.0
@@ -55,8 +54,10 @@ _TROUBLES: Sequence[tuple[str, type[RedisError] | tuple[type[RedisError], ...], 
     ("no such key", (), NoGroup, "has lost a stream"),
     ("BUSYGROUP", (), GroupExists, "has this consumer group"),
     ("READONLY", ReadOnlyError, QueueUnavailable, "is a replica now"),
+    ("UNBLOCKED", (), QueueUnavailable, "has sent a waiting client away"),
     ("MASTERDOWN", MasterDownError, QueueUnavailable, "has lost its master"),
     ("CLUSTERDOWN", (ClusterDownError, TryAgainError), QueueUnavailable, "is not a whole cluster now"),
+    ("MOVED", AskError, QueueUnavailable, "has given the queue to another node"),
     ("MISCONF", (), QueueUnavailable, "cannot write to its disk"),
     ("NOREPLICAS", (), QueueUnavailable, "misses its replicas"),
     ("BUSY ", (), QueueUnavailable, "is busy with a script"),
@@ -108,27 +109,25 @@ class RedisKeys:
 class RedisConnection:
     """A pool of connections to one server, for any number of threads.
 
+    Where Sentinels or a cluster decide which server that is, each new connection goes to the one that they name.
     Nothing is tried twice here: the client cannot know which step may be repeated. The loops repeat the steps of the
     queue, which are made for it.
+
+    Args:
+        key: any key of the queue. In a cluster its slot tells the node.
+
+    Raises:
+        ConfigError: `url` is not one of a Redis, or names a file that cannot be used.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, key: str) -> None:
         self._name = redact_url(url)
         self.connects = 0
         """How many connections were made. The pool replaces one that has ended without saying so: a greater number
         may mean that the server was started again, and came back older than it was."""
-        try:
-            self._client = redis.Redis.from_url(
-                url,
-                # The shapes of replies are those of RESP2 in every version of the client.
-                protocol=2,
-                socket_timeout=_REPLY_TIMEOUT_S,
-                socket_connect_timeout=_CONNECT_TIMEOUT_S,
-                retry=Retry(NoBackoff(), 0),
-                redis_connect_func=self._greet,
-            )
-        except ValueError as error:
-            raise QueueError(f"{self._name} is not a Redis URL: {redact_text(str(error))}") from None
+        self._client = open_client(
+            url, key=key, connect_timeout_s=_CONNECT_TIMEOUT_S, reply_timeout_s=_REPLY_TIMEOUT_S, greet=self._greet
+        )
         self._max_memory_bytes: int | None = None
         self._scripts: dict[str, Script] = {}
 
@@ -170,10 +169,15 @@ class RedisConnection:
         try:
             yield
         except RedisError as error:
-            raise self._translated(error) from error
+            translated = self._translated(error)
+            if type(translated) is QueueUnavailable:
+                # Who is behind them may not be the master any more, and does not say so to those who only read.
+                self._client.connection_pool.disconnect(inuse_connections=False)
+            raise translated from error
 
     def _greet(self, connection: Any) -> None:  # the client has several kinds
         self.connects += 1
+        self._max_memory_bytes = None  # it may be another server
         connection.on_connect()
 
     def _translated(self, error: RedisError) -> QueueError:
@@ -181,7 +185,6 @@ class RedisConnection:
         if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
             return QueueError(f"Redis at {self._name} refuses this user: {reason}")
         if isinstance(error, RedisConnectionError | RedisTimeoutError):
-            self._max_memory_bytes = None
             return QueueUnavailable(f"Redis at {self._name} does not answer: {reason}")
         for word, known_as, kind, trouble in _TROUBLES:
             if isinstance(error, known_as) or word in reason:

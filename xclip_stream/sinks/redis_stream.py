@@ -1,11 +1,10 @@
 """Events to a stream of the user's own on any Redis, beside the public stream that the pipeline itself keeps."""
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from xclip_stream.errors import ConfigError, DeliveryError
 from xclip_stream.types import Message
@@ -25,31 +24,20 @@ class RedisStreamSink:
     The stream keeps about the newest `maxlen` entries. A message that is among its 64 newest is not added again.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`.
-        timeout_s: for connecting, and for each reply.
+        open_client: gives a client that connects when it is used, and that tries nothing twice: the loop that delivers
+            has its own patience. It raises ConfigError where that cannot be.
     """
 
-    def __init__(self, *, url: str, stream: str, maxlen: int = 100_000, timeout_s: float = 5.0) -> None:
-        self._url = url
+    def __init__(self, *, open_client: Callable[[], redis.Redis], stream: str, maxlen: int = 100_000) -> None:
+        self._open_client = open_client
         self._stream = stream
         self._maxlen = maxlen
-        self._timeout_s = timeout_s
 
     def __enter__(self) -> Self:
         try:
-            # The loop that delivers has its own patience: the client must not add a second one.
-            self._client = redis.Redis.from_url(
-                self._url,
-                socket_timeout=self._timeout_s,
-                socket_connect_timeout=self._timeout_s,
-                retry=Retry(NoBackoff(), 0),
-            )
-        except ValueError:
-            # The text of the error may quote a piece of the password.
-            raise ConfigError(
-                f"redis sink for the stream {self._stream}: its url is none that starts with redis://, rediss:// or "
-                "unix:// (percent-encode special characters of the password)"
-            ) from None
+            self._client = self._open_client()
+        except ConfigError as error:
+            raise ConfigError(f"redis sink for the stream {self._stream}: {error}") from None
         self._add_once = self._client.register_script(ADD_ONCE)
         return self
 
@@ -62,4 +50,6 @@ class RedisStreamSink:
         try:
             self._add_once(keys=[self._stream], args=[message.message_id, message.body, self._maxlen])
         except (redis.RedisError, OSError) as error:
+            # The next attempt shall ask anew who the master is.
+            self._client.connection_pool.disconnect(inuse_connections=False)
             raise DeliveryError(f"redis stream {self._stream}: {error}") from None
