@@ -11,8 +11,8 @@ class WorkInHand:
 
     def __init__(self, system: System, *, redis_url: str, source_ids: list[str], sink_ids: list[str]) -> None:
         self._system = system
-        self._connection = RedisConnection(redis_url)
         self._keys = RedisKeys("main")
+        self._connection = RedisConnection(redis_url, key=self._keys.counters)
         self._source_ids = source_ids
         self._sink_ids = sink_ids
 
