@@ -81,7 +81,7 @@ class Admission(StrEnum):
     FULL = "full"
     """Over the cap: a file source waits, a live source drops its oldest."""
     STALE = "stale"
-    """This epoch is not the source's current one: someone else has taken the source over."""
+    """Someone else has taken the source over, or the epoch has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,23 +161,71 @@ class RuleStatus:
 
 
 class IngestQueue(Protocol):
-    """The first atomic step: a window is added in the order of its `seq`, or refused with a reason."""
+    """The first atomic step: a window is added in the order of its `seq`, or refused with a reason.
 
-    def begin_epoch(self, source_id: str, epoch: str, *, live: bool) -> int:
+    `token` is that of the source's lease; 0, without a lease, is older than any. A source belongs to the newest token
+    that began an epoch: what comes with an older one is refused, so a reader that wakes up late writes nothing.
+    """
+
+    def begin_epoch(self, source_id: str, epoch: str, *, live: bool, token: int = 0) -> int:
         """Make `epoch` the current one of the source and return the next `seq` wanted.
 
         An epoch that is current already is resumed. Another current epoch is closed first: a SOURCE_ENDED tombstone
         takes its next `seq` (unless it has one already), so that its open events end.
+
+        Raises:
+            StaleOwner: a reader with a newer token has begun an epoch.
         """
 
-    def add_window(self, window: Window) -> Admitted: ...
+    def add_window(self, window: Window, *, token: int = 0) -> Admitted: ...
 
     def add_tombstone(
-        self, window_id: WindowId, *, status: ScoreStatus, live: bool, pts_s: float, captured_at: float
+        self,
+        window_id: WindowId,
+        *,
+        status: ScoreStatus,
+        live: bool,
+        pts_s: float,
+        captured_at: float,
+        token: int = 0,
     ) -> Admitted:
         """Take a `seq` without a window. SOURCE_ENDED closes the epoch. Never answers FULL."""
 
+    def epoch_ended(self, source_id: str, epoch: str | None = None) -> bool:
+        """True when the source's current epoch, and that is `epoch` where one is given, has its SOURCE_ENDED."""
+
     def report_source(self, status: SourceStatus) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class IngestTeam:
+    """The workers that read sources now, without the one that asks, and the sources that nobody has a lease of."""
+
+    others: frozenset[str]
+    free: frozenset[str]
+
+
+class SourceLeases(Protocol):
+    """Who reads which source, where several ingest workers share them."""
+
+    def acquire_source(self, source_id: str, *, ttl_s: float) -> int | None:
+        """Take the lease of a source; return a token greater than all before it, or None while another has it."""
+
+    def renew_source(self, source_id: str, token: int, *, ttl_s: float) -> None:
+        """Keep the lease.
+
+        Raises:
+            StaleOwner: it ran out, or the server has lost it. Another worker may have it now.
+        """
+
+    def release_source(self, source_id: str, token: int) -> None:
+        """Let another worker take the source at once. Does nothing when `token` is stale."""
+
+    def join_ingest(self, source_ids: Sequence[str], *, ttl_s: float) -> IngestTeam:
+        """Be one of the team for `ttl_s`, and look at it and at these sources."""
+
+    def leave_ingest(self, source_ids: Sequence[str], *, worker: str | None = None) -> None:
+        """Take a worker that is known to be dead out of the team, or this one, and free those sources that it holds."""
 
 
 class ScoreQueue(Protocol):
@@ -306,8 +354,8 @@ class Overview(Protocol):
 
     def depths(self, sink_ids: Sequence[str]) -> QueueDepths: ...
 
-    def epoch_ended(self, source_id: str) -> bool:
-        """True when the source's current epoch has its SOURCE_ENDED tombstone."""
+    def epoch_ended(self, source_id: str, epoch: str | None = None) -> bool:
+        """True when the source's current epoch, and that is `epoch` where one is given, has its SOURCE_ENDED."""
 
     def forget_source(self, source_id: str) -> None:
         """Forget the epoch and the rule state of a source, so that the same file may be played again."""

@@ -93,9 +93,9 @@ class Recorder(MemoryQueue):
         self.reports: list[SourceStatus] = []
         self.has_begun = threading.Event()
 
-    def begin_epoch(self, source_id: str, epoch: str, *, live: bool) -> int:
+    def begin_epoch(self, source_id: str, epoch: str, *, live: bool, token: int = 0) -> int:
         try:
-            return super().begin_epoch(source_id, epoch, live=live)
+            return super().begin_epoch(source_id, epoch, live=live, token=token)
         finally:
             self.has_begun.set()
 
@@ -218,7 +218,7 @@ def test_reading_goes_on_while_the_queue_hangs_and_every_drop_is_counted() -> No
     hangs, reading_is_over = threading.Event(), threading.Event()
     add = scene.queue.add_window
 
-    def hang(window: Window) -> Admitted:
+    def hang(window: Window, *, token: int) -> Admitted:
         scene.queue.add_window = add  # type: ignore[method-assign]
         hangs.set()
         assert reading_is_over.wait(30)
@@ -259,7 +259,7 @@ def test_a_camera_that_another_worker_has_taken_over_is_left_to_it() -> None:
     def take_over(index: int) -> None:
         if index == 20:
             assert scene.queue.has_begun.wait(30)
-            scene.queue.begin_epoch("yard", "theirs", live=True)
+            scene.queue.begin_epoch("yard", "theirs", live=True, token=1)
 
     scene.camera.on_frame = take_over
 

@@ -1,4 +1,5 @@
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,19 +69,17 @@ class FailingQueue(MemoryQueue):
         super().__init__(clock=yard.clock, limits=limits)
         self.yard = yard
 
-    def begin_epoch(self, source_id: str, epoch: str, *, live: bool) -> int:
+    def begin_epoch(self, source_id: str, epoch: str, *, live: bool, token: int = 0) -> int:
         self.fail_when_down()
-        return super().begin_epoch(source_id, epoch, live=live)
+        return super().begin_epoch(source_id, epoch, live=live, token=token)
 
-    def add_window(self, window: Window) -> Admitted:
+    def add_window(self, window: Window, *, token: int = 0) -> Admitted:
         self.fail_when_down()
-        return super().add_window(window)
+        return super().add_window(window, token=token)
 
-    def add_tombstone(
-        self, window_id: WindowId, *, status: ScoreStatus, live: bool, pts_s: float, captured_at: float
-    ) -> Admitted:
+    def add_tombstone(self, window_id: WindowId, **details: Any) -> Admitted:
         self.fail_when_down()
-        return super().add_tombstone(window_id, status=status, live=live, pts_s=pts_s, captured_at=captured_at)
+        return super().add_tombstone(window_id, **details)
 
     def fail_when_down(self) -> None:
         if self.yard.is_down:
@@ -200,8 +199,8 @@ def test_a_lost_reply_does_not_send_a_window_twice() -> None:
     yard.see(0)
     add = yard.queue.add_window
 
-    def add_and_lose_the_reply(window: Window) -> Admitted:
-        add(window)
+    def add_and_lose_the_reply(window: Window, *, token: int) -> Admitted:
+        add(window, token=token)
         yard.queue.add_window = add  # type: ignore[method-assign]
         raise QueueUnavailable("no reply")
 
@@ -278,7 +277,7 @@ def test_the_end_is_not_held_up_by_a_queue_that_is_down() -> None:
 def test_a_camera_that_another_worker_has_taken_over_is_left_to_it() -> None:
     yard = Yard()
     yard.see(0)
-    yard.queue.begin_epoch("yard", "theirs", live=True)
+    yard.queue.begin_epoch("yard", "theirs", live=True, token=1)
 
     with pytest.raises(StaleOwner, match="yard"):
         yard.see(1)
@@ -290,7 +289,7 @@ def test_an_answer_that_nobody_waits_for_is_a_window_that_is_tried_again_soon() 
     yard.backlog.add_window(Cut(0, (Frame(1, 1.0, 1001.0, np.zeros((1, 2, 2, 3), np.uint8)),)))
     answers = []
     add = yard.queue.add_window
-    yard.queue.add_window = lambda window: (answers.append(add(window)), answers[-1])[1]  # type: ignore[method-assign]
+    yard.queue.add_window = lambda window, token: (answers.append(add(window)), answers[-1])[1]  # type: ignore[method-assign]
 
     yard.clock.advance(1.0)
     for _ in range(10):

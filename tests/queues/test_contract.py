@@ -78,6 +78,8 @@ class TestEpochs:
 
         end(queue, 1)
         assert queue.epoch_ended("yard")
+        assert queue.epoch_ended("yard", "e1")
+        assert not queue.epoch_ended("yard", "e2")
         assert queue.begin_epoch("yard", "e1", live=False) == 2
 
     def test_names_of_any_kind_come_back_as_they_were(self, queue: Queue) -> None:
@@ -117,11 +119,11 @@ class TestAddingWindows:
         assert queue.add_window(window(5)) == Admitted(Admission.REWIND, 1)
         assert len(take(queue)) == 1
 
-    def test_a_window_of_an_epoch_that_is_not_current_is_stale(self, queue: Queue) -> None:
+    def test_a_reader_whose_epoch_is_not_current_any_more_begins_it_again(self, queue: Queue) -> None:
         fill(queue, 1, epoch="e1")
         queue.begin_epoch("yard", "e2", live=False)
 
-        assert queue.add_window(window(1, epoch="e1")).answer is Admission.STALE
+        assert queue.add_window(window(1, epoch="e1")) == Admitted(Admission.REWIND, 0)
 
     def test_a_source_that_the_queue_has_forgotten_begins_again(self, queue: Queue) -> None:
         fill(queue, 3)
@@ -162,6 +164,146 @@ class TestAddingWindows:
 
         assert queue.add_tombstone(window_id, status=ScoreStatus.DROPPED, live=False, pts_s=0, captured_at=0) == answer
         assert waiting_scores(queue) == []
+
+
+class TestFencing:
+    """A token is that of the lease under which a reader was started."""
+
+    def test_a_reader_goes_on_with_its_own_token(self, queue: Queue) -> None:
+        assert queue.begin_epoch("yard", "e1", live=False, token=7) == 0
+
+        assert queue.add_window(window(0), token=7) == Admitted(Admission.ADDED, 1)
+        assert queue.begin_epoch("yard", "e1", live=False, token=7) == 1
+
+    def test_a_reader_that_was_replaced_writes_nothing_more_not_even_in_the_same_epoch(self, queue: Queue) -> None:
+        queue.begin_epoch("yard", "e1", live=False, token=7)
+        queue.add_window(window(0), token=7)
+
+        assert queue.begin_epoch("yard", "e1", live=False, token=8) == 1
+        assert queue.add_window(window(1), token=7).answer is Admission.STALE
+        ended = WindowId("yard", "e1", 1)
+        assert (
+            queue.add_tombstone(
+                ended, status=ScoreStatus.SOURCE_ENDED, live=False, pts_s=1, captured_at=1, token=7
+            ).answer
+            is Admission.STALE
+        )
+        with pytest.raises(StaleOwner):
+            queue.begin_epoch("yard", "e1", live=False, token=7)
+        with pytest.raises(StaleOwner):
+            queue.begin_epoch("yard", "another", live=False, token=7)
+        assert queue.add_window(window(1), token=8) == Admitted(Admission.ADDED, 2)
+        assert [taken.window.id.seq for taken in take(queue)] == [0, 1]
+        assert waiting_scores(queue) == []
+
+    def test_a_reader_without_a_lease_is_older_than_any_with_one(self, queue: Queue) -> None:
+        queue.begin_epoch("yard", "e1", live=False, token=1)
+
+        assert queue.add_window(window(0)).answer is Admission.STALE
+        with pytest.raises(StaleOwner):
+            queue.begin_epoch("yard", "e1", live=False)
+
+    def test_a_camera_that_is_taken_over_ends_the_epoch_of_the_reader_before(self, queue: Queue) -> None:
+        queue.begin_epoch("yard", "old", live=True, token=7)
+        queue.begin_epoch("yard", "new", live=True, token=8)
+
+        assert summary(waiting_scores(queue)) == [(1, "old", 0, "source_ended")]
+        assert queue.add_window(window(0, epoch="old", live=True), token=7).answer is Admission.STALE
+        assert queue.add_window(window(0, epoch="new", live=True), token=8).answer is Admission.ADDED
+
+    def test_a_queue_that_does_not_know_the_token_yet_asks_for_the_epoch(self, queue: Queue) -> None:
+        """It came back older than the reader's own `begin_epoch`."""
+        queue.begin_epoch("yard", "e1", live=False, token=7)
+        queue.add_window(window(0), token=7)
+
+        assert queue.add_window(window(3), token=8) == Admitted(Admission.REWIND, 0)
+        assert queue.begin_epoch("yard", "e1", live=False, token=8) == 1
+
+    def test_another_source_has_a_fence_of_its_own(self, queue: Queue) -> None:
+        queue.begin_epoch("yard", "e1", live=False, token=8)
+
+        assert queue.begin_epoch("gate", "e1", live=False, token=7) == 0
+
+    def test_tokens_given_out_later_are_greater_than_one_that_a_reader_came_with(self, queue: Queue) -> None:
+        far = 1 << 52
+        queue.begin_epoch("yard", "e1", live=False, token=far)
+
+        assert (queue.acquire_source("yard", ttl_s=60) or 0) > far
+
+
+class TestLeases:
+    def test_one_worker_reads_a_source_and_another_the_next(self, backend: Backend) -> None:
+        one, two = backend.queue("one"), backend.queue("two")
+        token = one.acquire_source("yard", ttl_s=60)
+        assert token is not None
+
+        assert two.acquire_source("yard", ttl_s=60) is None
+        assert two.acquire_source("gate", ttl_s=60) is not None
+
+        one.renew_source("yard", token, ttl_s=60)
+        one.release_source("yard", token)
+        assert (two.acquire_source("yard", ttl_s=60) or 0) > token
+        with pytest.raises(StaleOwner):
+            one.renew_source("yard", token, ttl_s=60)
+
+    def test_a_worker_may_take_again_what_it_has_and_gets_a_newer_token(self, queue: Queue) -> None:
+        first = queue.acquire_source("yard", ttl_s=60) or 0
+
+        assert (queue.acquire_source("yard", ttl_s=60) or 0) > first
+        with pytest.raises(StaleOwner):
+            queue.renew_source("yard", first, ttl_s=60)
+
+    def test_a_lease_that_is_not_renewed_runs_out(self, backend: Backend) -> None:
+        one, two = backend.queue("one"), backend.queue("two")
+        old = one.acquire_source("yard", ttl_s=0.05) or 0
+        waiting = threading.Event()
+        while (new := two.acquire_source("yard", ttl_s=60)) is None:
+            waiting.wait(0.01)
+
+        assert new > old
+        with pytest.raises(StaleOwner):
+            one.renew_source("yard", old, ttl_s=60)
+
+    def test_the_workers_of_a_team_see_each_other_and_what_is_free(self, backend: Backend) -> None:
+        one, two, three = (backend.queue(name) for name in ("one", "two", "three"))
+        alone = one.join_ingest(["yard", "gate"], ttl_s=60)
+        two.acquire_source("yard", ttl_s=60)
+        two.join_ingest(["yard", "gate"], ttl_s=60)
+        three.join_ingest([], ttl_s=60)
+        seen = one.join_ingest(["yard", "gate"], ttl_s=60)
+
+        assert (alone.others, alone.free) == (frozenset(), {"yard", "gate"})
+        assert (len(seen.others), seen.free) == (2, {"gate"})
+
+    def test_a_worker_that_does_not_join_again_is_not_counted_for_long(self, backend: Backend) -> None:
+        one, two = backend.queue("one"), backend.queue("two")
+        two.join_ingest([], ttl_s=0.05)
+        waiting = threading.Event()
+        while one.join_ingest([], ttl_s=60).others:
+            waiting.wait(0.01)
+
+        assert len(two.join_ingest([], ttl_s=60).others) == 1
+
+    def test_a_worker_that_leaves_frees_what_it_holds_and_nothing_else(self, backend: Backend) -> None:
+        one, two = backend.queue("one"), backend.queue("two")
+        for queue, source in ((one, "yard"), (two, "gate")):
+            queue.join_ingest([], ttl_s=60)
+            queue.acquire_source(source, ttl_s=60)
+        two.leave_ingest(["yard", "gate"])
+        seen = one.join_ingest(["yard", "gate"], ttl_s=60)
+
+        assert (seen.others, seen.free) == (frozenset(), {"gate"})
+
+    def test_a_worker_that_is_known_to_be_dead_can_be_taken_out_by_another(self, backend: Backend) -> None:
+        one, two = backend.queue("one"), backend.queue("two")
+        two.acquire_source("yard", ttl_s=60)
+        two.join_ingest([], ttl_s=60)
+        (dead,) = one.join_ingest(["yard"], ttl_s=60).others
+        one.leave_ingest(["yard"], worker=dead)
+        seen = one.join_ingest(["yard"], ttl_s=60)
+
+        assert dead.startswith("two")
+        assert (seen.others, seen.free) == (frozenset(), {"yard"})
 
 
 class TestCaps:

@@ -166,6 +166,20 @@ class TestAServerThatDies:
         assert queue.add_window(window(4)) == Admitted(Admission.REWIND, 2)
         assert queue.add_window(window(2)) == Admitted(Admission.ADDED, 3)
 
+    def test_a_reader_goes_on_where_the_server_has_forgotten_that_it_took_over(
+        self, own_server: RedisServer, queue: RedisQueue
+    ) -> None:
+        queue.begin_epoch("yard", "e1", live=False, token=7)
+        queue.add_window(window(0), token=7)
+        with older(own_server, queue):
+            queue.begin_epoch("yard", "e1", live=False, token=8)
+            queue.add_window(window(1), token=8)
+
+        assert queue.add_window(window(2), token=8) == Admitted(Admission.REWIND, 0)
+        assert queue.begin_epoch("yard", "e1", live=False, token=8) == 1
+        assert queue.add_window(window(1), token=8) == Admitted(Admission.ADDED, 2)
+        assert queue.add_window(window(2), token=7).answer is Admission.STALE
+
     def test_an_alert_worker_reads_the_state_again_when_the_server_has_lost_a_commit(
         self, own_server: RedisServer, queue: RedisQueue
     ) -> None:
@@ -219,6 +233,21 @@ class TestAServerThatCameBackEmpty:
         assert queue.begin_epoch("yard", "e1", live=False) == 0
         assert queue.add_window(window(0)) == Admitted(Admission.ADDED, 1)
 
+    def test_a_reader_goes_on_with_its_token_and_fences_those_before_it(
+        self, own_server: RedisServer, queue: RedisQueue
+    ) -> None:
+        old, new = queue.acquire_source("yard", ttl_s=60) or 0, queue.acquire_source("yard", ttl_s=60) or 0
+        queue.begin_epoch("yard", "e1", live=False, token=new)
+        flush(own_server)
+
+        with pytest.raises(StaleOwner):
+            queue.renew_source("yard", new, ttl_s=60)
+        assert queue.add_window(window(0), token=new) == Admitted(Admission.REWIND, 0)
+        assert queue.begin_epoch("yard", "e1", live=False, token=new) == 0
+        assert queue.add_window(window(0), token=old).answer is Admission.STALE
+        assert queue.add_window(window(0), token=new) == Admitted(Admission.ADDED, 1)
+        assert (queue.acquire_source("yard", ttl_s=60) or 0) > new
+
     def test_a_scorer_publishes_nothing_that_it_held_and_finds_what_is_new(
         self, own_server: RedisServer, queue: RedisQueue
     ) -> None:
@@ -271,6 +300,13 @@ class TestAFullServer:
             queue.release_alert(token)
             assert queue.begin_epoch("gate", "e1", live=True) == 0
             assert queue.begin_epoch("yard", "e2", live=True) == 0
+            reader = queue.acquire_source("yard", ttl_s=60)
+            assert reader is not None
+            assert queue.join_ingest(["yard"], ttl_s=60).free == frozenset()
+            queue.renew_source("yard", reader, ttl_s=60)
+            assert queue.begin_epoch("yard", "e2", live=True, token=reader) == 0
+            queue.release_source("yard", reader)
+            queue.leave_ingest(["yard"])
 
     def test_windows_fill_a_third_of_the_memory_at_most_and_never_more_than_half(self, own_server: RedisServer) -> None:
         configure(own_server, "maxmemory", "48mb")

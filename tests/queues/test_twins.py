@@ -31,6 +31,7 @@ LIMITS = QueueLimits(
 sources = st.sampled_from(["file", "camera"])
 epochs = st.sampled_from(["e1", "e2"])
 workers = st.sampled_from([0, 1])
+readers = st.sampled_from([0, 0, 0, 1, 2])
 
 
 class Twin:
@@ -49,7 +50,7 @@ class Twins(RuleBasedStateMachine):
     server: RedisServer
 
     @initialize()
-    def begin(self) -> None:
+    def start(self) -> None:
         self.connection = RedisConnection(self.server.url, key="")
         on_redis = RedisQueue(
             self.connection, RedisKeys(uuid4().hex), consumer="one", limits=LIMITS, claim_idle_s=LIMITS.claim_idle_s
@@ -67,23 +68,36 @@ class Twins(RuleBasedStateMachine):
         assert in_memory == on_redis
         return in_memory
 
-    @rule(source=sources, epoch=epochs)
-    def begin_epoch(self, source: str, epoch: str) -> None:
-        self.both(lambda twin: twin.workers[0].begin_epoch(source, epoch, live=source == "camera"))
+    def begin(self, source: str, epoch: str, token: int) -> Any:
+        live = source == "camera"
+        return self.both(
+            lambda twin: or_stale(lambda: twin.workers[0].begin_epoch(source, epoch, live=live, token=token))
+        )
 
-    @rule(source=sources, epoch=epochs, seq=st.integers(0, 4))
-    def add_window(self, source: str, epoch: str, seq: int) -> None:
+    @rule(source=sources, epoch=epochs, token=readers)
+    def begin_epoch(self, source: str, epoch: str, token: int) -> None:
+        self.begin(source, epoch, token)
+
+    @rule(source=sources, epoch=epochs, seq=st.integers(0, 4), token=readers)
+    def add_window(self, source: str, epoch: str, seq: int, token: int) -> None:
         added = window(seq, source=source, epoch=epoch, live=source == "camera")
-        self.both(lambda twin: twin.workers[0].add_window(added))
+        self.both(lambda twin: twin.workers[0].add_window(added, token=token))
 
-    @rule(source=sources, epoch=epochs, count=st.integers(1, 4))
-    def add_what_is_wanted(self, source: str, epoch: str, count: int) -> None:
+    @rule(source=sources, epoch=epochs, count=st.integers(1, 4), token=readers)
+    def add_what_is_wanted(self, source: str, epoch: str, count: int, token: int) -> None:
         for _ in range(count):
-            seq = self.both(lambda twin: twin.workers[0].begin_epoch(source, epoch, live=source == "camera"))
-            self.add_window(source, epoch, seq)
+            seq = self.begin(source, epoch, token)
+            if seq != "stale":
+                self.add_window(source, epoch, seq, token)
 
-    @rule(source=sources, epoch=epochs, seq=st.integers(0, 4), status=st.sampled_from(["dropped", "source_ended"]))
-    def add_tombstone(self, source: str, epoch: str, seq: int, status: str) -> None:
+    @rule(
+        source=sources,
+        epoch=epochs,
+        seq=st.integers(0, 4),
+        status=st.sampled_from(["dropped", "source_ended"]),
+        token=readers,
+    )
+    def add_tombstone(self, source: str, epoch: str, seq: int, status: str, token: int) -> None:
         self.both(
             lambda twin: twin.workers[0].add_tombstone(
                 WindowId(source, epoch, seq),
@@ -91,8 +105,20 @@ class Twins(RuleBasedStateMachine):
                 live=source == "camera",
                 pts_s=1.5,
                 captured_at=2.5,
+                token=token,
             )
         )
+
+    @rule(worker=workers, source=sources, left=st.booleans())
+    def share_sources(self, worker: int, source: str, left: bool) -> None:
+        def step(twin: Twin) -> object:
+            taken = twin.workers[worker].acquire_source(source, ttl_s=600) is not None
+            team = twin.workers[worker].join_ingest(["file", "camera"], ttl_s=600)
+            if left:
+                twin.workers[worker].leave_ingest(["file"])
+            return taken, len(team.others), team.free
+
+        self.both(step)
 
     @rule(worker=workers, max_count=st.integers(1, 4))
     def take_windows(self, worker: int, max_count: int) -> None:

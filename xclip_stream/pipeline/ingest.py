@@ -23,12 +23,14 @@ _MAX_SLEEP_S = 1.0
 class FileIngest:
     """Reads one file into the queue: every window once, in order, however often the reading is interrupted.
 
-    The queue decides where to go on: windows that it has are cut again but not converted. While it is full or cannot be
-    reached, reading waits. At the end of the file a SOURCE_ENDED tombstone closes the epoch; a reading that was asked
-    to stop leaves the epoch open, and the next one resumes it.
+    The queue decides where to go on: windows that it has are cut again but not converted, and a file that was read to
+    its end is not opened again. While the queue is full or cannot be reached, reading waits. At the end of the file a
+    SOURCE_ENDED tombstone closes the epoch; a reading that was asked to stop leaves the epoch open, and the next one
+    resumes it.
 
     Args:
         name_epoch: returns the epoch, which names the content of the file and how it is cut.
+        token: that of the lease of the source.
         beat: called often; that it was not tells a supervisor that reading hangs.
         realtime: read no faster than the file plays.
     """
@@ -44,6 +46,7 @@ class FileIngest:
         clock: Clock,
         stopping: Callable[[], bool],
         log: FilteringBoundLogger,
+        token: int = 0,
         beat: Callable[[], None] = lambda: None,
         realtime: bool = False,
     ) -> None:
@@ -55,6 +58,7 @@ class FileIngest:
         self._clock = clock
         self._stopping = stopping
         self._log = log.bind(source=source_id)
+        self._token = token
         self._beat = beat
         self._realtime = realtime
         self._outage = QueueOutage(clock=clock, stopping=stopping, log=self._log)
@@ -72,8 +76,11 @@ class FileIngest:
             StaleOwner: another worker reads it now, or reads another file under the same name.
         """
         try:
-            self._report.send_when_due()
             self._epoch = self._name_epoch()
+            if self._insist(lambda: self._queue.epoch_ended(self._source_id, self._epoch)):
+                self._log.info("source_ended_before")
+                return True
+            self._report.send_when_due()
             while not self._read_through():
                 pass
         except (_Stopped, QueueUnavailable):  # the queue is given up only when we are asked to stop
@@ -90,7 +97,7 @@ class FileIngest:
         self._windowing = self._settings.windowing()
         self._anchor_s = None
         with self._source as source:
-            self._wanted_seq = self._insist(lambda: self._queue.begin_epoch(self._source_id, self._epoch, live=False))
+            self._wanted_seq = self._insist(self._begin_epoch)
             self._report.windows = self._wanted_seq
             self._report.note_state(SourceState.RUNNING, duration_s=source.duration_s)
             self._log.info("source_opened", duration_s=source.duration_s, first_seq=self._wanted_seq)
@@ -123,6 +130,9 @@ class FileIngest:
             raise
         self._close_epoch(*last)
 
+    def _begin_epoch(self) -> int:
+        return self._queue.begin_epoch(self._source_id, self._epoch, live=False, token=self._token)
+
     def _keep(self, frame: DecodedFrame, highest_seq: int) -> Frame:
         return keep(frame, with_pictures=highest_seq >= self._wanted_seq)
 
@@ -131,7 +141,7 @@ class FileIngest:
             return
         window_id = WindowId(self._source_id, self._epoch, cut.seq)
         window = self._settings.assemble(cut, window_id, live=False, produced_at=self._clock.now())
-        self._put(lambda: self._queue.add_window(window))
+        self._put(lambda: self._queue.add_window(window, token=self._token))
         self._report.windows = cut.seq + 1
         self._log.debug("window_added", seq=cut.seq, last_pts_s=window.last_pts_s)
 
@@ -139,7 +149,12 @@ class FileIngest:
         end = WindowId(self._source_id, self._epoch, self._windowing.next_seq)
         self._put(
             lambda: self._queue.add_tombstone(
-                end, status=ScoreStatus.SOURCE_ENDED, live=False, pts_s=pts_s, captured_at=captured_at
+                end,
+                status=ScoreStatus.SOURCE_ENDED,
+                live=False,
+                pts_s=pts_s,
+                captured_at=captured_at,
+                token=self._token,
             )
         )
 
@@ -151,9 +166,7 @@ class FileIngest:
             self._check_in()
         match admitted.answer:
             case Admission.STALE:
-                raise StaleOwner(
-                    f"source {self._source_id}: another worker has taken it over, or the queue was emptied"
-                )
+                raise StaleOwner(f"source {self._source_id}: another worker has taken it over")
             case Admission.REWIND:
                 raise _Rewind(admitted.next_seq)
             case _:

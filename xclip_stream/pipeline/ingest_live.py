@@ -37,6 +37,7 @@ class LiveIngest:
 
     Args:
         epochs: names the epoch, also for the next process should this one die.
+        token: that of the lease of the camera.
         backlog_windows: how many windows wait here while the queue takes none.
         beat: called often; that it was not tells a supervisor that reading hangs.
         draw: gives the random part of a delay, 0 to 1.
@@ -53,6 +54,7 @@ class LiveIngest:
         clock: Clock,
         stopping: Callable[[], bool],
         log: FilteringBoundLogger,
+        token: int = 0,
         backlog_windows: int = 4,
         beat: Callable[[], None] = lambda: None,
         draw: Callable[[], float] = random.random,
@@ -73,6 +75,7 @@ class LiveIngest:
             capacity=backlog_windows,
             clock=clock,
             log=self._log,
+            token=token,
         )
         self._backoff = Backoff(first_s=2 * _FIRST_DELAY_S, cap_s=_LONGEST_DELAY_S, draw=draw)
         self._refused_logins = 0

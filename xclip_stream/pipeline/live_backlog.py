@@ -72,6 +72,7 @@ class Backlog:
         capacity: int,
         clock: Clock,
         log: FilteringBoundLogger,
+        token: int = 0,
     ) -> None:
         self._source_id = source_id
         self._queue = queue
@@ -80,6 +81,7 @@ class Backlog:
         self._capacity = capacity
         self._clock = clock
         self._log = log
+        self._token = token
         self._lock = threading.Lock()
         self._items: deque[_Item] = deque()
         self._in_flight: _Item | None = None
@@ -157,7 +159,7 @@ class Backlog:
     def _send_all(self) -> None:
         """Send items until there is none left, or the queue is full."""
         if self._next_seq is None:
-            self._next_seq = self._queue.begin_epoch(self._source_id, self._epochs.current(), live=True)
+            self._next_seq = self._begin_epoch()
         while (item := self._take()) is not None:
             if item.begins_epoch:
                 self._next_seq = self._begin_anew()
@@ -168,9 +170,7 @@ class Backlog:
                     self._note_full()
                     return
                 case Admission.STALE:
-                    raise StaleOwner(
-                        f"source {self._source_id}: another worker has taken it over, or the queue was emptied"
-                    )
+                    raise StaleOwner(f"source {self._source_id}: another worker has taken it over")
                 case Admission.REWIND:
                     self._next_seq = self._rewind(item, self._next_seq)
                 case Admission.ADDED | Admission.ALREADY_DONE:
@@ -187,7 +187,7 @@ class Backlog:
         self._next_seq = None  # should the queue be away just now
         self._epochs.advance()
         self._log.warning("clock_set_back", epoch=self._epochs.current())
-        return self._queue.begin_epoch(self._source_id, self._epochs.current(), live=True)
+        return self._begin_epoch()
 
     def _note_full(self) -> None:
         now = self._clock.monotonic()
@@ -198,6 +198,9 @@ class Backlog:
     def _stays_full(self) -> bool:
         since = self._full_since
         return since is not None and self._clock.monotonic() - since > self._settings.span_s
+
+    def _begin_epoch(self) -> int:
+        return self._queue.begin_epoch(self._source_id, self._epochs.current(), live=True, token=self._token)
 
     def _take(self) -> _Item | None:
         with self._lock:
@@ -222,15 +225,20 @@ class Backlog:
         window_id = WindowId(self._source_id, self._epochs.current(), seq)
         if item.cut is None:
             return self._queue.add_tombstone(
-                window_id, status=item.status, live=True, pts_s=item.pts_s, captured_at=item.captured_at
+                window_id,
+                status=item.status,
+                live=True,
+                pts_s=item.pts_s,
+                captured_at=item.captured_at,
+                token=self._token,
             )
         window = self._settings.assemble(item.cut, window_id, live=True, produced_at=item.produced_at)
-        return self._queue.add_window(window)
+        return self._queue.add_window(window, token=self._token)
 
     def _rewind(self, item: _Item, seq: int) -> int:
         """The queue came back older than it was: fill what it has forgotten with tombstones, or begin anew."""
         # It may have forgotten the epoch itself.
-        next_seq = self._queue.begin_epoch(self._source_id, self._epochs.current(), live=True)
+        next_seq = self._begin_epoch()
         gap = seq - next_seq
         self._log.warning("source_rewound", next_seq=next_seq, gap=gap)
         with self._lock:
@@ -239,7 +247,7 @@ class Backlog:
             self._shorten()
         if self._next_seq is not None:
             return next_seq
-        return self._queue.begin_epoch(self._source_id, self._epochs.current(), live=True)
+        return self._begin_epoch()
 
     def _shorten(self) -> None:
         """Begin a new epoch, without the tombstones, when there are too many of them."""

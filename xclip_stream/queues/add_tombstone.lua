@@ -1,9 +1,9 @@
 -- Take a seq without a window: its scores are there at once.
 local source, scores = KEYS[1], KEYS[2]
 local source_id, epoch, seq, pts_s, captured_at = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
-local ended, tombstone = ARGV[6], ARGV[7]
+local token, ended, tombstone = tonumber(ARGV[6]), ARGV[7], ARGV[8]
 
-local refused, next_seq = refusal(source, epoch, seq)
+local refused, next_seq = refusal(source, token, epoch, seq)
 if refused then return {refused, next_seq} end
 
 write_even_when_full(scores)

@@ -16,11 +16,21 @@ local function new_number(counters)
   return number
 end
 
+-- Make every new number greater than this one, which a server gave out that has forgotten it.
+local function outnumber(counters, number)
+  if tonumber(number) > tonumber(redis.call('HGET', counters, 'number') or '0') then
+    redis.call('HSET', counters, 'number', number)
+  end
+end
+
 -- What stands against taking this seq, or nil; and the seq that is wanted.
-local function refusal(source, epoch, seq)
-  local record = redis.call('HMGET', source, 'epoch', 'next', 'ended')
+local function refusal(source, token, epoch, seq)
+  local record = redis.call('HMGET', source, 'epoch', 'next', 'ended', 'token')
   if not record[1] then return 'rewind', 0 end -- this server came back empty, or forgot the source
-  if record[1] ~= epoch then return 'stale', 0 end
+  local newest = tonumber(record[4] or '0')
+  if token < newest then return 'stale', 0 end
+  -- This reader has begun its epoch, and nobody after it: this server came back older than that.
+  if token > newest or record[1] ~= epoch then return 'rewind', 0 end
   local next_seq = tonumber(record[2])
   if seq < next_seq then return 'already_done', next_seq end
   if record[3] == '1' then return 'stale', next_seq end

@@ -9,6 +9,7 @@ from xclip_stream.protocols import Clock, QueueDepths, RuleStatus, SourceStatus
 from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.memory_consumer import MemoryConsumer
 from xclip_stream.queues.memory_events import ALERT, MemoryAlert, MemoryDelivery, MemoryEvents
+from xclip_stream.queues.memory_leases import MemoryLeases
 from xclip_stream.queues.memory_store import MemoryStore, QueuedMessage, QueuedWindow, SystemClock
 from xclip_stream.queues.memory_windows import MemoryIngest, MemoryScoring
 from xclip_stream.types import DeadLetter
@@ -66,10 +67,10 @@ class MemoryOverview(MemoryConsumer):
                 dead=len(self._store.dead),
             )
 
-    def epoch_ended(self, source_id: str) -> bool:
+    def epoch_ended(self, source_id: str, epoch: str | None = None) -> bool:
         with self._store.changed:
             record = self._store.sources.get(source_id)
-            return record is not None and record.epoch != "" and record.ended
+            return record is not None and record.epoch != "" and record.ended and epoch in {None, record.epoch}
 
     def forget_source(self, source_id: str) -> None:
         with self._store.changed:
@@ -84,7 +85,14 @@ class MemoryOverview(MemoryConsumer):
 
 
 class MemoryQueue(
-    MemoryIngest, MemoryScoring, MemoryAlert, MemoryDelivery, MemoryEvents, MemoryDeadLetters, MemoryOverview
+    MemoryIngest,
+    MemoryLeases,
+    MemoryScoring,
+    MemoryAlert,
+    MemoryDelivery,
+    MemoryEvents,
+    MemoryDeadLetters,
+    MemoryOverview,
 ):
     """A queue with every role, in memory, for any number of threads.
 

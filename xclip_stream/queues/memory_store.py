@@ -50,6 +50,8 @@ class SourceRecord:
     """What the queue knows of a source. `run` tells apart what was added before and after the source was forgotten."""
 
     run: int
+    token: int = 0
+    """That of the newest reader."""
     epoch: str = ""
     generation: int = 0
     next_seq: int = 0
@@ -131,6 +133,8 @@ class MemoryStore:
     outboxes: defaultdict[str, MemoryStream[QueuedMessage]] = field(default_factory=lambda: defaultdict(MemoryStream))
     dead: MemoryStream[Grave] = field(default_factory=MemoryStream)
     leases: dict[str, Lease] = field(default_factory=dict)
+    ingest_team: dict[str, float] = field(default_factory=dict)
+    """The workers that read sources, and until when each is taken for alive."""
     last_token: int = 0
     last_run: int = 0
     last_commit: object = None

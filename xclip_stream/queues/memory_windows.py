@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import islice
 
 from xclip_stream.codec import encode_window
+from xclip_stream.errors import StaleOwner
 from xclip_stream.protocols import Admission, Admitted, SourceStatus, TakenWindow
 from xclip_stream.queues.limits import FILE_SHARE, FILES_FIRST_EVERY
 from xclip_stream.queues.memory_consumer import MemoryConsumer
@@ -15,10 +16,14 @@ from xclip_stream.types import DeadLetter, Scores, ScoreStatus, Window, WindowId
 class MemoryIngest(MemoryConsumer):
     """The ingest role."""
 
-    def begin_epoch(self, source_id: str, epoch: str, *, live: bool) -> int:
+    def begin_epoch(self, source_id: str, epoch: str, *, live: bool, token: int = 0) -> int:
         with self._store.changed:
             record = self._store.sources.get(source_id) or self._store.new_record()
+            if token < record.token:
+                raise StaleOwner(f"another worker reads source {source_id} now")
             self._store.sources[source_id] = record
+            record.token = token
+            self._store.last_token = max(self._store.last_token, token)
             if record.epoch == epoch:
                 return record.next_seq
             if not record.ended:
@@ -28,9 +33,9 @@ class MemoryIngest(MemoryConsumer):
             record.next_seq = record.waiting = 0
             return 0
 
-    def add_window(self, window: Window) -> Admitted:
+    def add_window(self, window: Window, *, token: int = 0) -> Admitted:
         with self._store.changed:
-            record, refused = self._admit(window.id)
+            record, refused = self._admit(window.id, token)
             if record is None:
                 return refused
             if self._is_full(window, record):
@@ -40,10 +45,17 @@ class MemoryIngest(MemoryConsumer):
             return Admitted(Admission.ADDED, record.next_seq)
 
     def add_tombstone(
-        self, window_id: WindowId, *, status: ScoreStatus, live: bool, pts_s: float, captured_at: float
+        self,
+        window_id: WindowId,
+        *,
+        status: ScoreStatus,
+        live: bool,
+        pts_s: float,
+        captured_at: float,
+        token: int = 0,
     ) -> Admitted:
         with self._store.changed:
-            record, refused = self._admit(window_id)
+            record, refused = self._admit(window_id, token)
             if record is None:
                 return refused
             self._take_seq(record, pts_s=pts_s, captured_at=captured_at)
@@ -55,20 +67,17 @@ class MemoryIngest(MemoryConsumer):
         with self._store.changed:
             self._store.source_statuses[status.source_id] = status
 
-    def _admit(self, window_id: WindowId) -> tuple[SourceRecord | None, Admitted]:
+    def _admit(self, window_id: WindowId, token: int) -> tuple[SourceRecord | None, Admitted]:
         """Return the source's record when the `seq` is the next one, and otherwise the refusal."""
         record = self._store.sources.get(window_id.source_id)
         if record is None or not record.epoch:
             return None, Admitted(Admission.REWIND, 0)
-        if record.epoch != window_id.epoch:
+        if token < record.token:
             return None, Admitted(Admission.STALE, 0)
-        if window_id.seq < record.next_seq:
-            return None, Admitted(Admission.ALREADY_DONE, record.next_seq)
-        if record.ended:
-            return None, Admitted(Admission.STALE, record.next_seq)
-        if window_id.seq > record.next_seq:
-            return None, Admitted(Admission.REWIND, record.next_seq)
-        return record, Admitted(Admission.ADDED, record.next_seq)
+        if token > record.token or record.epoch != window_id.epoch:
+            return None, Admitted(Admission.REWIND, 0)
+        answer = _answer(record, window_id.seq)
+        return (record if answer is Admission.ADDED else None), Admitted(answer, record.next_seq)
 
     def _is_full(self, window: Window, record: SourceRecord) -> bool:
         limits, held = self._store.limits, self._store.window_bytes
@@ -99,6 +108,14 @@ class MemoryIngest(MemoryConsumer):
     def _take_seq(self, record: SourceRecord, *, pts_s: float, captured_at: float) -> None:
         record.next_seq += 1
         record.pts_s, record.captured_at = pts_s, captured_at
+
+
+def _answer(record: SourceRecord, seq: int) -> Admission:
+    if seq < record.next_seq:
+        return Admission.ALREADY_DONE
+    if record.ended:
+        return Admission.STALE
+    return Admission.REWIND if seq > record.next_seq else Admission.ADDED
 
 
 class MemoryScoring(MemoryConsumer):

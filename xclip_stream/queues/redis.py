@@ -14,6 +14,7 @@ from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.redis_connection import RedisConnection, RedisKeys
 from xclip_stream.queues.redis_consumer import FIRST_OF_CONTENT, Fields, RedisConsumer
 from xclip_stream.queues.redis_events import ALERT, RedisAlert, RedisDelivery, RedisEvents
+from xclip_stream.queues.redis_leases import RedisLeases
 from xclip_stream.queues.redis_windows import RedisIngest, RedisScoring
 from xclip_stream.types import DeadLetter
 
@@ -72,8 +73,9 @@ class RedisOverview(RedisConsumer):
             dead=self._length(keys.dead),
         )
 
-    def epoch_ended(self, source_id: str) -> bool:
-        return self._text("HGET", self._keys.source(source_id), "ended") == "1"
+    def epoch_ended(self, source_id: str, epoch: str | None = None) -> bool:
+        current, ended = self._call("HMGET", self._keys.source(source_id), "epoch", "ended")
+        return ended == b"1" and epoch in {None, (current or b"").decode()}
 
     def forget_source(self, source_id: str) -> None:
         keys = self._keys
@@ -100,7 +102,16 @@ class RedisOverview(RedisConsumer):
         return found
 
 
-class RedisQueue(RedisIngest, RedisScoring, RedisAlert, RedisDelivery, RedisEvents, RedisDeadLetters, RedisOverview):
+class RedisQueue(
+    RedisIngest,
+    RedisLeases,
+    RedisScoring,
+    RedisAlert,
+    RedisDelivery,
+    RedisEvents,
+    RedisDeadLetters,
+    RedisOverview,
+):
     """A queue with every role, on a Redis server from version 6.2 on. `open_queue` makes one.
 
     Each worker has its own. Calls of different roles, and of different sinks, may come from different threads.

@@ -77,6 +77,7 @@ class RedisKeys:
         self.state = self.of("state")
         self.alert = self.of("alert")
         self.counters = self.of("counters")
+        self.ingest_team = self.of("ingest")
         self.source_statuses = self.of("status:ingest")
         self.rule_statuses = self.of("status:rules")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from xclip_stream.errors import QueueUnavailable
+from xclip_stream.errors import QueueUnavailable, StaleOwner
 from xclip_stream.protocols import TakenWindow
 from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.redis_connection import MAX_BLOCK_S, Argument, RedisConnection, RedisKeys
@@ -139,6 +139,15 @@ def letter_fields(*, home: str, subject: str, reason: str, deliveries: int) -> l
 
 FIRST_OF_CONTENT = 13
 """Where the fields of the dead entry begin in a letter, counted from 1: after `bytes` and the five above."""
+
+
+def source_role(source_id: str) -> str:
+    """Return the role of reading a source."""
+    return f"source:{source_id}"
+
+
+def stale(role: str) -> StaleOwner:
+    return StaleOwner(f"another worker has taken over the role {role}")
 
 
 def fields_of(flat: list[bytes]) -> Fields:

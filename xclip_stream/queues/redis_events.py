@@ -6,10 +6,10 @@ from hashlib import sha256
 from typing import Any
 
 from xclip_stream.codec import decode_message, decode_scores, encode_message, encode_rule_status
-from xclip_stream.errors import DecodeError, StaleOwner
+from xclip_stream.errors import DecodeError
 from xclip_stream.protocols import RuleStatus, TakenMessage, TakenScores
 from xclip_stream.queues.redis_connection import Argument
-from xclip_stream.queues.redis_consumer import RedisConsumer, block_ms, fields_of, letter_fields
+from xclip_stream.queues.redis_consumer import RedisConsumer, block_ms, fields_of, letter_fields, stale
 from xclip_stream.types import Message
 
 ALERT = "alert"
@@ -28,7 +28,7 @@ class RedisAlert(RedisConsumer):
 
     def renew_alert(self, token: int, *, ttl_s: float) -> None:
         if not self._renew(ALERT, token, ttl_s=ttl_s, commits=self._commits):
-            raise _stale(ALERT)
+            raise stale(ALERT)
 
     def release_alert(self, token: int) -> None:
         self._release(ALERT, token)
@@ -66,7 +66,7 @@ class RedisAlert(RedisConsumer):
             [token, self._commits, _digest(token, content), *content],
         )
         if reply == -1:
-            raise _stale(ALERT)
+            raise stale(ALERT)
         self._commits = reply
 
     def report_rules(self, status: RuleStatus) -> None:
@@ -76,7 +76,7 @@ class RedisAlert(RedisConsumer):
         keys = [self._keys.scores, self._keys.lease(ALERT)]
         found: list[Any] | None = self._read_on(ALERT, "take_scores", keys, token, max_count=max_count)
         if found is None:
-            raise _stale(ALERT)
+            raise stale(ALERT)
         return found
 
     def _decoded_scores(self, token: int, entry: list[Any]) -> TakenScores | None:
@@ -105,7 +105,7 @@ class RedisDelivery(RedisConsumer):
 
     def renew_sink(self, sink_id: str, token: int, *, ttl_s: float) -> None:
         if not self._renew(_role(sink_id), token, ttl_s=ttl_s):
-            raise _stale(_role(sink_id))
+            raise stale(_role(sink_id))
 
     def release_sink(self, sink_id: str, token: int) -> None:
         self._release(_role(sink_id), token)
@@ -131,7 +131,7 @@ class RedisDelivery(RedisConsumer):
         keys = [self._keys.outbox(sink_id), self._keys.lease(role), self._keys.deliveries(sink_id)]
         found: list[Any] | None = self._read_on(role, "take_messages", keys, self._holder, max_count=max_count)
         if found is None:
-            raise _stale(role)
+            raise stale(role)
         return found
 
     def _decoded_message(self, sink_id: str, entry: list[Any]) -> TakenMessage | None:
@@ -164,10 +164,6 @@ class RedisEvents(RedisConsumer):
 
 def _role(sink_id: str) -> str:
     return f"sink:{sink_id}"
-
-
-def _stale(role: str) -> StaleOwner:
-    return StaleOwner(f"another worker has taken over the role {role}")
 
 
 def _digest(token: int, content: Sequence[Argument]) -> str:

@@ -24,6 +24,8 @@ from xclip_stream.queues.redis_consumer import (
     block_ms,
     fields_of,
     letter_fields,
+    source_role,
+    stale,
 )
 from xclip_stream.types import Scores, ScoreStatus, Window, WindowId
 
@@ -34,16 +36,18 @@ _UNLIMITED = 1 << 53
 class RedisIngest(RedisConsumer):
     """The ingest role."""
 
-    def begin_epoch(self, source_id: str, epoch: str, *, live: bool) -> int:
+    def begin_epoch(self, source_id: str, epoch: str, *, live: bool, token: int = 0) -> int:
         keys = [self._keys.source(source_id), self._keys.scores, self._keys.counters]
         closing: tuple[str, bytes] = ("", b"")
         while True:
-            answer, *details = self._run("begin_epoch", keys, [source_id, epoch, int(live), *closing])
+            answer, *details = self._run("begin_epoch", keys, [source_id, epoch, int(live), token, *closing])
             if answer == b"begun":
                 return int(details[0])
+            if answer == b"stale":
+                raise stale(source_role(source_id))
             closing = _closing(source_id, details)
 
-    def add_window(self, window: Window) -> Admitted:
+    def add_window(self, window: Window, *, token: int = 0) -> Admitted:
         keys = [
             self._keys.source(window.id.source_id),
             self._keys.windows(live=window.live),
@@ -56,20 +60,28 @@ class RedisIngest(RedisConsumer):
             window_pixels(window),
         ]
         position = _position(window.id, pts_s=window.last_pts_s, captured_at=window.captured_at)
+        caps = self._caps(live=window.live)
         try:
-            return _admitted(self._run("add_window", keys, [*position, *self._caps(live=window.live), *content]))
+            return _admitted(self._run("add_window", keys, [*position, token, *caps, *content]))
         except ServerFull:
             # Full of something else than windows. To the source that makes no difference.
             return Admitted(Admission.FULL, window.id.seq)
 
     def add_tombstone(
-        self, window_id: WindowId, *, status: ScoreStatus, live: bool, pts_s: float, captured_at: float
+        self,
+        window_id: WindowId,
+        *,
+        status: ScoreStatus,
+        live: bool,
+        pts_s: float,
+        captured_at: float,
+        token: int = 0,
     ) -> Admitted:
         keys = [self._keys.source(window_id.source_id), self._keys.scores]
         scores = _tombstone(window_id, status=status, live=live, pts_s=pts_s, captured_at=captured_at)
         ends = int(status is ScoreStatus.SOURCE_ENDED)
         position = _position(window_id, pts_s=pts_s, captured_at=captured_at)
-        return _admitted(self._run("add_tombstone", keys, [*position, ends, encode_scores(scores)]))
+        return _admitted(self._run("add_tombstone", keys, [*position, token, ends, encode_scores(scores)]))
 
     def report_source(self, status: SourceStatus) -> None:
         self._call("HSET", self._keys.source_statuses, status.source_id, encode_source_status(status))
