@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "xclip_stream"
 
-ADAPTERS = {"sources", "queues", "model", "sinks"}
+ADAPTERS = {"sources", "queues", "model", "sinks", "web"}
 OWNERS = {
     "av": {"sources", "demo"},
     "redis": {"queues", "sinks"},

@@ -9,12 +9,23 @@ import structlog
 from xclip_stream.config import Config, ConfigWatch, RuleConfig, SourceConfig
 from xclip_stream.pipeline.alert import AlertLoop, Rulebook
 from xclip_stream.pipeline.lifecycle import SystemClock
+from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.rules import Rule, default_gap_s
 from xclip_stream.worker_main import worker_main
 
+SILENCE_S = 60.0
+"""The longest step: 256 scores of as many sources, each a commit, on a server that answers slowly."""
 
-def run(config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigWatch) -> None:
+
+def run(
+    config: Config,
+    *,
+    stop: threading.Event,
+    redis_url: str,
+    watch: ConfigWatch,
+    vitals: Vitals,
+) -> None:
     """Decide until `stop` is set.
 
     Raises:
@@ -26,7 +37,7 @@ def run(config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigW
         max_bytes=config.queue.max_bytes,
         events_retained=config.queue.events_retained,
     )
-    with closing(queue):
+    with closing(queue), vitals.pulse("alert", within_s=SILENCE_S) as pulse:
         AlertLoop(
             queue=queue,
             rulebook=build_rulebook(config),
@@ -34,6 +45,7 @@ def run(config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigW
             clock=SystemClock(stop),
             stopping=stop.is_set,
             log=structlog.get_logger(),
+            pulse=pulse,
         ).run()
 
 

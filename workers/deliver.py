@@ -21,6 +21,7 @@ from xclip_stream.config import (
 )
 from xclip_stream.pipeline.deliver import DeliverLoop, RetryPolicy
 from xclip_stream.pipeline.lifecycle import SystemClock
+from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.protocols import Sink
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.queues.redis_client import open_client
@@ -33,6 +34,8 @@ from xclip_stream.worker_main import worker_main
 LEASE_S = 5.0
 """How long a sink waits when its worker was killed, unless its deliveries may take long."""
 REDIS_TIMEOUT_S = 3.0
+SILENCE_S = 60.0
+"""How long a sink's thread may say nothing, unless its deliveries may take longer: a disk can be slow."""
 GRACE_S = 8.0
 """How long a stop waits for deliveries in hand. What takes longer is delivered again by the next worker."""
 
@@ -54,14 +57,22 @@ class SinkThread(threading.Thread):
             self.failure = error
 
 
-def run(config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigWatch) -> None:  # noqa: ARG001 - not yet
+def run(
+    config: Config,
+    *,
+    stop: threading.Event,
+    redis_url: str,
+    watch: ConfigWatch,  # noqa: ARG001 - not yet
+    vitals: Vitals,
+) -> None:
     """Deliver for every sink of the configuration until `stop` is set.
 
     Raises:
         XclipStreamError: a sink's loop cannot go on. What a sink itself refuses is no such case.
     """
     threads = [
-        SinkThread(sink.id, partial(deliver, config, sink, stop=stop, redis_url=redis_url)) for sink in config.sinks
+        SinkThread(sink.id, partial(deliver, config, sink, stop=stop, redis_url=redis_url, vitals=vitals))
+        for sink in config.sinks
     ]
     for thread in threads:
         thread.start()
@@ -74,9 +85,12 @@ def run(config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigW
         raise failed[0]
 
 
-def deliver(config: Config, sink: SinkConfig, *, stop: threading.Event, redis_url: str) -> None:
+def deliver(config: Config, sink: SinkConfig, *, stop: threading.Event, redis_url: str, vitals: Vitals) -> None:
     """Deliver for one sink until `stop` is set, over a queue connection of its own."""
-    with closing(open_queue(redis_url, namespace=config.redis.namespace)) as queue:
+    with (
+        closing(open_queue(redis_url, namespace=config.redis.namespace)) as queue,
+        vitals.pulse(f"sink {sink.id}", within_s=max(SILENCE_S, 2 * lease_s(sink))) as pulse,
+    ):
         DeliverLoop(
             sink_id=sink.id,
             sink=build_sink(sink, redis_url=redis_url, console=sys.stdout),
@@ -91,6 +105,7 @@ def deliver(config: Config, sink: SinkConfig, *, stop: threading.Event, redis_ur
                 max_age_s=sink.max_age_s,
             ),
             lease_s=lease_s(sink),
+            pulse=pulse,
         ).run()
 
 

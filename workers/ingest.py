@@ -15,6 +15,7 @@ from xclip_stream.errors import QueueUnavailable, SourceError
 from xclip_stream.logs import LEVELS
 from xclip_stream.model.checkpoint_files import clip_geometry
 from xclip_stream.pipeline.readers import Outcome, Readers
+from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.protocols import SourceState, SourceStatus
 from xclip_stream.worker_main import worker_main
 
@@ -22,9 +23,18 @@ PRELOAD = ("av", "numpy", "PIL.Image", "redis", "workers.reader")
 MAX_FILE_DEATHS = 5
 """A file that kills its reader so often is poison."""
 MIN_SILENCE_S = 30.0
+SILENCE_S = 60.0
+"""How long the supervision of the readers may say nothing: to kill one waits for the kernel."""
 
 
-def run(config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigWatch) -> None:  # noqa: ARG001 - not yet
+def run(
+    config: Config,
+    *,
+    stop: threading.Event,
+    redis_url: str,
+    watch: ConfigWatch,  # noqa: ARG001 - not yet
+    vitals: Vitals,
+) -> None:
     """Read all sources until every one is a file that has ended, or `stop` is set.
 
     Raises:
@@ -52,7 +62,8 @@ def run(config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigW
         if outcome is Outcome.GIVEN_UP:
             report_given_up(config, source_id, redis_url=redis_url)
 
-    outcomes = readers.run(stop, on_outcome=tell)
+    with vitals.pulse("ingest", within_s=SILENCE_S, waits_for="no reader is looked after yet") as pulse:
+        outcomes = readers.run(stop, on_outcome=tell, pulse=pulse)
     failed = [name for name, outcome in outcomes.items() if outcome not in {Outcome.DONE, None}]
     if failed:
         raise SourceError(f"could not be read to the end: {', '.join(failed)}")

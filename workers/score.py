@@ -15,9 +15,12 @@ from xclip_stream.model.clip_scorer import BatchScorer
 from xclip_stream.pipeline.batch_guard import BatchGuard
 from xclip_stream.pipeline.lifecycle import SystemClock
 from xclip_stream.pipeline.score import ScoreLoop
+from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.protocols import ClipScorer
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.worker_main import FAILED, worker_main
+
+NO_MODEL = "the model is not loaded yet"
 
 
 class LoadScorer(Protocol):
@@ -32,6 +35,7 @@ def run(
     stop: threading.Event,
     redis_url: str,
     watch: ConfigWatch,  # noqa: ARG001 - not yet
+    vitals: Vitals,
     load: LoadScorer | None = None,
 ) -> None:
     """Score windows until `stop` is set.
@@ -50,28 +54,36 @@ def run(
         claim_idle_s=config.queue.claim_idle_s,
         max_deliveries=config.queue.max_deliveries,
     )
-    guard = BatchGuard(
-        queue=queue,
-        clock=clock,
-        log=log,
-        timeout_s=config.model.batch_timeout_s,
-        claim_idle_s=config.queue.claim_idle_s,
-        on_hung=end_process,
-    )
-    scorer = (load or load_scorer)(config, on_progress=guard.note_progress)
-    with closing(queue), guard:
-        ScoreLoop(
+    with closing(queue), vitals.pulse("score", within_s=silence_s(config), waits_for=NO_MODEL) as pulse:
+        guard = BatchGuard(
             queue=queue,
-            scorer=scorer,
-            guard=guard,
-            prompts={source.id: config.prompts_of(source.id) for source in config.sources},
             clock=clock,
-            stopping=stop.is_set,
             log=log,
-            batch_size=config.model.batch_size,
-            max_age_s=config.queue.max_age_s,
-            max_deliveries=config.queue.max_deliveries,
-        ).run()
+            timeout_s=config.model.batch_timeout_s,
+            claim_idle_s=config.queue.claim_idle_s,
+            on_hung=end_process,
+            pulse=pulse,
+        )
+        scorer = (load or load_scorer)(config, on_progress=guard.note_progress)
+        with guard:
+            ScoreLoop(
+                queue=queue,
+                scorer=scorer,
+                guard=guard,
+                prompts={source.id: config.prompts_of(source.id) for source in config.sources},
+                clock=clock,
+                stopping=stop.is_set,
+                log=log,
+                batch_size=config.model.batch_size,
+                max_age_s=config.queue.max_age_s,
+                max_deliveries=config.queue.max_deliveries,
+                pulse=pulse,
+            ).run()
+
+
+def silence_s(config: Config) -> float:
+    """Return how long a healthy loop may say nothing: the guard ends a batch that makes no progress before that."""
+    return config.model.batch_timeout_s + 60.0
 
 
 def load_scorer(config: Config, *, on_progress: Callable[[], None]) -> BatchScorer:

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
@@ -15,12 +16,15 @@ from xclip_stream.config import Config, ConfigWatch, load_config
 from xclip_stream.errors import CheckpointError, ConfigError, PromptError, QueueUnavailable, XclipStreamError
 from xclip_stream.logs import LEVELS, set_up_logging
 from xclip_stream.pipeline.lifecycle import StopFlag, die_with_supervisor, stop_on_signals
+from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.queues.redis import open_queue
+from xclip_stream.web.health import HealthServer
 
 DONE = 0
 FAILED = 1
 MISCONFIGURED = 2
 REDIS_URL_VARIABLE = "XCLIP_STREAM_REDIS_URL"
+HEALTH_VARIABLE = "XCLIP_STREAM_HEALTH"
 DEBUG_VARIABLE = "XCLIP_STREAM_DEBUG"
 REACH_WITHIN_S = 15.0
 
@@ -31,10 +35,12 @@ _NEEDS_THE_USER = (ConfigError, CheckpointError, PromptError)
 class RunWorker(Protocol):
     """The `run` of a worker: works until `stop` is set or, where that is possible, until all is done.
 
-    It starts with `config`, and looks at `watch` for what changes.
+    It starts with `config`, looks at `watch` for what changes, and lets `vitals` hear of its loops.
     """
 
-    def __call__(self, config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigWatch) -> None: ...
+    def __call__(
+        self, config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigWatch, vitals: Vitals
+    ) -> None: ...
 
 
 def worker_main(name: str, run: RunWorker, arguments: Sequence[str] | None = None) -> int:
@@ -44,24 +50,38 @@ def worker_main(name: str, run: RunWorker, arguments: Sequence[str] | None = Non
     )
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the configuration file")
     parser.add_argument("--log-level", choices=list(LEVELS), default="info")
+    parser.add_argument(
+        "--health",
+        metavar="HOST:PORT",
+        default=os.environ.get(HEALTH_VARIABLE),
+        help=f"serve /healthz and /readyz there (default: {HEALTH_VARIABLE}, else nowhere)",
+    )
     options = parser.parse_args(arguments)
-    return serve(name, run, config_path=options.config, log_level=options.log_level)
+    return serve(name, run, config_path=options.config, log_level=options.log_level, health=options.health)
 
 
-def serve(name: str, run: RunWorker, *, config_path: Path, log_level: str = "info") -> int:
-    """Run a worker until it is done or asked to stop, and return its exit code."""
+def serve(name: str, run: RunWorker, *, config_path: Path, log_level: str = "info", health: str | None = None) -> int:
+    """Run a worker until it is done or asked to stop, and return its exit code.
+
+    Args:
+        health: `HOST:PORT` at which it serves /healthz and /readyz; None or an empty text for nowhere.
+    """
     die_with_supervisor()
-    stop = StopFlag()
-    with stop_on_signals(stop):
+    stop, vitals = StopFlag(), Vitals()
+    with ExitStack() as stack:
+        stack.enter_context(stop_on_signals(stop))
         try:
             config = load_config(config_path)
             log = set_up_logging(worker=name, level=log_level, secrets=config.secret_values())
             redis_url = queue_url(config, role=f"the {name} worker")
+            if health:
+                served = stack.enter_context(HealthServer(health, alive=vitals.silence, ready=vitals.obstacle))
+                log.info("health_served", address=served.address)
         except XclipStreamError as error:
             print_error(error)
             return MISCONFIGURED
         watch = ConfigWatch(config_path, config)
-        return _guarded(run, config, stop=stop, redis_url=redis_url, watch=watch, log=log)
+        return _guarded(run, config, stop=stop, redis_url=redis_url, watch=watch, vitals=vitals, log=log)
 
 
 def queue_url(config: Config, *, role: str) -> str:
@@ -119,12 +139,13 @@ def _guarded(
     stop: threading.Event,
     redis_url: str,
     watch: ConfigWatch,
+    vitals: Vitals,
     log: FilteringBoundLogger,
 ) -> int:
     log.info("worker_started", config_hash=config.config_hash)
     try:
         reach_queue(redis_url, stop=stop, log=log)
-        run(config, stop=stop, redis_url=redis_url, watch=watch)
+        run(config, stop=stop, redis_url=redis_url, watch=watch, vitals=vitals)
     except _NEEDS_THE_USER as error:
         log.error("worker_misconfigured", error=str(error), exc_info=debugging())
         return MISCONFIGURED

@@ -7,6 +7,7 @@ from math import inf
 from pathlib import Path
 
 from xclip_stream.config import Config, ConfigWatch
+from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.worker_main import RunWorker
 
 
@@ -24,7 +25,7 @@ def running(
 
     def work() -> None:
         try:
-            run(config, stop=stop, redis_url=redis_url, watch=watch or unwatched(config))
+            run(config, stop=stop, redis_url=redis_url, watch=watch or unwatched(config), vitals=Vitals())
         finally:
             ended.set()
 

@@ -13,6 +13,7 @@ from tests.servers import Answer, Endpoint, http_endpoint
 from tests.workers.running import running, unwatched
 from workers.deliver import build_sink, lease_s, run
 from xclip_stream.config import Config, read_config
+from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.types import Message
 
@@ -127,7 +128,7 @@ def test_a_worker_without_sinks_waits_to_be_stopped(redis_url, tmp_path):
 
     config = a_config(" []", tmp_path)
 
-    run(config, stop=stop, redis_url=redis_url, watch=unwatched(config))
+    run(config, stop=stop, redis_url=redis_url, watch=unwatched(config), vitals=Vitals())
 
 
 def test_a_sink_whose_loop_cannot_go_on_ends_the_worker_with_the_reason(tmp_path, redis_url):
@@ -137,7 +138,7 @@ def test_a_sink_whose_loop_cannot_go_on_ends_the_worker_with_the_reason(tmp_path
     config = a_config(sinks, tmp_path)
 
     with pytest.raises(Exception, match="WRONGTYPE"):
-        run(config, stop=threading.Event(), redis_url=redis_url, watch=unwatched(config))
+        run(config, stop=threading.Event(), redis_url=redis_url, watch=unwatched(config), vitals=Vitals())
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from workers.score import run
 from xclip_stream.config import Config, read_config
 from xclip_stream.errors import CheckpointError, PromptError
 from xclip_stream.model import Scorer
+from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.protocols import Admission
 from xclip_stream.queues.redis import RedisQueue, open_queue
 from xclip_stream.types import Scores, ScoreStatus, Window, WindowId
@@ -70,7 +71,7 @@ def add(queue: RedisQueue, *windows: Window) -> None:
 def score_until(config: Config, redis_url: str, *, count: int) -> list[Scores]:
     """Run the worker until so many scores are published, and return them by source and number."""
     stop = threading.Event()
-    options = {"stop": stop, "redis_url": redis_url, "watch": unwatched(config)}
+    options = {"stop": stop, "redis_url": redis_url, "watch": unwatched(config), "vitals": Vitals()}
     worker = threading.Thread(target=run, args=(config,), kwargs=options)
     found: list[Scores] = []
     with closing(open_queue(redis_url, consumer="alert")) as queue:
@@ -120,7 +121,7 @@ def test_the_worker_uses_as_many_threads_as_configured(checkpoint, redis_url):
 
     config = a_config(checkpoint)
 
-    run(config, stop=stop, redis_url=redis_url, watch=unwatched(config))
+    run(config, stop=stop, redis_url=redis_url, watch=unwatched(config), vitals=Vitals())
 
     assert torch.get_num_threads() == 1
 
@@ -129,14 +130,14 @@ def test_a_checkpoint_that_is_not_there_ends_the_worker_at_the_start(tmp_path, r
     config = a_config(tmp_path / "nowhere")
 
     with pytest.raises(CheckpointError, match="nowhere"):
-        run(config, stop=threading.Event(), redis_url=redis_url, watch=unwatched(config))
+        run(config, stop=threading.Event(), redis_url=redis_url, watch=unwatched(config), vitals=Vitals())
 
 
 def test_a_prompt_that_is_too_long_ends_the_worker_at_the_start(checkpoint, redis_url):
     config = a_config(checkpoint, prompt="a person " + "very " * 40 + "slowly climbing")
 
     with pytest.raises(PromptError, match="a person very"):
-        run(config, stop=threading.Event(), redis_url=redis_url, watch=unwatched(config))
+        run(config, stop=threading.Event(), redis_url=redis_url, watch=unwatched(config), vitals=Vitals())
 
 
 def ended_worker(config: Path, redis_url: str, *faults: str) -> subprocess.CompletedProcess[str]:

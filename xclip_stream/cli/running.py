@@ -24,7 +24,7 @@ from xclip_stream.pipeline.supervisor import Outcome, Supervisor, Verdict
 from xclip_stream.protocols import Overview, QueueDepths
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.redaction import redact_text
-from xclip_stream.worker_main import DONE, FAILED, MISCONFIGURED, REDIS_URL_VARIABLE, print_error
+from xclip_stream.worker_main import DONE, FAILED, HEALTH_VARIABLE, MISCONFIGURED, REDIS_URL_VARIABLE, print_error
 
 LOOK_EVERY_S = 0.5
 REVIVE_AFTER_S = 5.0
@@ -91,7 +91,8 @@ class Run:
     ) -> None:
         self._config = config
         self._specs = worker_specs(config_path, log_level=log_level, all_read=self._all_read)
-        self._environ = {**os.environ, REDIS_URL_VARIABLE: redis.url, STYLE_VARIABLE: "json"}
+        # The four of them cannot serve their health on one address.
+        self._environ = {**os.environ, REDIS_URL_VARIABLE: redis.url, STYLE_VARIABLE: "json", HEALTH_VARIABLE: ""}
         self._sink_ids = [sink.id for sink in config.sinks]
         self._redis = redis
         self._stop = stop

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from xclip_stream.cli.options import LogLevel
-from xclip_stream.worker_main import RunWorker, serve
+from xclip_stream.worker_main import HEALTH_VARIABLE, RunWorker, serve
 
 
 class Role(StrEnum):
@@ -24,6 +24,10 @@ def worker(
     role: Annotated[Role, typer.Argument(help="Which of the four.")],
     config: Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The configuration file.")],
     log_level: Annotated[LogLevel, typer.Option(help="The least important lines to log.")] = LogLevel.INFO,
+    health: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", envvar=HEALTH_VARIABLE, help="Serve /healthz and /readyz there."),
+    ] = None,
 ) -> None:
     """Run one worker against the Redis of the configuration.
 
@@ -32,7 +36,8 @@ def worker(
     [bold]Examples[/bold]
 
       xclip-stream worker score --config site.yaml
+      xclip-stream worker score --config site.yaml --health 0.0.0.0:8080
       XCLIP_STREAM_REDIS_URL=redis://queue:6379 xclip-stream worker ingest -c site.yaml
     """
     run: RunWorker = import_module(f"workers.{role}").run
-    raise typer.Exit(serve(role, run, config_path=config, log_level=log_level))
+    raise typer.Exit(serve(role, run, config_path=config, log_level=log_level, health=health))

@@ -9,6 +9,7 @@ from xclip_stream.errors import DecodeError, QueueUnavailable, StaleOwner
 from xclip_stream.events import encode_event
 from xclip_stream.pipeline.alert_source import AlertSource
 from xclip_stream.pipeline.backoff import QueueOutage
+from xclip_stream.pipeline.vitals import Pulse
 from xclip_stream.protocols import AlertQueue, Clock, RuleStatus
 from xclip_stream.rule_state import RuleState
 from xclip_stream.rules import Notice, Rule, default_gap_s, reconcile, step
@@ -66,6 +67,7 @@ class AlertLoop:
         lease_s: float = 5.0,
         block_s: float = 1.0,
         max_count: int = 256,
+        pulse: Pulse | None = None,
     ) -> None:
         self._queue = queue
         self._book = rulebook
@@ -77,7 +79,7 @@ class AlertLoop:
         self._lease_s = lease_s
         self._block_s = block_s
         self._max_count = max_count
-        self._outage = QueueOutage(clock=clock, stopping=stopping, log=log)
+        self._outage = QueueOutage(clock=clock, stopping=stopping, log=log, pulse=pulse)
         self._token: int | None = None
         self._renewed_at = 0.0
         self._standing_by: bool | None = None
@@ -102,6 +104,7 @@ class AlertLoop:
         """Become the one that decides, and do so until asked to stop."""
         self._exchange_book()
         if not self._acquire():
+            self._outage.over()
             self._clock.sleep(self._lease_s / 3)
             return
         self._load()

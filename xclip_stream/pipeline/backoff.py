@@ -7,6 +7,7 @@ from typing import TypeVar
 from structlog.typing import FilteringBoundLogger
 
 from xclip_stream.errors import QueueUnavailable
+from xclip_stream.pipeline.vitals import Pulse
 from xclip_stream.protocols import Clock
 
 Answer = TypeVar("Answer")
@@ -43,23 +44,35 @@ class Backoff:
 
 
 class QueueOutage:
-    """What a loop does while the queue cannot be reached: it says so once, and waits, longer each time."""
+    """What a loop does while the queue cannot be reached: it says so once, and waits, longer each time.
+
+    The loop's `pulse` hears of both: a loop that has the queue's answer goes on and can work.
+    """
 
     def __init__(
-        self, *, clock: Clock, stopping: Callable[[], bool], log: FilteringBoundLogger, cap_s: float = 5.0
+        self,
+        *,
+        clock: Clock,
+        stopping: Callable[[], bool],
+        log: FilteringBoundLogger,
+        pulse: Pulse | None = None,
+        cap_s: float = 5.0,
     ) -> None:
         self._clock = clock
         self._stopping = stopping
         self._log = log
+        self._pulse = pulse or Pulse()
         self._backoff = Backoff(first_s=0.2, cap_s=cap_s)
 
     def wait(self, error: QueueUnavailable) -> None:
+        self._pulse.unready(str(error))
         if self._backoff.failures == 0:
             self._log.warning("queue_unavailable", error=str(error))
         self._clock.sleep(self._backoff.next_delay_s())
 
     def over(self) -> None:
         """Note that the queue answers."""
+        self._pulse.ready()
         if self._backoff.failures:
             self._log.info("queue_available", failures=self._backoff.failures)
             self._backoff.reset()

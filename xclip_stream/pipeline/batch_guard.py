@@ -10,6 +10,7 @@ from typing import Self
 from structlog.typing import FilteringBoundLogger
 
 from xclip_stream.errors import QueueError
+from xclip_stream.pipeline.vitals import Pulse
 from xclip_stream.protocols import Clock, ScoreQueue, TakenWindow
 
 LOOK_EVERY_S = 1.0
@@ -45,6 +46,7 @@ class BatchGuard:
         timeout_s: float,
         claim_idle_s: float,
         on_hung: Callable[[], None],
+        pulse: Pulse | None = None,
     ) -> None:
         self._queue = queue
         self._clock = clock
@@ -52,6 +54,7 @@ class BatchGuard:
         self._timeout_s = timeout_s
         self._hold_every_s = claim_idle_s / HOLDS_A_CLAIM
         self._on_hung = on_hung
+        self._pulse = pulse or Pulse()
         self._lock = threading.Lock()
         self._in_hand: dict[str, TakenWindow] = {}
         self._held_at_s = 0.0
@@ -96,6 +99,7 @@ class BatchGuard:
     def note_progress(self) -> None:
         """Say that the model, which is working, has done a part."""
         self._progress_at_s = self._clock.monotonic()
+        self._pulse.beat()
         if self._thread is not None:
             faulthandler.dump_traceback_later(self._timeout_s + BACKSTOP_S, exit=True, file=2)
 

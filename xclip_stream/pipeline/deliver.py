@@ -8,6 +8,7 @@ from structlog.typing import FilteringBoundLogger
 
 from xclip_stream.errors import DeliveryError, DeliveryRejected, QueueUnavailable, StaleOwner
 from xclip_stream.pipeline.backoff import Backoff, QueueOutage
+from xclip_stream.pipeline.vitals import Pulse
 from xclip_stream.protocols import Clock, DeliveryQueue, Sink, TakenMessage
 from xclip_stream.types import Message
 
@@ -90,6 +91,7 @@ class DeliverLoop:
         batch_size: int = 32,
         block_s: float = 1.0,
         draw: Callable[[], float] = random.random,
+        pulse: Pulse | None = None,
     ) -> None:
         self._sink_id = sink_id
         self._sink = sink
@@ -102,7 +104,8 @@ class DeliverLoop:
         self._block_s = block_s
         self._draw = draw
         self._lease = SinkLease(queue=queue, sink_id=sink_id, clock=clock, ttl_s=lease_s)
-        self._outage = QueueOutage(clock=clock, stopping=stopping, log=self._log)
+        self._pulse = pulse or Pulse()
+        self._outage = QueueOutage(clock=clock, stopping=stopping, log=self._log, pulse=self._pulse)
 
     def run(self) -> None:
         """Open the sink and deliver until asked to stop."""
@@ -120,6 +123,7 @@ class DeliverLoop:
         """Become the owner of the outbox and empty it, until asked to stop."""
         # An owner that lost a reply does not know what it holds: acquiring anew makes the queue hand it out again.
         if not self._lease.acquire():
+            self._outage.over()
             self._clock.sleep(MAX_SLEEP_S)
             return
         while not self._stopping():
@@ -210,5 +214,6 @@ class DeliverLoop:
     def _wait(self, delay_s: float) -> None:
         until = self._clock.monotonic() + delay_s
         while not self._stopping() and (left_s := until - self._clock.monotonic()) > 0:
+            self._pulse.beat()
             self._clock.sleep(min(left_s, MAX_SLEEP_S))
             self._lease.renew()

@@ -13,6 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from xclip_stream.pipeline.backoff import Backoff
 from xclip_stream.pipeline.lifecycle import StopFlag
+from xclip_stream.pipeline.vitals import Pulse
 
 Order = TypeVar("Order")
 
@@ -191,8 +192,11 @@ class Readers(Generic[Order]):
             )
         )
 
-    def run(self, stop: threading.Event, *, on_outcome: Callable[[str, Outcome], None]) -> Mapping[str, Outcome | None]:
+    def run(
+        self, stop: threading.Event, *, on_outcome: Callable[[str, Outcome], None], pulse: Pulse | None = None
+    ) -> Mapping[str, Outcome | None]:
         """Read; return what became of each source, None where it was not done when we were asked to stop."""
+        pulse = pulse or Pulse()
         self._context.set_forkserver_preload(self._preload)
         waiting = list(self._readers)
         try:
@@ -202,6 +206,7 @@ class Readers(Generic[Order]):
                     if reader.outcome is not None:
                         waiting.remove(reader)
                         on_outcome(reader.name, reader.outcome)
+                pulse.ready()
                 stop.wait(_LOOK_EVERY_S)
         finally:
             self._stop_all(waiting)

@@ -9,6 +9,7 @@ from structlog.typing import FilteringBoundLogger
 from xclip_stream.errors import QueueUnavailable, ScorerBroken, ScorerOutOfMemory, ScoringError
 from xclip_stream.pipeline.backoff import QueueOutage
 from xclip_stream.pipeline.batch_guard import BatchGuard
+from xclip_stream.pipeline.vitals import Pulse
 from xclip_stream.protocols import ClipRequest, ClipScorer, Clock, ScoreQueue, TakenWindow
 from xclip_stream.types import Logits, Scores, ScoreStatus
 
@@ -50,6 +51,7 @@ class ScoreLoop:
         max_age_s: float = 10.0,
         max_deliveries: int = 3,
         block_s: float = 1.0,
+        pulse: Pulse | None = None,
     ) -> None:
         self._queue = queue
         self._scorer = scorer
@@ -63,7 +65,7 @@ class ScoreLoop:
         self._max_age_s = max_age_s
         self._max_deliveries = max_deliveries
         self._block_s = block_s
-        self._outage = QueueOutage(clock=clock, stopping=stopping, log=log)
+        self._outage = QueueOutage(clock=clock, stopping=stopping, log=log, pulse=pulse)
         self._outcomes: Counter[str] = Counter()
 
     def run(self) -> None:

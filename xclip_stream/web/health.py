@@ -1,0 +1,126 @@
+"""`/healthz` and `/readyz` of one process, for whoever restarts it and whoever sends it work."""
+
+import json
+import socket
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from threading import Thread
+from types import TracebackType
+from typing import Self
+
+from xclip_stream.errors import ConfigError
+from xclip_stream.redaction import redact_text
+
+Check = Callable[[], str | None]
+"""Returns in one line what is wrong, or None. Called from any thread."""
+
+_CLIENT_TIMEOUT_S = 5.0
+
+
+class HealthServer:
+    """Answers 200 while all is well and 503 with the reason otherwise, from daemon threads, until it is left.
+
+    `/healthz` asks `alive`: whoever gets a 503 there should start the process again. `/readyz` asks `ready`: a 503
+    there passes by itself. The body is one line of JSON: `{"status": "ok"}`, or `{"status": "failing", "reason": "…"}`.
+
+    Args:
+        address: `HOST:PORT`; an IPv6 host stands in brackets; port 0 takes a free one.
+    """
+
+    def __init__(self, address: str, *, alive: Check, ready: Check) -> None:
+        self._asked_for = address
+        self._checks = {"/healthz": alive, "/readyz": ready}
+        self._server: _Server | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        if self._server is None:
+            return self._asked_for
+        host, port = self._server.server_address[:2]
+        return f"[{host!s}]:{port}" if ":" in str(host) else f"{host!s}:{port}"
+
+    def __enter__(self) -> Self:
+        """Listen.
+
+        Raises:
+            ConfigError: the address is none, is in use, or is not of this machine.
+        """
+        host, port = _host_and_port(self._asked_for)
+        try:
+            family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+            self._server = _Server(family, place, self._checks)
+        except OSError as error:
+            raise ConfigError(f"cannot serve health on {self._asked_for}: {error.strerror or error}") from error
+        Thread(target=self._server.serve_forever, name="health", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+
+class _Server(ThreadingHTTPServer):
+    block_on_close = False
+    """A client that never reads its answer must not delay the end of the process."""
+
+    def __init__(self, family: socket.AddressFamily, place: tuple[object, ...], checks: dict[str, Check]) -> None:
+        self.address_family = family
+        self.checks = checks
+        super().__init__(place[:2], _Handler)  # type: ignore[arg-type]  # (host, port), of either family
+
+    def server_bind(self) -> None:
+        TCPServer.server_bind(self)  # that of HTTPServer asks the DNS for a name that nobody needs
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = _CLIENT_TIMEOUT_S
+    server_version = "xclip-stream"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        self.wfile.write(self._head())
+
+    def do_HEAD(self) -> None:
+        self._head()
+
+    def _head(self) -> bytes:
+        """Send everything but the body, and return that."""
+        status, body = self._answer()
+        line = json.dumps(body).encode() + b"\n"
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(line)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        return line
+
+    def log_message(self, *_arguments: object) -> None:
+        """Probes come every few seconds; the log is for what happens."""
+
+    def _answer(self) -> tuple[HTTPStatus, dict[str, str]]:
+        check = self.server.checks.get(self.path.partition("?")[0])
+        if check is None:
+            return HTTPStatus.NOT_FOUND, {"status": "failing", "reason": "ask for /healthz or /readyz"}
+        reason = check()
+        if reason is None:
+            return HTTPStatus.OK, {"status": "ok"}
+        return HTTPStatus.SERVICE_UNAVAILABLE, {"status": "failing", "reason": redact_text(reason)}
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ConfigError(f"cannot serve health on {address!r}: write HOST:PORT, like 0.0.0.0:8080")
+    return host, int(port)
