@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import missing_part
+from xclip_stream.web.health import HealthServer
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPOSE = Path(sys.executable).with_name("docker-compose")
@@ -66,6 +67,21 @@ def test_each_worker_is_a_command_that_the_program_knows(role: str) -> None:
     )
     assert asked.returncode == 2
     assert asked.stderr.startswith("error: /etc/xclip-stream/example.yaml: cannot be read")
+
+
+@pytest.mark.parametrize(("illness", "code"), [(None, 0), ("score: no progress for 61 s", 1)])
+def test_the_health_of_each_worker_is_asked_for_where_it_is_served(illness: str | None, code: int) -> None:
+    found = services()
+    asked = found["score"]["healthcheck"]["test"]
+
+    assert all(found[role]["environment"]["XCLIP_STREAM_HEALTH"] == "127.0.0.1:8080" for role in WORKERS)
+    assert all(found[role]["healthcheck"]["test"] == asked for role in WORKERS)
+    assert asked[:3] == ["CMD", "python", "-c"]
+    with HealthServer("127.0.0.1:0", alive=lambda: illness, ready=lambda: "not asked") as server:
+        program = asked[3].replace("8080", server.address.rpartition(":")[2])
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (code, "")
+    assert json.loads(done.stdout).get("reason") == illness
 
 
 def test_the_workers_wait_for_a_redis_that_never_evicts() -> None:
