@@ -122,7 +122,7 @@ class RedisConnection:
     """
 
     def __init__(self, url: str, *, key: str) -> None:
-        self._name = redact_url(url)
+        self._name = redact_url(url.partition("?")[0])
         self.connects = 0
         """How many connections were made. The pool replaces one that has ended without saying so: a greater number
         may mean that the server was started again, and came back older than it was."""
