@@ -2,8 +2,6 @@
 
 import sys
 import threading
-import time
-from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from typing import TextIO
@@ -20,7 +18,8 @@ from xclip_stream.config import (
     WebhookSinkConfig,
 )
 from xclip_stream.pipeline.deliver import DeliverLoop, RetryPolicy
-from xclip_stream.pipeline.lifecycle import SystemClock
+from xclip_stream.pipeline.lifecycle import StopFlag, SystemClock
+from xclip_stream.pipeline.sink_threads import SinkThreads
 from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.protocols import Sink
 from xclip_stream.queues.redis import open_queue
@@ -36,53 +35,31 @@ LEASE_S = 5.0
 REDIS_TIMEOUT_S = 3.0
 SILENCE_S = 60.0
 """How long a sink's thread may say nothing, unless its deliveries may take longer: a disk can be slow."""
+LOOK_EVERY_S = 0.5
 GRACE_S = 8.0
 """How long a stop waits for deliveries in hand. What takes longer is delivered again by the next worker."""
 
 
-class SinkThread(threading.Thread):
-    """Delivers for one sink, and keeps the error that it ended with."""
-
-    def __init__(self, sink_id: str, work: Callable[[], None]) -> None:
-        # A daemon: a sink that hangs must not keep the process alive after the grace.
-        super().__init__(name=f"deliver-{sink_id}", daemon=True)
-        self._work = work
-        self.failure: Exception | None = None
-
-    def run(self) -> None:
-        try:
-            self._work()
-        # The top of the thread: the main thread raises it, and so ends the process with its reason.
-        except Exception as error:  # noqa: BLE001 - see above
-            self.failure = error
-
-
-def run(
-    config: Config,
-    *,
-    stop: threading.Event,
-    redis_url: str,
-    watch: ConfigWatch,  # noqa: ARG001 - not yet
-    vitals: Vitals,
-) -> None:
+def run(config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigWatch, vitals: Vitals) -> None:
     """Deliver for every sink of the configuration until `stop` is set.
 
     Raises:
         XclipStreamError: a sink's loop cannot go on. What a sink itself refuses is no such case.
     """
-    threads = [
-        SinkThread(sink.id, partial(deliver, config, sink, stop=stop, redis_url=redis_url, vitals=vitals))
-        for sink in config.sinks
-    ]
-    for thread in threads:
-        thread.start()
-    while not stop.is_set() and all(thread.is_alive() for thread in threads):
-        stop.wait(0.5)
-    failed = [thread.failure for thread in threads if thread.failure is not None]
-    stop.set()
-    leave(threads, grace_s=GRACE_S)
-    if failed:
-        raise failed[0]
+
+    def work(sink: SinkConfig, stop: StopFlag) -> None:
+        deliver(config, sink, stop=stop, redis_url=redis_url, vitals=vitals)
+
+    threads = SinkThreads(work, log=structlog.get_logger())
+    with vitals.pulse("deliver", within_s=SILENCE_S) as pulse:
+        try:
+            while not stop.is_set():
+                watch.poll()
+                threads.follow(watch.config.sinks)
+                pulse.ready()
+                stop.wait(LOOK_EVERY_S)
+        finally:
+            threads.leave(grace_s=GRACE_S)
 
 
 def deliver(config: Config, sink: SinkConfig, *, stop: threading.Event, redis_url: str, vitals: Vitals) -> None:
@@ -139,15 +116,6 @@ def lease_s(sink: SinkConfig) -> float:
         case RedisSinkConfig():
             return max(LEASE_S, 1.5 * 2 * REDIS_TIMEOUT_S)  # it connects, and it sends
     return LEASE_S
-
-
-def leave(threads: Sequence[SinkThread], *, grace_s: float) -> None:
-    """Wait for deliveries in hand, but not for ever."""
-    end = time.monotonic() + grace_s
-    for thread in threads:
-        thread.join(max(0.0, end - time.monotonic()))
-        if thread.is_alive():
-            structlog.get_logger().warning("delivery_left_unfinished", thread=thread.name)
 
 
 def main() -> int:

@@ -11,12 +11,12 @@ from typing import Protocol
 import structlog
 
 from xclip_stream.config import Config, ConfigWatch
+from xclip_stream.errors import PromptError, ScoringError
 from xclip_stream.model.clip_scorer import BatchScorer
 from xclip_stream.pipeline.batch_guard import BatchGuard
 from xclip_stream.pipeline.lifecycle import SystemClock
 from xclip_stream.pipeline.score import ScoreLoop
 from xclip_stream.pipeline.vitals import Vitals
-from xclip_stream.protocols import ClipScorer
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.worker_main import FAILED, worker_main
 
@@ -26,7 +26,7 @@ NO_MODEL = "the model is not loaded yet"
 class LoadScorer(Protocol):
     """Makes the model of a configuration; it calls `on_progress` before each part of a batch."""
 
-    def __call__(self, config: Config, *, on_progress: Callable[[], None]) -> ClipScorer: ...
+    def __call__(self, config: Config, *, on_progress: Callable[[], None]) -> BatchScorer: ...
 
 
 def run(
@@ -34,7 +34,7 @@ def run(
     *,
     stop: threading.Event,
     redis_url: str,
-    watch: ConfigWatch,  # noqa: ARG001 - not yet
+    watch: ConfigWatch,
     vitals: Vitals,
     load: LoadScorer | None = None,
 ) -> None:
@@ -70,7 +70,8 @@ def run(
                 queue=queue,
                 scorer=scorer,
                 guard=guard,
-                prompts={source.id: config.prompts_of(source.id) for source in config.sources},
+                prompts=prompts_by_source(config),
+                new_prompts=lambda: None if (changed := watch.poll()) is None else known_prompts(changed, scorer),
                 clock=clock,
                 stopping=stop.is_set,
                 log=log,
@@ -102,6 +103,33 @@ def load_scorer(config: Config, *, on_progress: Callable[[], None]) -> BatchScor
         "model_loaded", model=scorer.name, sha256=scorer.sha256, ms=round((time.monotonic() - started_at) * 1000)
     )
     return scorer
+
+
+def prompts_by_source(config: Config) -> dict[str, tuple[str, ...]]:
+    return {source.id: config.prompts_of(source.id) for source in config.sources}
+
+
+def known_prompts(config: Config, scorer: BatchScorer) -> dict[str, tuple[str, ...]]:
+    """Return the prompts of a changed configuration, encoded, without those that the model does not take.
+
+    The rules that need such a prompt say nothing then, and all others go on.
+    """
+    known = {source_id: encodable(prompts, scorer) for source_id, prompts in prompts_by_source(config).items()}
+    scorer.prepare(known.values())
+    return known
+
+
+def encodable(prompts: tuple[str, ...], scorer: BatchScorer) -> tuple[str, ...]:
+    """Return those of the prompts that the model takes, and tell of the others."""
+    try:
+        scorer.prepare([prompts])
+    except (PromptError, ScoringError) as error:
+        if len(prompts) == 1:
+            structlog.get_logger().error("prompt_rejected", error=str(error))
+            return ()
+    else:
+        return prompts
+    return tuple(known for prompt in prompts for known in encodable((prompt,), scorer))
 
 
 def end_process() -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from xclip_stream.errors import QueueUnavailable, ScorerBroken, ScorerOutOfMemor
 from xclip_stream.model import Scorer
 from xclip_stream.model.clip_scorer import BatchScorer
 from xclip_stream.pipeline.batch_guard import BatchGuard
-from xclip_stream.pipeline.score import ScoreLoop
+from xclip_stream.pipeline.score import STRANGER_WAIT_S, ScoreLoop
 from xclip_stream.protocols import Admission, ClipRequest, ClipScorer, ScoreQueue
 from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.memory import MemoryQueue
@@ -237,6 +238,55 @@ def test_a_source_that_no_worker_knows_ends_in_the_dead_letters(queue, clock, sc
     assert (letter.deliveries, letter.subject) == (3, "new/epoch-1/0")
     assert letter.reason == "the source new is not in the configuration of this score worker"
     assert [scores.status for scores in published(queue)] == [ScoreStatus.FAILED]
+
+
+def test_new_prompts_are_taken_up_between_two_batches(queue, clock, scorer):
+    fill(queue, clock, count=2)
+    news = [{"yard": ("a person runs",)}, None]
+
+    a_loop(queue, scorer, clock, batch_size=1, new_prompts=lambda: news.pop() if news else None).run()
+
+    found = published(queue)
+    assert [scores.prompts for scores in found] == [PROMPTS["yard"], ("a person runs",)]
+    assert [scores.logits.shape for scores in found] == [(1, 2), (1, 1)]
+
+
+def test_what_a_removed_source_has_left_is_scored_against_nothing(queue, clock, scorer):
+    fill(queue, clock, count=2)
+    news = [{"hall": ("a person runs",)}, {"gate": PROMPTS["gate"]}]
+
+    a_loop(queue, scorer, clock, batch_size=1, new_prompts=lambda: news.pop() if news else None).run()
+
+    assert [(scores.status, scores.prompts) for scores in published(queue)] == [(ScoreStatus.SCORED, ())] * 2
+    assert queue.depths([]).dead == 0
+
+
+def test_a_source_that_ingest_read_of_sooner_is_scored_as_soon_as_its_prompts_come(queue, clock, scorer, logs):
+    fill(queue, clock, source_id="new", count=2)
+    comes_at = clock.monotonic() + STRANGER_WAIT_S / 2
+    news = [{"new": ("a person runs",)}]
+
+    def new_prompts():
+        return news.pop() if news and clock.monotonic() >= comes_at else None
+
+    a_loop(queue, scorer, clock, new_prompts=new_prompts).run()
+
+    assert [scores.prompts for scores in published(queue)] == [("a person runs",)] * 2
+    assert named(logs, "window_failed") == []
+
+
+def test_a_source_that_stays_unknown_is_waited_for_once(queue, clock, scorer):
+    fill(queue, clock, source_id="new", count=3)
+    loop = a_loop(queue, scorer, clock, batch_size=1)
+    times = [clock.monotonic()]
+
+    for _ in range(3):
+        loop.step()
+        times.append(clock.monotonic())
+
+    first_s, *later_s = (after - before for before, after in pairwise(times))
+    assert first_s == pytest.approx(STRANGER_WAIT_S, abs=0.1)
+    assert later_s == [0.0, 0.0]
 
 
 def test_only_the_bad_window_of_a_batch_suffers(queue, clock, scorer):

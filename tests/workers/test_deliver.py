@@ -12,7 +12,7 @@ import redis
 from tests.servers import Answer, Endpoint, http_endpoint
 from tests.workers.running import running, unwatched
 from workers.deliver import build_sink, lease_s, run
-from xclip_stream.config import Config, read_config
+from xclip_stream.config import Config, ConfigWatch, load_config, read_config
 from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.types import Message
@@ -120,6 +120,34 @@ def test_a_stop_leaves_what_is_not_delivered_to_the_next_worker(redis_url, endpo
         until(lambda: waiting(redis_url, "hook") == 0)
 
     assert [request.headers["webhook-id"] for request in endpoint.requests] == ["a:0", "a:0", "a:1"]
+
+
+def test_sinks_follow_the_file_and_the_outbox_of_a_removed_one_is_kept_for_its_return(redis_url, tmp_path):
+    path = tmp_path / "site.yaml"
+    one, two = "\n  - {id: one, type: jsonl, path: one.jsonl}\n", "\n  - {id: two, type: jsonl, path: two.jsonl}\n"
+    path.write_text(HEAD + one)
+    watch = ConfigWatch(path, load_config(path), look_every_s=0.01)
+
+    def written(name: str) -> list[str]:
+        file = tmp_path / f"{name}.jsonl"
+        return [json.loads(line)["id"] for line in file.read_text().splitlines()] if file.exists() else []
+
+    def delivering() -> set[str]:
+        return {thread.name for thread in threading.enumerate() if thread.name.startswith("deliver-")}
+
+    with running(run, watch.config, redis_url, watch=watch) as until:
+        fill(redis_url, "a:0", sinks=("one",))
+        until(lambda: waiting(redis_url, "one") == 0)
+        path.write_text(HEAD + two)
+        until(lambda: delivering() == {"deliver-two"})
+        fill(redis_url, "a:1", sinks=("one", "two"))
+        until(lambda: waiting(redis_url, "two") == 0)
+        kept = waiting(redis_url, "one")
+        path.write_text(HEAD + one.rstrip() + two)
+        until(lambda: waiting(redis_url, "one") == 0)
+
+    assert kept == 1
+    assert (written("one"), written("two")) == (["a:0", "a:1"], ["a:1"])
 
 
 def test_a_worker_without_sinks_waits_to_be_stopped(redis_url, tmp_path):

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from structlog.testing import capture_logs
 
 from tests.tiny_checkpoint import write_tiny_checkpoint
-from tests.workers.running import unwatched
-from workers.score import run
-from xclip_stream.config import Config, read_config
+from tests.workers.running import running, unwatched
+from workers.score import known_prompts, load_scorer, run
+from xclip_stream.config import Config, ConfigWatch, load_config, read_config
 from xclip_stream.errors import CheckpointError, PromptError
 from xclip_stream.model import Scorer
 from xclip_stream.pipeline.vitals import Vitals
@@ -112,6 +113,39 @@ def test_a_camera_s_old_window_expires_and_one_that_no_rule_watches_has_no_logit
 
     assert [scores.status for scores in found] == [ScoreStatus.EXPIRED, ScoreStatus.SCORED]
     assert found[1].logits.shape == (1, 0)
+
+
+def test_a_changed_prompt_that_the_model_does_not_take_leaves_out_itself_alone(checkpoint):
+    scorer = load_scorer(a_config(checkpoint), on_progress=lambda: None)
+    config = a_config(checkpoint, prompt="a person " + "very " * 40 + "slowly climbing")
+
+    with capture_logs() as logs:
+        known = known_prompts(config, scorer)
+
+    (line,) = [line for line in logs if line["event"] == "prompt_rejected"]
+    assert known == {"yard": ("an empty yard", "a person walking"), "gate": ()}
+    assert "a person very" in line["error"]
+
+
+def test_prompts_follow_the_file_while_the_worker_runs(checkpoint, redis_url, tmp_path):
+    path = tmp_path / "site.yaml"
+    path.write_text(TEXT.format(checkpoint=checkpoint, prompt="a person climbing"))
+    watch = ConfigWatch(path, load_config(path), look_every_s=0.01)
+    with (
+        closing(open_queue(redis_url, consumer="ingest")) as queue,
+        running(run, watch.config, redis_url, watch=watch) as until,
+    ):
+        add(queue, a_window("yard", 0, produced_at=time.time()))
+        until(lambda: queue.depths([]).scores == 1)
+        path.write_text(TEXT.format(checkpoint=checkpoint, prompt="a person jumping"))
+        until(lambda: watch.config.rules[0].prompts == ("a person jumping",))
+        add(queue, a_window("yard", 1, produced_at=time.time()))
+        until(lambda: queue.depths([]).scores == 2)
+
+    with closing(open_queue(redis_url, consumer="alert")) as queue:
+        token = queue.acquire_alert(ttl_s=60.0)
+        found = [taken.scores.prompts[0] for taken in queue.take_scores(token, max_count=10, block_s=1)]
+    assert found == ["a person climbing", "a person jumping"]
 
 
 def test_the_worker_uses_as_many_threads_as_configured(checkpoint, redis_url):

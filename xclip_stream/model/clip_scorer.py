@@ -52,11 +52,9 @@ class BatchScorer:
         """
         if threads is not None:
             torch.set_num_threads(threads)
-        distinct = {prompts for prompts in prompt_lists if prompts}
         model = Scorer.from_checkpoint(checkpoint, revision=revision, device=device, dtype=dtype)
-        scorer = cls(model, max_prompt_lists=max(256, len(distinct)), on_progress=on_progress)
-        for prompts in distinct:
-            scorer.encode(prompts)
+        scorer = cls(model, on_progress=on_progress)
+        scorer.prepare(prompt_lists)
         return scorer
 
     @property
@@ -66,6 +64,18 @@ class BatchScorer:
     @property
     def sha256(self) -> str:
         return self._scorer.sha256
+
+    def prepare(self, prompt_lists: Iterable[tuple[str, ...]]) -> None:
+        """Encode the lists of prompts that are going to be asked about, and make room for all of them.
+
+        Raises:
+            PromptError: a prompt is too long.
+            ScoringError: the model gives no finite features for one.
+        """
+        distinct = {prompts for prompts in prompt_lists if prompts}
+        self._max_prompt_lists = max(self._max_prompt_lists, len(distinct))
+        for prompts in distinct:
+            self.encode(prompts)
 
     def encode(self, prompts: tuple[str, ...]) -> PromptFeatures:
         """Return the features of `prompts`, computed at the first call.

@@ -14,6 +14,9 @@ from xclip_stream.protocols import ClipRequest, ClipScorer, Clock, ScoreQueue, T
 from xclip_stream.types import Logits, Scores, ScoreStatus
 
 MAX_HALVINGS = 3
+STRANGER_WAIT_S = 2.0
+"""How long a source that is not known is looked for in a changed configuration: ingest may have read it sooner."""
+MAX_FORMER_SOURCES = 10_000
 
 
 class ScoreLoop:
@@ -25,8 +28,10 @@ class ScoreLoop:
     - A live window older than `max_age_s` becomes an EXPIRED tombstone and costs no model time.
     - A batch that fails is scored window by window, so that only the bad one suffers. That one stays taken, comes again
       after the queue's claim time, and goes to the dead letters when it has failed `max_deliveries` times.
-    - A source that is not in `prompts` fails in the same way: while a changed configuration is being rolled out, a
-      worker that knows the source gets the window in time. A source with no prompts at all is scored against nothing.
+    - New prompts are taken up between two batches. What a source that was removed has left is scored against nothing,
+      as is a source with no prompts at all.
+    - A source that was never in `prompts` is waited for a little, once, and then fails like a bad window: while a
+      changed configuration is being rolled out, a worker that knows the source gets the window in time.
     - A batch too big for the device is halved, and so are all that follow, up to three times in the life of the worker.
       After that, and when the model is broken for good, ScorerBroken leaves the loop: the process has to end with an
       exit code that is not 0, and its windows are claimed by another.
@@ -35,6 +40,7 @@ class ScoreLoop:
 
     Args:
         prompts: for each source the prompts to score, in a stable order.
+        new_prompts: gives the next ones once, when there are others; asked often.
     """
 
     def __init__(
@@ -44,6 +50,7 @@ class ScoreLoop:
         scorer: ClipScorer,
         guard: BatchGuard,
         prompts: Mapping[str, tuple[str, ...]],
+        new_prompts: Callable[[], Mapping[str, tuple[str, ...]] | None] = lambda: None,
         clock: Clock,
         stopping: Callable[[], bool],
         log: FilteringBoundLogger,
@@ -57,6 +64,8 @@ class ScoreLoop:
         self._scorer = scorer
         self._guard = guard
         self._prompts = prompts
+        self._new_prompts = new_prompts
+        self._strangers: set[str] = set()
         self._clock = clock
         self._stopping = stopping
         self._log = log
@@ -82,6 +91,7 @@ class ScoreLoop:
 
     def step(self) -> None:
         """Wait for windows, once, and deal with those that came."""
+        self._exchange_prompts()
         batch = self._queue.take_windows(max_count=self._batch_size, block_s=self._block_s)
         self._outage.over()
         if not batch:
@@ -100,10 +110,29 @@ class ScoreLoop:
         if window.live and self._clock.now() - window.produced_at > self._max_age_s:
             self._publish(taken, ScoreStatus.EXPIRED)
             return True
-        if window.id.source_id not in self._prompts:
+        if not self._knows(window.id.source_id):
             self._fail(taken, f"the source {window.id.source_id} is not in the configuration of this score worker")
             return True
         return False
+
+    def _exchange_prompts(self) -> None:
+        new = self._new_prompts()
+        if new is None:
+            return
+        former = [source_id for source_id in self._prompts if source_id not in new][-MAX_FORMER_SOURCES:]
+        self._prompts = {**dict.fromkeys(former, ()), **new}
+        self._strangers.clear()
+
+    def _knows(self, source_id: str) -> bool:
+        """Tell whether a source is in the configuration, or comes into it while we wait."""
+        if source_id in self._prompts or source_id in self._strangers:
+            return source_id in self._prompts
+        self._strangers.add(source_id)
+        until = self._clock.monotonic() + STRANGER_WAIT_S
+        while source_id not in self._prompts and self._clock.monotonic() < until and not self._stopping():
+            self._clock.sleep(0.1)
+            self._exchange_prompts()
+        return source_id in self._prompts
 
     def _score(self, batch: Sequence[TakenWindow]) -> None:
         rest = list(batch)

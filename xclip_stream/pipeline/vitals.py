@@ -1,5 +1,6 @@
 """How a worker shows that its loops go on and that they can work: the loops tell it, whoever looks after it asks."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -64,6 +65,7 @@ class Vitals:
 
     def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
+        self._lock = threading.Lock()
         self._pulses: tuple[Pulse, ...] = ()
 
     @contextmanager
@@ -72,11 +74,13 @@ class Vitals:
     ) -> Iterator[Pulse]:
         """Yield the pulse of a loop that runs for as long as this lasts."""
         pulse = Pulse(name, within_s=within_s, waits_for=waits_for, now=self._now)
-        self._pulses = (*self._pulses, pulse)
+        with self._lock:
+            self._pulses = (*self._pulses, pulse)
         try:
             yield pulse
         finally:
-            self._pulses = tuple(other for other in self._pulses if other is not pulse)
+            with self._lock:
+                self._pulses = tuple(other for other in self._pulses if other is not pulse)
 
     def silence(self) -> str | None:
         """Return which loop makes no progress; None while all do. A worker that is starting is not silent."""
