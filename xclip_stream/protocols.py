@@ -10,6 +10,7 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Protocol, Self
 
+from xclip_stream.inspection import Inspection
 from xclip_stream.types import DeadLetter, Logits, Message, Pixels, Scores, ScoreStatus, Window, WindowId
 
 # ---------------------------------------------------------------------------------------------------------- sources
@@ -353,6 +354,10 @@ class Overview(Protocol):
     def rule_statuses(self) -> Mapping[str, RuleStatus]: ...
 
     def depths(self, sink_ids: Sequence[str]) -> QueueDepths: ...
+
+    def inspect(self, sink_ids: Sequence[str] = ()) -> Inspection:
+        """Look at everything that waits and at who holds what. The outboxes are those of these sinks, and all others
+        in which something waits."""
 
     def epoch_ended(self, source_id: str, epoch: str | None = None) -> bool:
         """True when the source's current epoch, and that is `epoch` where one is given, has its SOURCE_ENDED."""

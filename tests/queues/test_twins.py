@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from tests.queues.builders import PIXELS, Queue, message, scores_of, window
 from tests.redis_servers import RedisServer
 from xclip_stream.errors import StaleOwner
+from xclip_stream.inspection import Inspection
 from xclip_stream.protocols import TakenMessage, TakenScores, TakenWindow
 from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.memory import MemoryQueue
@@ -241,6 +242,7 @@ class Twins(RuleBasedStateMachine):
     @rule()
     def compare(self) -> None:
         self.both(lambda twin: twin.workers[0].depths(["ops"]))
+        self.both(lambda twin: without_time(twin.workers[0].inspect(["ops"])))
         self.both(lambda twin: twin.workers[0].load_states())
         self.both(lambda twin: [twin.workers[0].epoch_ended(source) for source in ("file", "camera")])
         self.both(
@@ -252,6 +254,15 @@ class Twins(RuleBasedStateMachine):
                 for letter in twin.workers[0].list_dead(max_count=100)
             ]
         )
+
+
+def without_time(seen: Inspection) -> object:
+    """Return what both backends have to agree on."""
+    windows = [(found.waiting, found.held, found.oldest_s is None) for found in (seen.live, seen.files)]
+    waiting = [(found.count, found.oldest_s is None) for found in (seen.scores, seen.dead, *seen.outboxes.values())]
+    held = [(worker.name, worker.held, worker.deliveries) for worker in seen.score_workers if worker.held]
+    leases = {role: lease.holder for role, lease in seen.leases.items()}
+    return windows, waiting, list(seen.outboxes), held, leases, seen.window_bytes, seen.max_bytes, seen.events
 
 
 def taken_windows(twin: Twin, queue: Queue, max_count: int) -> object:

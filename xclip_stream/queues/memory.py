@@ -9,6 +9,7 @@ from xclip_stream.protocols import Clock, QueueDepths, RuleStatus, SourceStatus
 from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.memory_consumer import MemoryConsumer
 from xclip_stream.queues.memory_events import ALERT, MemoryAlert, MemoryDelivery, MemoryEvents
+from xclip_stream.queues.memory_inspection import MemoryInspection
 from xclip_stream.queues.memory_leases import MemoryLeases
 from xclip_stream.queues.memory_store import MemoryStore, QueuedMessage, QueuedWindow, SystemClock
 from xclip_stream.queues.memory_windows import MemoryIngest, MemoryScoring
@@ -46,7 +47,7 @@ class MemoryDeadLetters(MemoryConsumer):
             self._store.changed.notify_all()
 
 
-class MemoryOverview(MemoryConsumer):
+class MemoryOverview(MemoryInspection):
     """What an operator wants to know."""
 
     def source_statuses(self) -> Mapping[str, SourceStatus]:

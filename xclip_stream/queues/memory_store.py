@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from threading import Condition
@@ -17,11 +17,22 @@ Value = TypeVar("Value")
 
 
 class MemoryStream(Generic[Value]):
-    """Entries in the order of their ids, which count up and are never used twice."""
+    """Entries in the order of their ids, which count up and are never used twice.
 
-    def __init__(self) -> None:
+    Args:
+        now: tells when an entry was added.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
         self._entries: dict[int, Value] = {}
+        self._added_at: dict[int, float] = {}
         self._last_id = 0
+
+    @property
+    def oldest_s(self) -> float | None:
+        """The age of the oldest entry; None where there is none."""
+        return next((max(0.0, self._now() - self._added_at[key]) for key in self._entries), None)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -29,12 +40,14 @@ class MemoryStream(Generic[Value]):
     def add(self, value: Value) -> int:
         self._last_id += 1
         self._entries[self._last_id] = value
+        self._added_at[self._last_id] = self._now()
         return self._last_id
 
     def get(self, entry_id: int) -> Value | None:
         return self._entries.get(entry_id)
 
     def pop(self, entry_id: int) -> Value | None:
+        self._added_at.pop(entry_id, None)
         return self._entries.pop(entry_id, None)
 
     def after(self, entry_id: int) -> Iterator[tuple[int, Value]]:
@@ -42,7 +55,7 @@ class MemoryStream(Generic[Value]):
 
     def trim(self, length: int) -> None:
         for entry_id in list(islice(self._entries, max(0, len(self._entries) - length))):
-            del self._entries[entry_id]
+            self.pop(entry_id)
 
 
 @dataclass(slots=True)
@@ -122,16 +135,16 @@ class MemoryStore:
     waits: bool = True
     changed: Condition = field(default_factory=Condition)
     sources: dict[str, SourceRecord] = field(default_factory=dict)
-    windows: dict[bool, MemoryStream[QueuedWindow]] = field(
-        default_factory=lambda: {True: MemoryStream(), False: MemoryStream()}
-    )
+    windows: dict[bool, MemoryStream[QueuedWindow]] = field(init=False)
     """The windows of live sources, and those of files."""
     window_bytes: int = 0
-    scores: MemoryStream[Scores] = field(default_factory=MemoryStream)
+    score_workers_seen_at: dict[str, float] = field(default_factory=dict)
+    """When each consumer last took or held on a window, in seconds of the monotonic clock."""
+    scores: MemoryStream[Scores] = field(init=False)
     states: dict[str, bytes] = field(default_factory=dict)
-    events: MemoryStream[Message] = field(default_factory=MemoryStream)
-    outboxes: defaultdict[str, MemoryStream[QueuedMessage]] = field(default_factory=lambda: defaultdict(MemoryStream))
-    dead: MemoryStream[Grave] = field(default_factory=MemoryStream)
+    events: MemoryStream[Message] = field(init=False)
+    outboxes: defaultdict[str, MemoryStream[QueuedMessage]] = field(init=False)
+    dead: MemoryStream[Grave] = field(init=False)
     leases: dict[str, Lease] = field(default_factory=dict)
     ingest_team: dict[str, float] = field(default_factory=dict)
     """The workers that read sources, and until when each is taken for alive."""
@@ -140,6 +153,12 @@ class MemoryStore:
     last_commit: object = None
     source_statuses: dict[str, SourceStatus] = field(default_factory=dict)
     rule_statuses: dict[str, RuleStatus] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        now = self.clock.now
+        self.windows = {True: MemoryStream(now), False: MemoryStream(now)}
+        self.scores, self.events, self.dead = MemoryStream(now), MemoryStream(now), MemoryStream(now)
+        self.outboxes = defaultdict(lambda: MemoryStream(now))
 
     @property
     def max_bytes(self) -> int:

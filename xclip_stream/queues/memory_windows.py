@@ -130,7 +130,7 @@ class MemoryScoring(MemoryConsumer):
             for each in taken:
                 queued = self._store.windows[each.window.live].get(_key(each))
                 if queued and queued.holder == self._consumer:
-                    queued.taken_at = self._store.clock.monotonic()
+                    queued.taken_at = self._note_seen()
 
     def publish_scores(self, taken: TakenWindow, scores: Scores) -> bool:
         with self._store.changed:
@@ -177,10 +177,16 @@ class MemoryScoring(MemoryConsumer):
         return None
 
     def _hold(self, key: int, queued: QueuedWindow) -> TakenWindow:
-        queued.holder, queued.taken_at = self._consumer, self._store.clock.monotonic()
+        queued.holder, queued.taken_at = self._consumer, self._note_seen()
         queued.deliveries += 1
         entry_id = f"{'live' if queued.window.live else 'file'}/{key}"
         return TakenWindow(entry_id, queued.window, queued.generation, queued.deliveries)
+
+    def _note_seen(self) -> float:
+        """Note that this consumer took or held on a window, and return when."""
+        now_s = self._store.clock.monotonic()
+        self._store.score_workers_seen_at[self._consumer] = now_s
+        return now_s
 
     def _let_go(self, taken: TakenWindow) -> QueuedWindow | None:
         """Take the window out of the queue, once, whoever holds it now."""

@@ -14,6 +14,7 @@ from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.redis_connection import RedisConnection, RedisKeys
 from xclip_stream.queues.redis_consumer import FIRST_OF_CONTENT, Fields, RedisConsumer
 from xclip_stream.queues.redis_events import ALERT, RedisAlert, RedisDelivery, RedisEvents
+from xclip_stream.queues.redis_inspection import RedisInspection
 from xclip_stream.queues.redis_leases import RedisLeases
 from xclip_stream.queues.redis_windows import RedisIngest, RedisScoring
 from xclip_stream.types import DeadLetter
@@ -54,7 +55,7 @@ class RedisDeadLetters(RedisConsumer):
         return found[0][1] if found else None
 
 
-class RedisOverview(RedisConsumer):
+class RedisOverview(RedisInspection):
     """What an operator wants to know."""
 
     def source_statuses(self) -> Mapping[str, SourceStatus]:
