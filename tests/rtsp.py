@@ -3,7 +3,7 @@
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,22 +16,39 @@ PROBE = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.reposito
 
 
 class Camera:
-    """A server that plays `file`; it keeps its port when it is started again."""
+    """A server that plays `file`; it keeps its port when it is started again.
 
-    def __init__(self, file: Path, *, user: str = "", password: str = "", once: bool = False) -> None:
+    Args:
+        password: may be changed; it counts from the next start.
+        address: of the interface that it listens on.
+        at: what to put before its command, such as the one that enters another network namespace.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        *,
+        user: str = "",
+        password: str = "",
+        once: bool = False,
+        address: str = "127.0.0.1",
+        at: Sequence[str] = (),
+    ) -> None:
         self._file = file
         self._user = user
-        self._password = password
+        self.password = password
         self._once = once
+        self._address = address
+        self._at = at
         self.port = free_port()
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         options = ["--once"] if self._once else []
         if self._user:
-            options += ["--user", self._user, "--password", self._password]
+            options += ["--user", self._user, "--password", self.password]
         self._process = subprocess.Popen(
-            [SYSTEM_PYTHON, str(SERVER), str(self._file), "--port", str(self.port), *options],
+            [*self._at, SYSTEM_PYTHON, str(SERVER), str(self._file), *self._where(), *options],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -40,7 +57,7 @@ class Camera:
 
     def url(self, login: str = "") -> str:
         """Return the URL, with `login` ("user:password") in it when given."""
-        return f"rtsp://{login}{'@' if login else ''}127.0.0.1:{self.port}/live"
+        return f"rtsp://{login}{'@' if login else ''}{self._address}:{self.port}/live"
 
     def kill(self) -> None:
         if self._process is not None:
@@ -54,6 +71,9 @@ class Camera:
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
 
+    def _where(self) -> Sequence[str]:
+        return ["--address", self._address, "--port", str(self.port)]
+
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
@@ -65,8 +85,7 @@ StartCamera = Callable[..., Camera]
 @pytest.fixture
 def start_camera() -> Iterator[StartCamera]:
     """Return a function that starts a camera, with the arguments of `Camera`."""
-    if not can_serve():
-        missing_part("GStreamer's RTSP server", "apt-get install gir1.2-gst-rtsp-server-1.0 python3-gi and plugins")
+    need_server()
     cameras = []
 
     def start(file: Path, *, user: str = "", password: str = "", once: bool = False) -> Camera:
@@ -78,6 +97,12 @@ def start_camera() -> Iterator[StartCamera]:
     yield start
     for camera in cameras:
         camera.kill()
+
+
+def need_server() -> None:
+    """Skip, or fail in CI, where GStreamer's RTSP server is missing."""
+    if not can_serve():
+        missing_part("GStreamer's RTSP server", "apt-get install gir1.2-gst-rtsp-server-1.0 python3-gi and plugins")
 
 
 def can_serve() -> bool:

@@ -35,6 +35,8 @@ _HTTP_FORMATS = (
 
 _ANALYSE_US = 200_000
 """How much of a stream FFmpeg may look at before it gives the first frame: what it looks at comes late."""
+_NEARLY = 0.98
+"""Two clocks measure the same silence."""
 PICTURELESS_S = 20.0
 """Packets without one picture for this long mean that something is wrong; a key frame may take its time."""
 
@@ -63,7 +65,7 @@ class LiveSource:
         view: what is kept of each frame.
         transport: of RTSP, "tcp" or "udp".
         open_timeout_s: how long connecting may take.
-        read_timeout_s: how long a connected camera may be silent; it can take twice as long to notice.
+        read_timeout_s: how long a connected camera may be silent.
     """
 
     live = True
@@ -141,11 +143,18 @@ class LiveSource:
         raise SourceUnavailable(f"{self._shown}: the stream ended")
 
     def _frames(self, video: OpenVideo, timeline: Timeline) -> Iterator[av.VideoFrame]:
-        waiting_since = self._monotonic()
+        silent = SourceUnavailable(f"{self._shown}: has been silent for {self._read_timeout_s:g} s")
+        waiting_since = asked_at = self._monotonic()
 
         def check_for_pictures() -> None:
-            if self._monotonic() - waiting_since > PICTURELESS_S:
+            nonlocal asked_at
+            now = self._monotonic()
+            # At its first timeout FFmpeg gives the frame that it holds back, and is silent for as long again.
+            if now - asked_at > _NEARLY * self._read_timeout_s:
+                raise silent
+            if now - waiting_since > PICTURELESS_S:
                 raise SourceUnavailable(f"{self._shown}: sends data, but no picture for {PICTURELESS_S:.0f} s")
+            asked_at = now
 
         frames = video.frames(
             note=lambda what: self._damage.note(what, at_s=timeline.last_s),
@@ -154,11 +163,10 @@ class LiveSource:
         )
         try:
             for frame in frames:
-                waiting_since = self._monotonic()
                 yield frame
-                waiting_since = self._monotonic()
+                waiting_since = asked_at = self._monotonic()
         except (TimeoutError, ExitError):
-            raise SourceUnavailable(f"{self._shown}: has been silent for {self._read_timeout_s:g} s") from None
+            raise silent from None
         except FFmpegError as error:
             raise SourceUnavailable(f"{self._shown}: the connection broke ({error.strerror})") from None
 
