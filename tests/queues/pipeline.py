@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -21,6 +21,7 @@ class Pipeline:
 
     Args:
         url: of the Redis; each worker has a connection of its own.
+        urls: those of single roles (`ingest`, `score`, `alert`, `deliver`) instead.
         length: how many windows the file has.
         pause_s: after each window.
     """
@@ -29,6 +30,7 @@ class Pipeline:
     length: int
     pause_s: float = 0.0
     namespace: str = "main"
+    urls: Mapping[str, str] = field(default_factory=dict)
     added: int = 0
     rewinds: int = 0
     outages: int = 0
@@ -39,8 +41,11 @@ class Pipeline:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        roles: list[Callable[[RedisQueue], None]] = [self._ingest, self._score, self._alert, self._deliver]
-        threads = [threading.Thread(target=self._run, args=(role,)) for role in roles]
+        roles = {"ingest": self._ingest, "score": self._score, "alert": self._alert, "deliver": self._deliver}
+        threads = [
+            threading.Thread(target=self._run, args=(work, self.urls.get(role, self.url)))
+            for role, work in roles.items()
+        ]
         for thread in threads:
             thread.start()
         try:
@@ -57,11 +62,11 @@ class Pipeline:
             assert time.monotonic() < until, f"added {self.added}, delivered {len(self.delivered)}"
             time.sleep(0.01)
 
-    def _run(self, role: Callable[[RedisQueue], None]) -> None:
-        with open_queue(self.url, namespace=self.namespace, claim_idle_s=1.0, file_windows=50) as queue:
+    def _run(self, work: Callable[[RedisQueue], None], url: str) -> None:
+        with open_queue(url, namespace=self.namespace, claim_idle_s=1.0, file_windows=50) as queue:
             while not self._over.is_set():
                 try:
-                    role(queue)
+                    work(queue)
                 except QueueUnavailable:
                     self.outages += 1
                     self._over.wait(0.05)

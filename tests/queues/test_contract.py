@@ -790,9 +790,10 @@ class TestEventStream:
 
     def test_a_reader_that_waits_is_woken_by_an_event(self, backend: Backend) -> None:
         queue, alert = backend.queue(), backend.queue("alert")
+        last_id = queue.last_event_id()
         thread = threading.Timer(0.05, lambda: post(alert, "m1"))
         thread.start()
-        found = queue.read_events(after_id=queue.last_event_id(), max_count=8, block_s=2)
+        found = queue.read_events(after_id=last_id, max_count=8, block_s=2)
         thread.join()
 
         assert [event for _, event in found] == [b'{"id":"m1"}']

@@ -12,8 +12,8 @@ from xclip_stream.errors import DecodeError, QueueError
 from xclip_stream.protocols import QueueDepths, RuleStatus, SourceStatus
 from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.redis_connection import RedisConnection, RedisKeys
-from xclip_stream.queues.redis_consumer import FIRST_OF_CONTENT, Fields, RedisConsumer
-from xclip_stream.queues.redis_events import ALERT, RedisAlert, RedisDelivery, RedisEvents
+from xclip_stream.queues.redis_consumer import ALERT, FIRST_OF_CONTENT, Fields, RedisConsumer
+from xclip_stream.queues.redis_events import RedisAlert, RedisDelivery, RedisEvents
 from xclip_stream.queues.redis_inspection import RedisInspection
 from xclip_stream.queues.redis_leases import RedisLeases
 from xclip_stream.queues.redis_windows import RedisIngest, RedisScoring

@@ -50,6 +50,7 @@ class GroupExists(QueueError):
 # know, and on Redis 6 those that a script stumbled over.
 _TROUBLES: Sequence[tuple[str, type[RedisError] | tuple[type[RedisError], ...], type[QueueError], str]] = (
     ("OOM ", OutOfMemoryError, ServerFull, "is full"),
+    ("The user executing the script", (), QueueError, "refuses this user"),
     ("NOGROUP", (), NoGroup, "has no such consumer group"),
     ("no such key", (), NoGroup, "has lost a stream"),
     ("BUSYGROUP", (), GroupExists, "has this consumer group"),

@@ -14,6 +14,8 @@ from xclip_stream.queues.redis_connection import MAX_BLOCK_S, Argument, RedisCon
 
 Fields = dict[bytes, bytes]
 NO_CURSOR = "0-0"
+ALERT = "alert"
+"""The role of the one that commits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +108,18 @@ class RedisConsumer:
 
     def _acquire(self, role: str, *, ttl_s: float) -> tuple[int, int] | None:
         """Take a role: the token and the number of commits so far."""
-        keys = [self._keys.lease(role), self._keys.counters, self._keys.alert]
+        keys = [self._keys.lease(role), self._keys.counters, *self._commits_of(role)]
         reply = self._run("acquire_lease", keys, [self._holder, milliseconds(ttl_s)])
         token, commits = reply
         return (token, commits) if token else None
 
     def _renew(self, role: str, token: int, *, ttl_s: float, commits: int = 0) -> bool:
-        keys = [self._keys.lease(role), self._keys.alert]
+        keys = [self._keys.lease(role), *self._commits_of(role)]
         return bool(self._run("renew_lease", keys, [token, milliseconds(ttl_s), commits]))
+
+    def _commits_of(self, role: str) -> list[str]:
+        """Return the key that counts the commits of a role: only of the one that commits, whose user may read it."""
+        return [self._keys.alert] if role == ALERT else []
 
     def _release(self, role: str, token: int) -> None:
         self._run("release_lease", [self._keys.lease(role)], [token])

@@ -9,10 +9,8 @@ from xclip_stream.codec import decode_message, decode_scores, encode_message, en
 from xclip_stream.errors import DecodeError
 from xclip_stream.protocols import RuleStatus, TakenMessage, TakenScores
 from xclip_stream.queues.redis_connection import Argument
-from xclip_stream.queues.redis_consumer import RedisConsumer, block_ms, fields_of, letter_fields, stale
+from xclip_stream.queues.redis_consumer import ALERT, RedisConsumer, block_ms, fields_of, letter_fields, stale
 from xclip_stream.types import Message
-
-ALERT = "alert"
 
 
 class RedisAlert(RedisConsumer):

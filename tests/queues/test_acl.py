@@ -1,0 +1,235 @@
+"""The users of deploy/redis/users.acl on real servers: each can do what its role needs, and nothing of another's."""
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from tests.queues.builders import alert_token, message, scores_of, take, window
+from tests.queues.pipeline import Pipeline, event
+from tests.redis_servers import VERSIONS, RedisServer
+from xclip_stream.errors import QueueError, QueueUnavailable
+from xclip_stream.protocols import RuleStatus, SourceState, SourceStatus
+from xclip_stream.queues.redis import RedisQueue, open_queue
+from xclip_stream.types import ScoreStatus, WindowId
+
+USERS = Path(__file__).parents[2] / "deploy" / "redis" / "users.acl"
+STATUS = SourceStatus(
+    source_id="yard",
+    state=SourceState.RUNNING,
+    live=False,
+    fps=1.0,
+    position_s=0.0,
+    duration_s=None,
+    windows=0,
+    dropped=0,
+    lag_s=0.0,
+    error="",
+    updated_at=0.0,
+)
+
+RULES = RuleStatus(
+    source_id="yard",
+    windows=1,
+    dropped=0,
+    expired=0,
+    failed=0,
+    position_s=0.0,
+    top_rule="",
+    top_score=0.0,
+    open_events=0,
+    events=0,
+    updated_at=0.0,
+)
+
+
+class GuardedServer(RedisServer):
+    """A server that lets in the users of the file alone; the password of each is its name and `-pw`."""
+
+    def __init__(self, version: str) -> None:
+        acl = Path(tempfile.mkdtemp(prefix="acl-")) / "users.acl"
+        acl.write_text(re.sub(r"#(\w+)_SHA256", lambda found: "#" + _hash_of(found[1].lower()), USERS.read_text()))
+        super().__init__(version, "--appendonly", "no", "--aclfile", str(acl))
+        self.url = self.url_of("admin")
+
+    def url_of(self, user: str) -> str:
+        return f"unix://{user}:{user}-pw@{self.socket}"
+
+    def refusals(self) -> list[str]:
+        """Return what users have been refused since the start, as the server has logged it."""
+        with closing(self.client()) as client:
+            return [f"{entry['username']}: {entry['reason']} {entry['object']}" for entry in client.acl_log()]
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def server(request: pytest.FixtureRequest) -> Iterator[GuardedServer]:
+    with GuardedServer(request.param) as server:
+        yield server
+
+
+@pytest.fixture
+def as_user(server: GuardedServer) -> Iterator[Callable[[str], RedisQueue]]:
+    """What gives a queue of this user; the queue is empty at first."""
+    with closing(server.client()) as client:
+        client.flushall()
+        client.acl_log_reset()
+    queues: dict[str, RedisQueue] = {}
+
+    def queue_of(user: str) -> RedisQueue:
+        if user not in queues:
+            queues[user] = open_queue(server.url_of(user), consumer=user)
+        return queues[user]
+
+    yield queue_of
+    for queue in queues.values():
+        queue.close()
+
+
+AsUser = Callable[[str], RedisQueue]
+
+
+def test_windows_go_all_the_way_with_a_user_for_each_role(server: GuardedServer, as_user: AsUser) -> None:
+    roles = ("ingest", "score", "alert", "deliver")
+    pipeline = Pipeline(server.url, length=10, urls={role: server.url_of(role) for role in roles})
+    with pipeline.running():
+        pipeline.wait_until(lambda: len(pipeline.delivered) == pipeline.length)
+
+    status = as_user("status")
+    assert pipeline.delivered == [event(seq).message_id for seq in range(10)]
+    assert len(status.read_events(after_id="0", max_count=99, block_s=0.01)) == 10
+    assert status.depths(["ops"]).outbox == {"ops": 0}
+    assert server.refusals() == []
+
+
+def test_every_other_step_of_a_role_is_allowed_too(server: GuardedServer, as_user: AsUser) -> None:
+    ingest, score, alert = as_user("ingest"), as_user("score"), as_user("alert")
+    deliver, status, operator = as_user("deliver"), as_user("status"), as_user("operator")
+
+    ingest.join_ingest(["yard"], ttl_s=9)
+    lease = ingest.acquire_source("yard", ttl_s=9)
+    assert lease
+    ingest.renew_source("yard", lease, ttl_s=9)
+    ingest.begin_epoch("yard", "e0", live=True, token=lease)
+    ingest.begin_epoch("yard", "e1", live=False, token=lease)  # closes the other one
+    ingest.add_window(window(0), token=lease)
+    ingest.add_window(window(1), token=lease)
+    ingest.add_tombstone(
+        WindowId("yard", "e1", 2), status=ScoreStatus.SOURCE_ENDED, live=False, pts_s=2, captured_at=2, token=lease
+    )
+    ingest.report_source(STATUS)
+    assert ingest.epoch_ended("yard")
+    ingest.release_source("yard", lease)
+    ingest.leave_ingest(["yard"])
+
+    first, second = take(score)
+    score.hold_windows([first, second])
+    assert score.bury_window(first, reason="broken")
+    assert score.publish_scores(second, scores_of(second))
+    assert score.publish_scores(second, scores_of(second))  # asks whether it did
+    score.forget_consumers(idle_s=0)
+
+    token = alert_token(alert)
+    alert.renew_alert(token, ttl_s=9)
+    with closing(server.client()) as client:
+        client.xadd("xclip:{main}:scores", {"source": "yard", "scores": "not readable"})
+    taken = alert.take_scores(token, max_count=99, block_s=0)
+    alert.load_states()
+    messages = [message("m1"), message("m2")]
+    outbox = [("ops", each) for each in messages]
+    done = [each.entry_id for each in taken]
+    alert.commit(token, source_id="yard", state=b"s", events=messages, outbox=outbox, done=done)
+    alert.report_rules(RULES)
+    alert.release_alert(token)
+
+    lease = deliver.acquire_sink("ops", ttl_s=9)
+    assert lease
+    deliver.renew_sink("ops", lease, ttl_s=9)
+    one, two = deliver.take_messages("ops", max_count=9, block_s=0.01)
+    deliver.settle_message("ops", one)
+    deliver.bury_message("ops", two, reason="refused")
+    deliver.release_sink("ops", lease)
+
+    assert status.inspect(["ops"]).dead.count == 3
+    letters = status.list_dead(max_count=9)
+    assert sorted(letter.origin for letter in letters) == ["outbox:ops", "scores", "windows"]
+    assert status.last_event_id() != "0"
+    assert (list(status.source_statuses()), list(status.rule_statuses())) == (["yard"], ["yard"])
+    assert operator.replay_dead(letters[0].id)
+    assert operator.drop_dead(letters[1].id)
+    operator.forget_source("yard")
+    assert server.refusals() == []
+
+
+def commit(queue: RedisQueue) -> None:
+    queue.commit(1, source_id="yard", state=b"s", events=[message()], outbox=[], done=[])
+
+
+STEPS: dict[Callable[[RedisQueue], object], set[str]] = {
+    commit: {"alert"},
+    take: {"score"},
+    alert_token: {"alert"},
+    lambda queue: queue.begin_epoch("yard", "e2", live=False): {"ingest"},
+    lambda queue: queue.add_window(window(0)): {"ingest"},
+    lambda queue: queue.take_messages("ops", max_count=1, block_s=0): {"deliver"},
+    lambda queue: queue.acquire_sink("ops", ttl_s=1): {"deliver"},
+    lambda queue: queue.acquire_source("yard", ttl_s=1): {"ingest"},
+    lambda queue: queue.report_source(STATUS): {"ingest"},
+    lambda queue: queue.read_events(after_id="0", max_count=1, block_s=0): {"alert"},
+    lambda queue: queue.list_dead(max_count=1): {"score", "alert", "deliver"},
+    lambda queue: queue.forget_source("yard"): set(),
+}
+"""Steps, and the roles that may do them."""
+
+
+def test_no_role_can_do_what_another_one_does(as_user: AsUser) -> None:
+    as_user("ingest").begin_epoch("yard", "e1", live=False)
+
+    for step, allowed in STEPS.items():
+        for user in {"ingest", "score", "alert", "deliver"} - allowed:
+            with pytest.raises(QueueError, match="refuses this user") as refused:
+                step(as_user(user))
+            assert not isinstance(refused.value, QueueUnavailable)
+
+
+def test_who_looks_changes_nothing(server: GuardedServer, as_user: AsUser) -> None:
+    as_user("ingest").begin_epoch("yard", "e1", live=False)
+    before = content_of(server)
+    for step in STEPS:
+        with suppress(QueueError):
+            step(as_user("status"))
+
+    assert content_of(server) == before
+    assert len(server.refusals()) >= 5
+
+
+def content_of(server: GuardedServer) -> dict[bytes, bytes]:
+    with closing(server.client()) as client:
+        return {key: client.dump(key) for key in client.scan_iter()}
+
+
+def test_nobody_but_the_admin_sees_other_keys_or_ends_the_server(server: GuardedServer, as_user: AsUser) -> None:
+    for user in ("ingest", "score", "alert", "deliver", "status", "operator"):
+        call = as_user(user)._call
+        for words in (("FLUSHALL",), ("KEYS", "*"), ("CONFIG", "GET", "*"), ("SHUTDOWN",), ("GET", "other")):
+            with pytest.raises(QueueError, match="refuses this user"):
+                call(*words)
+
+
+def test_the_default_user_is_not_let_in(server: GuardedServer) -> None:
+    with open_queue(f"unix://{server.socket}") as queue, pytest.raises(QueueError, match="refuses this user"):
+        queue.ping()
+
+
+def test_a_file_whose_passwords_were_not_set_lets_nobody_in() -> None:
+    placeholders = re.findall(r"user (\w+) on (\S+)", USERS.read_text())
+
+    assert {user for user, _ in placeholders} >= {"ingest", "score", "alert", "deliver", "status", "operator", "admin"}
+    assert all(password == f"#{user.upper()}_SHA256" for user, password in placeholders)
+
+
+def _hash_of(user: str) -> str:
+    return sha256(f"{user}-pw".encode()).hexdigest()
