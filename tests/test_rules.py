@@ -171,13 +171,20 @@ def test_a_lost_window_is_unknown_it_neither_releases_nor_starts(status):
     assert none == []
 
 
-@pytest.mark.parametrize("status", [ScoreStatus.SOURCE_LOST, ScoreStatus.SOURCE_ENDED])
-def test_the_end_of_the_source_ends_what_is_open_and_forgets_what_is_pending(status):
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (ScoreStatus.SOURCE_LOST, "source_lost"),
+        (ScoreStatus.SOURCE_ENDED, "source_ended"),
+        (ScoreStatus.SOURCE_STOPPED, "shutdown"),
+    ],
+)
+def test_the_end_of_the_source_ends_what_is_open_and_forgets_what_is_pending(status, reason):
     patient = rule("patient", min_duration_s=3)
 
     state, told = judge([window(0, 0.9), window(1, 0.9), tombstone(2, status)], rule(), patient)
 
-    assert story(told) == [("started", 0, None, None), ("ended", 0, 1, str(status))]
+    assert story(told) == [("started", 0, None, None), ("ended", 0, 1, reason)]
     assert state.holdings == ()
 
 

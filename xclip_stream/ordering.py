@@ -29,8 +29,7 @@ class Position:
 
     def after(self, scores: Scores) -> "Position":
         """Return the position once `scores` have had their turn."""
-        ended = scores.status is ScoreStatus.SOURCE_ENDED
-        return Position(scores.generation, scores.id.epoch, scores.id.seq + 1, ended)
+        return Position(scores.generation, scores.id.epoch, scores.id.seq + 1, scores.status.ends_epoch)
 
 
 START = Position()

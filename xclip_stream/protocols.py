@@ -190,10 +190,10 @@ class IngestQueue(Protocol):
         captured_at: float,
         token: int = 0,
     ) -> Admitted:
-        """Take a `seq` without a window. SOURCE_ENDED closes the epoch. Never answers FULL."""
+        """Take a `seq` without a window; some statuses end the epoch. Never answers FULL."""
 
     def epoch_ended(self, source_id: str, epoch: str | None = None) -> bool:
-        """True when the source's current epoch, and that is `epoch` where one is given, has its SOURCE_ENDED."""
+        """True when the source's current epoch, and that is `epoch` where one is given, has ended."""
 
     def report_source(self, status: SourceStatus) -> None: ...
 
@@ -360,7 +360,7 @@ class Overview(Protocol):
         in which something waits."""
 
     def epoch_ended(self, source_id: str, epoch: str | None = None) -> bool:
-        """True when the source's current epoch, and that is `epoch` where one is given, has its SOURCE_ENDED."""
+        """True when the source's current epoch, and that is `epoch` where one is given, has ended."""
 
     def forget_source(self, source_id: str) -> None:
         """Forget the epoch and the rule state of a source, so that the same file may be played again."""

@@ -21,6 +21,7 @@ UPDATE_STEP = 0.05
 _CLOSING = {
     ScoreStatus.SOURCE_LOST: EndReason.SOURCE_LOST,
     ScoreStatus.SOURCE_ENDED: EndReason.SOURCE_ENDED,
+    ScoreStatus.SOURCE_STOPPED: EndReason.SHUTDOWN,
 }
 _ROUNDING = 1e-9  # 0.65 - 0.6 is a little less than 0.05
 _DIGITS = 4

@@ -100,6 +100,13 @@ class ScoreStatus(StrEnum):
     """Not a window: the camera was lost here, open events end."""
     SOURCE_ENDED = "source_ended"
     """Not a window: the epoch is complete, nothing follows in it."""
+    SOURCE_STOPPED = "source_stopped"
+    """Not a window: nobody reads the camera from here on, and nothing follows in the epoch."""
+
+    @property
+    def ends_epoch(self) -> bool:
+        """True for what nothing may follow in an epoch."""
+        return self in {ScoreStatus.SOURCE_ENDED, ScoreStatus.SOURCE_STOPPED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +153,7 @@ class EndReason(StrEnum):
     CONFIGURATION = "configuration"
     """The rule was removed or changed."""
     SHUTDOWN = "shutdown"
+    """The watching of the camera was stopped."""
 
 
 @dataclass(frozen=True, slots=True)

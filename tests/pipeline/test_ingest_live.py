@@ -25,7 +25,7 @@ SETTINGS = WindowSettings(num_frames=2, span_s=1.0, stride_s=1.0, regions=("",))
 REFUSED = SourceUnavailable("camera: connection refused")
 LOCKED = LoginRejected("camera: wrong user or password")
 MISSING = SourceRejected("camera: no such stream there (404)")
-LOST, ENDED = ScoreStatus.SOURCE_LOST, ScoreStatus.SOURCE_ENDED
+LOST, STOPPED = ScoreStatus.SOURCE_LOST, ScoreStatus.SOURCE_STOPPED
 
 
 @dataclass
@@ -148,7 +148,7 @@ def test_windows_of_a_camera_come_in_order_and_the_stop_closes_the_epoch() -> No
     assert {window.id.epoch for window in windows} == {"lease-0"}
     assert all(window.live for window in windows)
     assert [window.frame_ids for window in windows] == [(0, 5), (10, 15), (20, 25), (30, 35)]
-    assert scene.tombstones() == [(4, ENDED)]
+    assert scene.tombstones() == [(4, STOPPED)]
 
 
 def test_a_short_break_is_no_loss_and_no_window_straddles_it() -> None:
@@ -157,7 +157,7 @@ def test_a_short_break_is_no_loss_and_no_window_straddles_it() -> None:
     scene.ingest().run()
 
     assert [window.frame_ids for window in scene.windows()] == [(0, 5), (13, 18)]
-    assert scene.tombstones() == [(2, ENDED)]
+    assert scene.tombstones() == [(2, STOPPED)]
 
 
 def test_a_camera_that_cannot_be_reached_again_is_marked_lost_once_for_each_loss() -> None:
@@ -167,7 +167,7 @@ def test_a_camera_that_cannot_be_reached_again_is_marked_lost_once_for_each_loss
         scene.ingest().run()
 
     assert [window.id.seq for window in scene.windows()] == [0, 2, 4]
-    assert scene.tombstones() == [(1, LOST), (3, LOST), (5, ENDED)]
+    assert scene.tombstones() == [(1, LOST), (3, LOST), (5, STOPPED)]
     assert [line["event"] for line in logs if line["event"].startswith("source_")] == [
         "source_opened",
         "source_lost",
@@ -237,7 +237,7 @@ def test_reading_goes_on_while_the_queue_hangs_and_every_drop_is_counted() -> No
 
     # The one that hung and the three newest came through.
     assert [window.id.seq for window in scene.windows()] == [0, 8, 9, 10]
-    assert scene.tombstones() == [*((seq, ScoreStatus.DROPPED) for seq in range(1, 8)), (11, ENDED)]
+    assert scene.tombstones() == [*((seq, ScoreStatus.DROPPED) for seq in range(1, 8)), (11, STOPPED)]
     assert (scene.queue.reports[-1].windows, scene.queue.reports[-1].dropped) == (4, 7)
 
 

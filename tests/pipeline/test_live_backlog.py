@@ -16,7 +16,8 @@ from xclip_stream.types import Frame, ScoreStatus, Window, WindowId
 from xclip_stream.windowing import Cut
 
 SETTINGS = WindowSettings(num_frames=1, span_s=1.0, stride_s=1.0, regions=("",))
-DROPPED, LOST, ENDED = ScoreStatus.DROPPED, ScoreStatus.SOURCE_LOST, ScoreStatus.SOURCE_ENDED
+DROPPED, LOST = ScoreStatus.DROPPED, ScoreStatus.SOURCE_LOST
+ENDED, STOPPED = ScoreStatus.SOURCE_ENDED, ScoreStatus.SOURCE_STOPPED
 
 
 class Yard:
@@ -259,7 +260,7 @@ def test_the_end_closes_the_epoch_and_drops_what_the_queue_does_not_take() -> No
     yard.backlog.finish(pts_s=2.0, captured_at=1002.0)
 
     assert yard.windows() == [(0, 0.0)]
-    assert yard.tombstones() == [(1, DROPPED), (2, DROPPED), (3, ENDED)]
+    assert yard.tombstones() == [(1, DROPPED), (2, DROPPED), (3, STOPPED)]
     assert yard.queue.epoch_ended("yard")
 
 

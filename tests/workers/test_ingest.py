@@ -274,7 +274,7 @@ def test_a_camera_is_read_until_the_stop_and_its_epoch_is_closed(
 
     assert worker.stop() == 0
     assert queue.epoch_ended("yard")
-    assert tombstones(queue)[-1] is ScoreStatus.SOURCE_ENDED
+    assert tombstones(queue)[-1] is ScoreStatus.SOURCE_STOPPED
     found = queue.take_windows(max_count=1, block_s=0)[0].window
     assert found.live
     assert abs(found.captured_at - time.time()) < PATIENCE_S

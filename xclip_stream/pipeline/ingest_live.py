@@ -33,7 +33,7 @@ class LiveIngest:
 
     Reading never waits for the queue: a second thread sends, and between the two stands a short backlog. A camera that
     is lost is connected to again, sooner or later; when the first try fails, a SOURCE_LOST tombstone ends its events.
-    At the stop a SOURCE_ENDED tombstone closes the epoch.
+    At the stop a SOURCE_STOPPED tombstone closes the epoch.
 
     Args:
         epochs: names the epoch, also for the next process should this one die.

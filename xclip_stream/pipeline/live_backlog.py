@@ -150,8 +150,8 @@ class Backlog:
             self._send_all()
             with self._lock:
                 self._drop_above(0)
-                ended = _Item(pts_s, captured_at, self._clock.now(), status=ScoreStatus.SOURCE_ENDED)
-                self._items.append(ended)
+                stopped = _Item(pts_s, captured_at, self._clock.now(), status=ScoreStatus.SOURCE_STOPPED)
+                self._items.append(stopped)
             self._send_all()
         except QueueUnavailable as error:
             self._log.warning("epoch_left_open", error=str(error))

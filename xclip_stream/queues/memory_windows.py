@@ -59,7 +59,7 @@ class MemoryIngest(MemoryConsumer):
             if record is None:
                 return refused
             self._take_seq(record, pts_s=pts_s, captured_at=captured_at)
-            record.ended = status is ScoreStatus.SOURCE_ENDED
+            record.ended = status.ends_epoch
             self._add_tombstone(window_id, record, status=status, live=live)
             return Admitted(Admission.ADDED, record.next_seq)
 

@@ -79,9 +79,8 @@ class RedisIngest(RedisConsumer):
     ) -> Admitted:
         keys = [self._keys.source(window_id.source_id), self._keys.scores]
         scores = _tombstone(window_id, status=status, live=live, pts_s=pts_s, captured_at=captured_at)
-        ends = int(status is ScoreStatus.SOURCE_ENDED)
         position = _position(window_id, pts_s=pts_s, captured_at=captured_at)
-        return _admitted(self._run("add_tombstone", keys, [*position, token, ends, encode_scores(scores)]))
+        return _admitted(self._run("add_tombstone", keys, [*position, token, int(status.ends_epoch), encode_scores(scores)]))
 
     def report_source(self, status: SourceStatus) -> None:
         self._call("HSET", self._keys.source_statuses, status.source_id, encode_source_status(status))
