@@ -80,7 +80,8 @@ class RedisIngest(RedisConsumer):
         keys = [self._keys.source(window_id.source_id), self._keys.scores]
         scores = _tombstone(window_id, status=status, live=live, pts_s=pts_s, captured_at=captured_at)
         position = _position(window_id, pts_s=pts_s, captured_at=captured_at)
-        return _admitted(self._run("add_tombstone", keys, [*position, token, int(status.ends_epoch), encode_scores(scores)]))
+        content: list[Argument] = [int(status.ends_epoch), encode_scores(scores)]
+        return _admitted(self._run("add_tombstone", keys, [*position, token, *content]))
 
     def report_source(self, status: SourceStatus) -> None:
         self._call("HSET", self._keys.source_statuses, status.source_id, encode_source_status(status))
