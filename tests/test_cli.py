@@ -4,6 +4,7 @@ import json
 import stat
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,12 @@ from xclip_stream.cli.watch import Wishes, load_wishes, source_name, write_confi
 from xclip_stream.config import GROUPS
 from xclip_stream.errors import ConfigError
 from xclip_stream.events import encode_event
-from xclip_stream.pipeline.progress import Progress, Snapshot
+from xclip_stream.pipeline.progress import Progress, Scope, Snapshot
 from xclip_stream.protocols import QueueDepths, RuleStatus, SourceState, SourceStatus
 from xclip_stream.queues.memory import MemoryQueue
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.queues.server import EmbeddedRedis
-from xclip_stream.types import Message
+from xclip_stream.types import Message, ScoreStatus, WindowId
 
 COMMANDS = [
     ("run",),
@@ -408,9 +409,12 @@ def test_a_duration_is_told_like_on_a_clock() -> None:
     assert [clock_text(seconds) for seconds in (0, 59.2, 61, 3661)] == ["0:00", "1:00", "1:01", "1:01:01"]
 
 
+FILM = Scope(source_ids=frozenset({"film"}), file_ids=frozenset({"film"}), sink_ids=())
+
+
 def test_a_run_is_done_when_two_looks_agree_that_nothing_is_left() -> None:
     queue = MemoryQueue()
-    progress = Progress(overview=queue, source_ids=["film"], file_ids=["film"], sink_ids=[], started_at=5.0)
+    progress = Progress(overview=queue, scope=FILM, started_at=5.0)
     running = progress.is_done(progress.look())
     queue.report_source(
         SourceStatus("film", SourceState.FAILED, False, 0.0, 0.0, None, 0, 0, 0.0, "no such file", updated_at=6.0)
@@ -422,9 +426,25 @@ def test_a_run_is_done_when_two_looks_agree_that_nothing_is_left() -> None:
     assert looks == [False, True]
 
 
+def test_a_run_is_not_done_any_more_when_a_source_was_added_and_done_again_when_it_was_removed() -> None:
+    queue = MemoryQueue()
+    progress = Progress(overview=queue, scope=FILM, started_at=5.0)
+    queue.begin_epoch("film", "e1", live=False)
+    queue.add_tombstone(
+        WindowId("film", "e1", 0), status=ScoreStatus.SOURCE_ENDED, live=False, pts_s=1.0, captured_at=1.0
+    )
+    alone = progress.is_read(progress.look())
+
+    progress.follow(replace(FILM, source_ids=frozenset({"film", "yard"})))
+    with_another = progress.is_read(progress.look())
+    progress.follow(FILM)
+
+    assert (alone, with_another, progress.is_read(progress.look())) == (True, False, True)
+
+
 def test_a_status_of_an_earlier_run_does_not_count() -> None:
     queue = MemoryQueue()
-    progress = Progress(overview=queue, source_ids=["film"], file_ids=["film"], sink_ids=[], started_at=5.0)
+    progress = Progress(overview=queue, scope=FILM, started_at=5.0)
 
     queue.report_source(
         SourceStatus("film", SourceState.FAILED, False, 0.0, 0.0, None, 0, 0, 0.0, "no such file", updated_at=4.0)

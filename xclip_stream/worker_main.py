@@ -66,7 +66,7 @@ def serve(name: str, run: RunWorker, *, config_path: Path, log_level: str = "inf
     Args:
         health: `HOST:PORT` at which it serves /healthz and /readyz; None or an empty text for nowhere.
     """
-    die_with_supervisor()
+    is_supervised = die_with_supervisor()
     stop, vitals = StopFlag(), Vitals()
     with ExitStack() as stack:
         stack.enter_context(stop_on_signals(stop))
@@ -80,7 +80,7 @@ def serve(name: str, run: RunWorker, *, config_path: Path, log_level: str = "inf
         except XclipStreamError as error:
             print_error(error)
             return MISCONFIGURED
-        watch = ConfigWatch(config_path, config)
+        watch = ConfigWatch(config_path, config, quiet=is_supervised)
         return _guarded(run, config, stop=stop, redis_url=redis_url, watch=watch, vitals=vitals, log=log)
 
 

@@ -194,3 +194,13 @@ def test_a_change_of_what_needs_a_restart_alone_gives_nothing(watched: Watched) 
 
     assert watched.looks(3) == []
     assert watched.watch.config.redis.namespace == "main"
+
+
+def test_a_quiet_watch_leaves_the_telling_to_another(watched: Watched, log: list[Any]) -> None:
+    quiet = ConfigWatch(watched.path, watched.watch.config, quiet=True, look_every_s=1.0, now=watched.clock.monotonic)
+    watched.watch = quiet
+    watched.settled()
+    watched.write("rules: [")
+    watched.looks(3)
+
+    assert [(line["event"], line["log_level"]) for line in log] == [("configuration_rejected", "debug")]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from xclip_stream.pipeline import children
 from xclip_stream.pipeline.children import WorkerSpec, said
 from xclip_stream.pipeline.lifecycle import StopFlag, SystemClock
 from xclip_stream.pipeline.supervisor import Outcome, Supervisor, Verdict
@@ -178,6 +179,41 @@ def test_a_wrong_configuration_ends_everything_at_once(stage: Stage) -> None:
 
     assert outcome == Outcome(Verdict.MISCONFIGURED, "score: site.yaml:3:5: rules: is missing")
     assert stage.diary.count("score started") == 1
+
+
+def test_a_worker_that_has_worked_waits_for_a_right_configuration_and_the_others_go_on(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "FAST_CRASH_S", 0.0)
+    monkeypatch.setattr(children, "MAX_RESTART_S", 0.01)
+    body = "if open(diary).read().count(name + ' started') in range(2, 9): sys.exit(2)\n"
+    crashing = body + f"if open(diary).read().count(name + ' started') == 1: sys.exit(1)\n{WORKS}"
+    supervisor = stage.supervisor(
+        [stage.spec("alert"), stage.spec("score", crashing)], is_finished=lambda: stage.started("score", times=9)
+    )
+
+    outcome = supervisor.run()
+
+    assert outcome.verdict is Verdict.FINISHED
+    assert stage.diary.count("alert started") == 1
+
+
+def test_a_worker_that_was_done_is_started_again_when_there_is_more_to_do(stage: Stage) -> None:
+    more, looks = stage.folder / "more", iter(range(5))
+
+    def times_done() -> int:
+        return stage.diary.count("ingest done")
+
+    reading = replace(stage.spec("ingest", "note('done')"), may_end=lambda: not more.exists() or times_done() == 2)
+
+    def is_finished() -> bool:
+        if times_done() == 1 and next(looks, None) is None:
+            more.touch()
+        return times_done() == 2
+
+    outcome = stage.supervisor([reading], is_finished=is_finished).run()
+
+    assert outcome.verdict is Verdict.FINISHED
 
 
 def test_a_stop_ends_the_workers_in_the_order_in_which_the_work_flows(stage: Stage) -> None:

@@ -39,6 +39,9 @@ class Display(Protocol):
     def update(self, snapshot: Snapshot) -> None:
         """Take the newest state of the run."""
 
+    def follow(self, sources: Sequence[SourceConfig]) -> None:
+        """Take the sources of a changed configuration."""
+
 
 class Output:
     """Standard output, shared by threads. When nobody reads it any more, `stop` is set."""
@@ -88,6 +91,9 @@ class PlainDisplay:
     def update(self, snapshot: Snapshot) -> None:
         pass
 
+    def follow(self, sources: Sequence[SourceConfig]) -> None:
+        pass
+
 
 class LiveDisplay:
     """Status lines at the bottom of a terminal; events, and log lines from warning up, scroll by above them."""
@@ -128,6 +134,9 @@ class LiveDisplay:
 
     def update(self, snapshot: Snapshot) -> None:
         self._board.update(snapshot)
+
+    def follow(self, sources: Sequence[SourceConfig]) -> None:
+        self._board.follow(sources)
 
 
 class LogLines:

@@ -15,11 +15,11 @@ from structlog.typing import FilteringBoundLogger
 from xclip_stream.cli.connection import NamedRedis, OwnRedis, redis_of_run
 from xclip_stream.cli.display import Display, choose_display
 from xclip_stream.cli.output import INTERRUPTED
-from xclip_stream.config import Config
+from xclip_stream.config import Config, ConfigWatch
 from xclip_stream.logs import STYLE_VARIABLE, set_up_logging
 from xclip_stream.pipeline.children import WorkerSpec
 from xclip_stream.pipeline.lifecycle import StopFlag, SystemClock, stop_on_signals
-from xclip_stream.pipeline.progress import Progress, Snapshot
+from xclip_stream.pipeline.progress import Progress, Scope, Snapshot
 from xclip_stream.pipeline.supervisor import Outcome, Supervisor, Verdict
 from xclip_stream.protocols import Overview, QueueDepths
 from xclip_stream.queues.redis import open_queue
@@ -89,28 +89,21 @@ class Run:
         log: FilteringBoundLogger,
         log_level: str,
     ) -> None:
-        self._config = config
+        self._watch = ConfigWatch(config_path, config)
         self._specs = worker_specs(config_path, log_level=log_level, all_read=self._all_read)
         # The four of them cannot serve their health on one address.
         self._environ = {**os.environ, REDIS_URL_VARIABLE: redis.url, STYLE_VARIABLE: "json", HEALTH_VARIABLE: ""}
-        self._sink_ids = [sink.id for sink in config.sinks]
         self._redis = redis
         self._stop = stop
         self._log = log
         self._looked_at = 0.0
         self._reached_at = time.monotonic()
-        self._progress = Progress(
-            overview=queue,
-            source_ids=[source.id for source in config.sources],
-            file_ids=[source.id for source in config.sources if not source.live],
-            sink_ids=self._sink_ids,
-            started_at=time.time(),
-        )
-        self._dead_before = queue.depths(self._sink_ids).dead
+        self._progress = Progress(overview=queue, scope=_scope(config), started_at=time.time())
+        self._dead_before = queue.depths([]).dead
 
     def go(self, *, drain_timeout_s: float) -> int:
         """Run, show, sum up; return the exit code."""
-        display, output = choose_display(self._config.sources, stop=self._stop)
+        display, output = choose_display(self._watch.config.sources, stop=self._stop)
         supervisor = Supervisor(
             workers=self._specs,
             environ=self._environ,
@@ -135,6 +128,9 @@ class Run:
         if time.monotonic() - self._looked_at < LOOK_EVERY_S:
             return False
         self._looked_at = time.monotonic()
+        if (changed := self._watch.poll()) is not None:
+            self._progress.follow(_scope(changed))
+            display.follow(changed.sources)
         snapshot = self._progress.look()
         if snapshot is not None:
             self._reached_at = time.monotonic()
@@ -146,7 +142,8 @@ class Run:
         return self._progress.is_done(snapshot)
 
     def _all_read(self) -> bool:
-        return self._progress.is_read(self._progress.look())
+        # While Redis is away the last look still tells: a source that has ended does not begin again.
+        return self._progress.is_read(self._progress.look() or self._progress.last)
 
     def _depths(self) -> QueueDepths | None:
         snapshot = self._progress.look()
@@ -154,7 +151,7 @@ class Run:
 
     def _sum_up(self, snapshot: Snapshot) -> None:
         if sys.stderr.isatty():
-            Console(stderr=True).print(summary_table([source.id for source in self._config.sources], snapshot))
+            Console(stderr=True).print(summary_table([source.id for source in self._watch.config.sources], snapshot))
             return
         for name, status in snapshot.sources.items():
             rule = snapshot.rules.get(name)
@@ -194,6 +191,14 @@ def summary_table(source_ids: Sequence[str], snapshot: Snapshot) -> Table:
         state = str(status.state) if status else "never started"
         table.add_row(*(Text(str(cell)) for cell in (name, windows, dropped, events, state)))
     return table
+
+
+def _scope(config: Config) -> Scope:
+    return Scope(
+        source_ids=frozenset(source.id for source in config.sources),
+        file_ids=frozenset(source.id for source in config.sources if not source.live),
+        sink_ids=tuple(sink.id for sink in config.sinks),
+    )
 
 
 def _complaints(snapshot: Snapshot, dead_before: int) -> list[str]:

@@ -54,6 +54,10 @@ class StatusBoard:
         self._snapshot: Snapshot | None = None
         self._first: dict[str, Pace] = {}
 
+    def follow(self, sources: Sequence[SourceConfig]) -> None:
+        """Show these from now on."""
+        self._sources = sources
+
     def update(self, snapshot: Snapshot) -> None:
         """Take the newest state of the run."""
         self._snapshot = snapshot

@@ -10,7 +10,7 @@ from xclip_stream.config.document import referenced_files
 from xclip_stream.config.load import config_text, read_config
 from xclip_stream.config.whole import Config
 from xclip_stream.errors import ConfigError
-from xclip_stream.logs import hide_secrets
+from xclip_stream.logs import LEVELS, hide_secrets
 
 LOOK_EVERY_S = 0.5
 FIXED_SECTIONS = ("model", "redis", "queue")
@@ -32,6 +32,7 @@ class ConfigWatch:
     Args:
         path: the configuration file.
         config: what was read from it.
+        quiet: says at `debug` only what it finds; somebody else who looks at the same file tells.
         look_every_s: `poll` may be called as often as one likes; it looks so often.
         now: a clock that never goes back.
     """
@@ -41,11 +42,13 @@ class ConfigWatch:
         path: Path,
         config: Config,
         *,
+        quiet: bool = False,
         look_every_s: float = LOOK_EVERY_S,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = path
         self._config = config
+        self._quiet = quiet
         self._look_every_s = look_every_s
         self._now = now
         self._look_at = now()
@@ -76,14 +79,14 @@ class ConfigWatch:
         try:
             config = self._load()
         except ConfigError as error:
-            self._log.warning("configuration_rejected", problems=str(error).splitlines())
+            self._tell("warning", "configuration_rejected", problems=str(error).splitlines())
             return None
         hide_secrets(config.secret_values())
         self._tell_restart_needed(config)
         config = config.model_copy(update={name: getattr(self._config, name) for name in FIXED_SECTIONS})
         if config == self._config:
             return None
-        self._log.info("configuration_changed", config_hash=config.config_hash, before=self._config.config_hash)
+        self._tell("info", "configuration_changed", config_hash=config.config_hash, before=self._config.config_hash)
         self._config = config
         return config
 
@@ -101,7 +104,10 @@ class ConfigWatch:
         self._awaiting_restart = wanted
         changed = [name for name in FIXED_SECTIONS if getattr(config, name) != getattr(self._config, name)]
         if changed:
-            self._log.warning("restart_needed", sections=changed)
+            self._tell("warning", "restart_needed", sections=changed)
+
+    def _tell(self, level: str, event: str, **facts: object) -> None:
+        self._log.log(LEVELS["debug" if self._quiet else level], event, **facts)
 
     @staticmethod
     def _fixed(config: Config) -> tuple[object, ...]:

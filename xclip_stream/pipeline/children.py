@@ -139,6 +139,12 @@ class Restarts:
         self._started_at = 0.0
         self._due_at: float | None = None
         self._fast_crashes = 0
+        self._has_worked = False
+
+    @property
+    def has_worked(self) -> bool:
+        """True when one of the worker's lives was not a short one; asked after its end."""
+        return self._has_worked or self._clock.monotonic() - self._started_at >= FAST_CRASH_S
 
     @property
     def fast_crashes(self) -> int:
@@ -165,11 +171,18 @@ class Restarts:
     def note_crash(self) -> float:
         """Count a crash and return the seconds until the next start."""
         now = self._clock.monotonic()
+        self._has_worked = self.has_worked
         is_fast = now - self._started_at < FAST_CRASH_S
         self._fast_crashes = self._fast_crashes + 1 if is_fast else 1
         delay_s: float = min(MAX_RESTART_S, self._first_delay_s * 2 ** (self._fast_crashes - 1))
         self._due_at = now + delay_s
         return delay_s
+
+    def note_refusal(self) -> float:
+        """Let a worker that the user has to help first try again, as often as it takes; return the seconds until."""
+        self._has_worked = self.has_worked
+        self._due_at = self._clock.monotonic() + MAX_RESTART_S
+        return MAX_RESTART_S
 
 
 def said(line: str) -> tuple[str, str]:

@@ -96,15 +96,16 @@ def stop_on_signals(stop: threading.Event, *, force: Callable[[], None] | None =
             signal.signal(number, handler)
 
 
-def die_with_supervisor() -> None:
-    """Make the kernel kill this process when the supervisor that started it is gone; without one, do nothing.
+def die_with_supervisor() -> bool:
+    """Make the kernel kill this process when the supervisor that started it is gone; return whether there is one.
 
     A supervisor that is killed cannot stop its workers, and a worker that lives on would hold its leases. Linux only,
     as prctl(2) is.
     """
     supervisor = os.environ.pop(SUPERVISOR_PID, None)
     if supervisor is None:
-        return
+        return False
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(supervisor):  # it died before we could ask
         os.kill(os.getpid(), signal.SIGKILL)
+    return True

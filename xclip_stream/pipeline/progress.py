@@ -1,6 +1,6 @@
 """What a run has done so far, looked up in one go, and whether anything is left to do."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xclip_stream.errors import QueueUnavailable
@@ -25,30 +25,32 @@ class Snapshot:
         return not (self.depths.windows or self.depths.scores or any(self.depths.outbox.values()))
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a run is about. `file_ids` are those of the sources that have an end."""
+
+    source_ids: frozenset[str]
+    file_ids: frozenset[str]
+    sink_ids: tuple[str, ...]
+
+
 class Progress:
     """Looks at a run through the queue.
 
     Args:
-        file_ids: those of the sources that have an end.
         started_at: older statuses are of an earlier run and do not count.
     """
 
-    def __init__(
-        self,
-        *,
-        overview: Overview,
-        source_ids: Sequence[str],
-        file_ids: Sequence[str],
-        sink_ids: Sequence[str],
-        started_at: float,
-    ) -> None:
+    def __init__(self, *, overview: Overview, scope: Scope, started_at: float) -> None:
         self._overview = overview
-        self._source_ids = source_ids
-        self._file_ids = file_ids
-        self._sink_ids = sink_ids
+        self._scope = scope
         self._started_at = started_at
         self._was_done = False
         self.last: Snapshot | None = None
+
+    def follow(self, scope: Scope) -> None:
+        """Look at this from now on: the configuration has changed."""
+        self._scope = scope
 
     def look(self) -> Snapshot | None:
         """Take a snapshot; None while the queue cannot be reached."""
@@ -69,24 +71,24 @@ class Progress:
 
     def is_read(self, snapshot: Snapshot | None) -> bool:
         """Tell whether no source has anything more to give."""
-        return snapshot is not None and snapshot.failed | snapshot.ended >= set(self._source_ids)
+        return snapshot is not None and snapshot.failed | snapshot.ended >= self._scope.source_ids
 
     def _snapshot(self) -> Snapshot:
         # The flow's own order: what leaves one station after it was looked at is seen at the next.
         statuses = {
             name: status
             for name, status in self._overview.source_statuses().items()
-            if name in self._source_ids and status.updated_at >= self._started_at
+            if name in self._scope.source_ids and status.updated_at >= self._started_at
         }
         rules = {
             name: status
             for name, status in self._overview.rule_statuses().items()
-            if name in self._source_ids and status.updated_at >= self._started_at
+            if name in self._scope.source_ids and status.updated_at >= self._started_at
         }
         return Snapshot(
             sources=statuses,
             rules=rules,
-            ended=frozenset(name for name in self._file_ids if self._overview.epoch_ended(name)),
+            ended=frozenset(name for name in self._scope.file_ids if self._overview.epoch_ended(name)),
             failed=frozenset(name for name, status in statuses.items() if status.state is SourceState.FAILED),
-            depths=self._overview.depths(self._sink_ids),
+            depths=self._overview.depths(self._scope.sink_ids),
         )

@@ -46,9 +46,11 @@ class Supervisor:
     """Runs workers until `is_finished`, until `stop` is set, or until one of them cannot go on.
 
     A worker that ends, by a crash or because somebody stopped it alone, is started again, later each time; five fast
-    ends in a row end the run. One that says that its configuration is wrong ends it at once. At the end the workers
-    stop in the order of `workers`: each when those before it have ended and what they left for it is done, all of them
-    within `drain_timeout_s`.
+    ends in a row end the run. One that says that its configuration is wrong ends it at once, unless it has worked
+    before: then somebody is about to change the configuration, and the others go on with the old one meanwhile. One
+    that may end and has ended is started again when it may not end any more. At the end the workers stop in the order
+    of `workers`: each when those before it have ended and what they left for it is done, all of them within
+    `drain_timeout_s`.
 
     Args:
         workers: in the order in which the work flows.
@@ -128,21 +130,31 @@ class Supervisor:
         restarts = self._restarts[child.name]
         if restarts.due:
             self._start(child)
-        if child.running or restarts.pending or child.name in self._done:
+        if child.running or restarts.pending:
+            return None
+        if child.name in self._done:
+            self._start_if_needed(child)
             return None
         child.wait(timeout_s=0)
-        if child.exit_code == MISCONFIGURED:
+        is_refusal = child.exit_code == MISCONFIGURED
+        if is_refusal and not restarts.has_worked:
             return Outcome(Verdict.MISCONFIGURED, f"{child.name}: {child.last_error}")
         if child.spec.may_end():
             self._done.add(child.name)
             return None
-        delay_s = restarts.note_crash()
+        delay_s = restarts.note_refusal() if is_refusal else restarts.note_crash()
         if restarts.exhausted:
             return Outcome(Verdict.GIVEN_UP, self._obituary(child, restarts.fast_crashes))
         self._log.warning(
             "worker_restarts", role=child.name, ended=_cause(child.exit_code), error=child.last_error, in_s=delay_s
         )
         return None
+
+    def _start_if_needed(self, child: Child) -> None:
+        """Start one that was done, if it has to do something again: a source was added."""
+        if not child.spec.may_end():
+            self._done.remove(child.name)
+            self._start(child)
 
     def _obituary(self, child: Child, crashes: int) -> str:
         return f"{child.name}: crashed {crashes} times in a row ({_cause(child.exit_code)}): {child.last_error}"
