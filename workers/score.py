@@ -75,7 +75,7 @@ def run(
                 clock=clock,
                 stopping=stop.is_set,
                 log=log,
-                batch_size=config.model.batch_size,
+                batch_size=config.model.batch_size or scorer.usual_batch_size,
                 max_age_s=config.queue.max_age_s,
                 max_deliveries=config.queue.max_deliveries,
                 pulse=pulse,

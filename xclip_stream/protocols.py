@@ -99,6 +99,8 @@ class TakenWindow:
     window: Window
     generation: int
     deliveries: int
+    waited_s: float = 0.0
+    """How long the window has been in the queue, by the queue's own clock; only told of live windows."""
 
 
 @dataclass(frozen=True, slots=True)

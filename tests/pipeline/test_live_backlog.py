@@ -118,6 +118,19 @@ def test_a_queue_that_is_full_for_a_moment_costs_nothing() -> None:
     assert yard.backlog.dropped == 0
 
 
+def test_of_a_queue_that_is_full_again_and_again_the_backlog_keeps_the_newest_window() -> None:
+    yard = Yard(live_windows=1, capacity=3)
+    seen = []
+    for second in range(20):
+        yard.see(second)
+        if second % 2:
+            [taken] = yard.queue.take_windows(max_count=1, block_s=0)
+            yard.queue.bury_window(taken, reason="done")
+            seen.append(second - taken.window.last_pts_s)
+
+    assert max(seen[3:]) <= 2.0
+
+
 def test_event_time_that_goes_back_begins_a_new_epoch() -> None:
     yard = Yard()
     yard.see(0, 1)

@@ -809,6 +809,17 @@ class TestEventStream:
 
 
 class TestDeadLetters:
+    def test_a_window_of_a_camera_waits_anew_when_it_is_replayed(self, queue: Queue) -> None:
+        fill(queue, 1, live=True)
+        (taken,) = take(queue)
+        queue.bury_window(taken, reason="broken")
+        (letter,) = queue.list_dead(max_count=9)
+        queue.replay_dead(letter.id)
+
+        (again,) = take(queue)
+
+        assert 0.0 <= again.waited_s < again.window.produced_at
+
     def test_a_replayed_window_is_scored_again_and_counted_again(self, queue: Queue) -> None:
         fill(queue, 1)
         (taken,) = take(queue)

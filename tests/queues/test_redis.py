@@ -275,6 +275,35 @@ class TestAServerThatCameBackEmpty:
         assert queue.load_states() == {}
 
 
+class TestWaiting:
+    def test_a_window_of_a_camera_tells_how_long_it_has_waited_by_the_clock_of_the_server(
+        self, queue: RedisQueue, own_server: RedisServer
+    ) -> None:
+        fill(queue, 1, live=True)
+        with closing(own_server.client()) as client:
+            ((entry_id, fields),) = client.xrange(PREFIX + "windows:live")
+            client.delete(PREFIX + "windows:live")
+            added_ms = int(entry_id.split(b"-")[0]) - 3_600_000
+            client.xadd(PREFIX + "windows:live", fields, id=f"{added_ms}-0")
+
+        (taken,) = take(queue)
+
+        assert 3600.0 <= taken.waited_s < 3660.0
+
+    def test_a_server_whose_clock_was_set_back_makes_no_wait_negative(
+        self, queue: RedisQueue, own_server: RedisServer
+    ) -> None:
+        with closing(own_server.client()) as client:
+            seconds, _ = client.time()
+            client.xadd(PREFIX + "windows:live", {"x": "y"}, id=f"{1000 * (seconds + 3600)}-0")
+            client.xdel(PREFIX + "windows:live", f"{1000 * (seconds + 3600)}-0")
+        fill(queue, 1, live=True)
+
+        (taken,) = take(queue)
+
+        assert taken.waited_s == 0.0
+
+
 class TestAFullServer:
     def test_a_source_is_told_to_wait_and_what_is_there_can_still_be_finished(self, own_server: RedisServer) -> None:
         with open_queue(own_server.url, consumer="one") as queue:

@@ -64,7 +64,7 @@ class ModelConfig(Closed):
     revision: str | None = None
     device: Device = "auto"
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    batch_size: int = Field(default=8, ge=1, le=1024)
+    batch_size: int | None = Field(default=None, ge=1, le=1024)
     threads: int | None = Field(default=None, ge=1, le=1024)
     batch_timeout_s: float = Field(default=300.0, ge=1, le=86_400)
 

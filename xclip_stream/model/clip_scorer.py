@@ -13,6 +13,8 @@ from xclip_stream.model.scorer import PromptFeatures, Scorer
 from xclip_stream.protocols import ClipRequest
 from xclip_stream.types import Logits
 
+_GPU_BATCH = 8
+
 
 class BatchScorer:
     """Scores the windows of a batch together: all their regions go through the vision tower at once.
@@ -76,6 +78,11 @@ class BatchScorer:
         self._max_prompt_lists = max(self._max_prompt_lists, len(distinct))
         for prompts in distinct:
             self.encode(prompts)
+
+    @property
+    def usual_batch_size(self) -> int:
+        """How many windows to score at a time; one where clips go through the model one by one anyway."""
+        return _GPU_BATCH if self._scorer.device.type == "cuda" else 1
 
     def encode(self, prompts: tuple[str, ...]) -> PromptFeatures:
         """Return the features of `prompts`, computed at the first call.

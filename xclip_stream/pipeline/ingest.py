@@ -84,6 +84,7 @@ class FileIngest:
             while not self._read_through():
                 pass
         except (_Stopped, QueueUnavailable):  # the queue is given up only when we are asked to stop
+            self._report.send()
             return False
         except SourceError as error:
             self._report.note_state(SourceState.FAILED, error=str(error))

@@ -173,7 +173,8 @@ class LiveIngest:
                 self._backlog.pump()
                 self._send_report()
             self._backlog.finish(pts_s=self._last[0], captured_at=self._last[1])
-            self._send_report()
+            self._count()
+            self._report.send()
         except XclipStreamError as error:
             self._sending_failed = error
         # The top of a thread: a defect here has to end the reading too, and is raised again there.
@@ -182,8 +183,11 @@ class LiveIngest:
             self._sending_failed = error
 
     def _send_report(self) -> None:
-        self._report.windows, self._report.dropped = self._backlog.sent, self._backlog.dropped
+        self._count()
         self._report.send_when_due()
+
+    def _count(self) -> None:
+        self._report.windows, self._report.dropped = self._backlog.sent, self._backlog.dropped
 
 
 def _login_delay_s(refused: int) -> float:

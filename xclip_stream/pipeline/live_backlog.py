@@ -57,9 +57,9 @@ class Backlog:
 
     `add_window` and `add_lost` never wait and are called by the thread that reads the camera. `pump` and `finish` talk
     to the queue, in one other thread. With more than `capacity` windows the oldest one becomes a DROPPED tombstone.
-    Where the queue stays full for longer than a window spans, the backlog keeps the newest window alone: what waits in
-    a line that never empties only grows old. Where event time goes back, because somebody has set the clock, a new
-    epoch begins.
+    Where the queue is full again and again for longer than a window spans, the backlog keeps the newest window alone:
+    what waits in a line that never empties only grows old. Where event time goes back, because somebody has set the
+    clock, a new epoch begins.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Backlog:
         self._in_flight: _Item | None = None
         self._next_seq: int | None = None
         self._retry_at = 0.0
-        self._full_since: float | None = None
+        self._full_since = self._full_at = float("-inf")
         self._newest_captured_at = 0.0
         self._backoff = Backoff(first_s=0.5, cap_s=5.0)
         self._sent = 0
@@ -177,8 +177,6 @@ class Backlog:
                     self._log.debug("window_added", seq=self._next_seq, last_pts_s=item.pts_s)
                     self._next_seq = admitted.next_seq
 
-        self._full_since = None
-
     def _begin_anew(self) -> int:
         """Begin the epoch that the first item announces."""
         with self._lock:
@@ -192,12 +190,14 @@ class Backlog:
     def _note_full(self) -> None:
         now = self._clock.monotonic()
         self._retry_at = now + _TRY_AGAIN_S
-        if self._full_since is None:
+        if now - self._full_at > self._settings.span_s:
             self._full_since = now
+        self._full_at = now
 
     def _stays_full(self) -> bool:
-        since = self._full_since
-        return since is not None and self._clock.monotonic() - since > self._settings.span_s
+        """Tell whether the queue, for longer than a window spans, was full again and again."""
+        now, span_s = self._clock.monotonic(), self._settings.span_s
+        return now - self._full_at <= span_s < now - self._full_since
 
     def _begin_epoch(self) -> int:
         return self._queue.begin_epoch(self._source_id, self._epochs.current(), live=True, token=self._token)

@@ -107,7 +107,7 @@ class ScoreLoop:
     def _sort_out(self, taken: TakenWindow) -> bool:
         """Deal with a window that the model need not see; False for all others."""
         window = taken.window
-        if window.live and self._clock.now() - window.produced_at > self._max_age_s:
+        if window.live and taken.waited_s > self._max_age_s:
             self._publish(taken, ScoreStatus.EXPIRED)
             return True
         if not self._knows(window.id.source_id):

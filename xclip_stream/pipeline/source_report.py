@@ -45,14 +45,18 @@ class SourceReport:
 
     def send_when_due(self) -> None:
         """Send a report when it is time; to be called also while nothing happens, so that it stays fresh."""
+        if self._changed or self._clock.monotonic() - self._sent_at >= _EVERY_S:
+            self.send()
+
+    def send(self) -> None:
+        """Send a report now; to be called at the end, so that the counts are those of all that was read."""
         since_s = self._clock.monotonic() - self._sent_at
-        if self._changed or since_s >= _EVERY_S:
-            self._changed = False
-            self._sent_at += since_s
-            fps = self._frames / since_s if since_s >= _EVERY_S else 0.0
-            self._frames = 0
-            with suppress(QueueUnavailable):
-                self._queue.report_source(self._status(fps))
+        self._changed = False
+        self._sent_at += since_s
+        fps = self._frames / since_s if since_s >= _EVERY_S else 0.0
+        self._frames = 0
+        with suppress(QueueUnavailable):
+            self._queue.report_source(self._status(fps))
 
     def _status(self, fps: float) -> SourceStatus:
         return SourceStatus(

@@ -41,6 +41,7 @@ class MemoryDeadLetters(MemoryConsumer):
 
     def _put_back(self, origin: str, content: QueuedWindow | QueuedMessage) -> None:
         if isinstance(content, QueuedWindow):
+            content.added_at = self._store.clock.monotonic()
             self._enqueue(content)
         else:
             self._store.outboxes[origin.removeprefix("outbox:")].add(content)

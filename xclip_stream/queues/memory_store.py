@@ -82,6 +82,8 @@ class QueuedWindow:
     window: Window
     generation: int
     run: int
+    added_at: float
+    """Seconds of the clock that never goes back."""
     holder: str | None = None
     taken_at: float = 0.0
     deliveries: int = 0

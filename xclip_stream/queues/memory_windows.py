@@ -41,7 +41,7 @@ class MemoryIngest(MemoryConsumer):
             if self._is_full(window, record):
                 return Admitted(Admission.FULL, record.next_seq)
             self._take_seq(record, pts_s=window.last_pts_s, captured_at=window.captured_at)
-            self._enqueue(QueuedWindow(window, record.generation, record.run))
+            self._enqueue(QueuedWindow(window, record.generation, record.run, self._store.clock.monotonic()))
             return Admitted(Admission.ADDED, record.next_seq)
 
     def add_tombstone(
@@ -180,7 +180,8 @@ class MemoryScoring(MemoryConsumer):
         queued.holder, queued.taken_at = self._consumer, self._note_seen()
         queued.deliveries += 1
         entry_id = f"{'live' if queued.window.live else 'file'}/{key}"
-        return TakenWindow(entry_id, queued.window, queued.generation, queued.deliveries)
+        waited_s = self._store.clock.monotonic() - queued.added_at if queued.window.live else 0.0
+        return TakenWindow(entry_id, queued.window, queued.generation, queued.deliveries, waited_s)
 
     def _note_seen(self) -> float:
         """Note that this consumer took or held on a window, and return when."""
@@ -221,7 +222,7 @@ class MemoryScoring(MemoryConsumer):
             died_at=now,
             payload=encode_window(window),
         )
-        content = QueuedWindow(window, queued.generation, queued.run)
+        content = QueuedWindow(window, queued.generation, queued.run, self._store.clock.monotonic())
         self._store.keep_dead(Grave(letter, content, window.frames.nbytes))
         failed = Scores(
             id=window.id,

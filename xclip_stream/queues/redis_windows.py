@@ -98,10 +98,11 @@ class RedisScoring(RedisConsumer):
 
     def take_windows(self, *, max_count: int, block_s: float) -> list[TakenWindow]:
         try:
-            return self._take_windows(max_count=max_count, block_s=block_s)
+            taken = self._take_windows(max_count=max_count, block_s=block_s)
         except NoGroup:
             self._create_groups()
-            return self._take_windows(max_count=max_count, block_s=block_s)
+            taken = self._take_windows(max_count=max_count, block_s=block_s)
+        return self._with_waits(taken)
 
     def hold_windows(self, taken: Sequence[TakenWindow]) -> None:
         entry_ids = [each.entry_id for each in (*taken, *self._spare)]
@@ -130,6 +131,17 @@ class RedisScoring(RedisConsumer):
     def forget_consumers(self, *, idle_s: float = 3600.0) -> None:
         """Forget the consumers that have not asked for windows for so long and hold none."""
         self._run("forget_consumers", self._window_streams(), [GROUP, round(1000 * idle_s)])
+
+    def _with_waits(self, taken: Sequence[TakenWindow]) -> list[TakenWindow]:
+        """Add how long live windows have waited. Only the server's clock can tell: it has made the ids."""
+        if not any(entry.window.live for entry in taken):
+            return list(taken)
+        seconds, microseconds = self._run("server_time", [self._keys.live_windows])
+        now_s = int(seconds) + int(microseconds) / 1e6
+        return [
+            replace(entry, waited_s=max(0.0, now_s - _added_at(entry))) if entry.window.live else entry
+            for entry in taken
+        ]
 
     def _take_windows(self, *, max_count: int, block_s: float) -> list[TakenWindow]:
         suspect = self._take_over()
@@ -231,6 +243,12 @@ class RedisScoring(RedisConsumer):
                 self._call("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")
             except GroupExists:
                 continue
+
+
+def _added_at(taken: TakenWindow) -> float:
+    """Return when a window was added, in Unix seconds of the server."""
+    milliseconds, _, _ = taken.entry_id.rpartition("/")[2].partition("-")
+    return int(milliseconds) / 1000
 
 
 def _held_window(stream: str, entry_id: str, fields: Fields) -> HeldWindow:
