@@ -90,26 +90,27 @@ def redis_of_run(config: Config, config_path: Path) -> OwnRedis | NamedRedis:
 
 @contextmanager
 def queue_for(
-    config_path: Path | None, redis_url: str | None, *, namespace: str, running: bool = False
+    config_path: Path | None, redis_url: str | None, *, namespace: str, not_running: str | None = None
 ) -> Iterator[RedisQueue]:
     """Yield the queue that a command line asks for: by `--config`, by `--redis`, or by the environment.
 
-    The embedded Redis of a configuration is started for as long as this lasts, unless it runs; with `running` it has
-    to run.
+    The embedded Redis of a configuration is started for as long as this lasts, unless it runs; where
+    `not_running` is given it has to run, and that is what is said otherwise.
 
     Raises:
         ConfigError: the command line does not say which.
         XclipStreamError: the queue cannot be reached.
     """
     redis_url = redis_url or (None if config_path else os.environ.get(REDIS_URL_VARIABLE))
+    max_bytes = None
     with ExitStack() as stack:
         if redis_url is None:
             if config_path is None:
                 raise ConfigError(f"which queue? give --config FILE or --redis URL, or set {REDIS_URL_VARIABLE}")
             config = load_config(config_path)
-            namespace = config.redis.namespace
-            redis_url = _named_url(config) or _join(stack, state_dir(config, config_path), running=running)
-        queue = stack.enter_context(open_queue(redis_url, namespace=namespace))
+            namespace, max_bytes = config.redis.namespace, config.queue.max_bytes
+            redis_url = _named_url(config) or _join(stack, state_dir(config, config_path), not_running=not_running)
+        queue = stack.enter_context(open_queue(redis_url, namespace=namespace, max_bytes=max_bytes))
         queue.ping()
         yield queue
 
@@ -118,11 +119,11 @@ def _named_url(config: Config) -> str | None:
     return config.redis.address(instead=os.environ.get(REDIS_URL_VARIABLE))
 
 
-def _join(stack: ExitStack, directory: Path, *, running: bool) -> str:
+def _join(stack: ExitStack, directory: Path, *, not_running: str | None) -> str:
     server = EmbeddedRedis(directory)
     if not directory.is_dir():
         raise QueueError(f"nothing was run with this configuration yet: {directory} is not there")
     stack.enter_context(server)
-    if running and not server.joined:
-        raise QueueError("nothing runs with this configuration now; --no-follow prints what is retained")
+    if not_running is not None and not server.joined:
+        raise QueueError(not_running)
     return server.url

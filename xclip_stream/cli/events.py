@@ -16,6 +16,7 @@ from xclip_stream.sinks.console import event_line
 OLDEST = "0"
 BLOCK_S = 1.0
 PAGE = 200
+NOT_RUNNING = "nothing runs with this configuration now; --no-follow prints what is retained"
 
 events = typer.Typer(name="events", help="Read the public event stream.", no_args_is_help=True)
 
@@ -46,7 +47,7 @@ def tail(
       xclip-stream events tail --config site.yaml --from 0 --no-follow --json | jq .data.rule_id
       xclip-stream events tail --redis redis://queue:6379 --json
     """
-    with queue_for(config, redis, namespace=namespace, running=follow) as queue:
+    with queue_for(config, redis, namespace=namespace, not_running=NOT_RUNNING if follow else None) as queue:
         start = after or (queue.last_event_id() if follow else OLDEST)
         for body in _read(queue, after_id=start, follow=follow):
             emit(body.decode() if as_json else _line(body))

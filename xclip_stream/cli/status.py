@@ -79,9 +79,9 @@ class StatusBoard:
             return [Text("starting", style="yellow")]
         rule = self._snapshot.rules.get(source.id) if self._snapshot else None
         if status.state is SourceState.FAILED:
-            return [_state(status), Text(status.error)]
+            return [state_text(status), Text(status.error)]
         cells = self._camera(status, rule) if source.live else self._file(status, rule)
-        return [_state(status), *cells, Text(score_text(rule))]
+        return [state_text(status), *cells, Text(score_text(rule))]
 
     def _file(self, status: SourceStatus, rule: RuleStatus | None) -> list[RenderableType]:
         position_s = rule.position_s if rule else 0.0
@@ -122,5 +122,6 @@ def score_text(rule: RuleStatus | None) -> str:
     return f"{rule.top_rule} {rule.top_score:.2f}" if rule and rule.top_rule else ""
 
 
-def _state(status: SourceStatus) -> Text:
+def state_text(status: SourceStatus) -> Text:
+    """Return the state of a source in its colour."""
     return Text(str(status.state), style=_COLOURS[status.state])
