@@ -1,0 +1,49 @@
+"""docs/operations.md says what the code does."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from xclip_stream.config.parts import ModelConfig, QueueConfig, SourceConfig, WebhookSinkConfig
+from xclip_stream.pipeline import attention
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = (ROOT / "docs" / "operations.md").read_text()
+SECTIONS: dict[str, type[BaseModel]] = {
+    "queue": QueueConfig,
+    "model": ModelConfig,
+    "sources[]": SourceConfig,
+    "sinks[]": WebhookSinkConfig,
+}
+KNOBS = dict(re.findall(r"^\| `([a-z]+(?:\[\])?\.\w+)` \| (\S+) \|", TEXT, re.MULTILINE))
+
+
+def test_every_knob_of_the_queue_is_told() -> None:
+    assert {name.partition(".")[2] for name in KNOBS if name.startswith("queue.")} == set(QueueConfig.model_fields)
+
+
+@pytest.mark.parametrize("knob", KNOBS)
+def test_a_knob_has_the_default_that_is_told(knob: str) -> None:
+    section, _, key = knob.partition(".")
+    default: Any = SECTIONS[section].model_fields[key].default
+
+    assert KNOBS[knob] == ("none" if default is None else f"{default:.10g}")
+
+
+def test_every_event_of_the_log_that_is_told_is_logged() -> None:
+    code = "".join(path.read_text() for folder in ("xclip_stream", "workers") for path in (ROOT / folder).rglob("*.py"))
+    failures = TEXT.partition("## What each failure looks like")[2]
+    keys = {"backlog_windows", "stride_s", "retry_in_s", "max_delay_s", "max_age_s", "end_reason"}
+    told = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", failures)) - keys
+
+    assert {name for name in told if f'"{name}"' not in code and f"{name}=" not in code} == set()
+
+
+def test_the_bounds_of_what_needs_attention_are_those_of_the_code() -> None:
+    assert f"nothing for {attention.SILENT_AFTER_S:.0f} s means" in TEXT
+    assert f"has taken a window for {attention.UNTAKEN_AFTER_S:.0f} s`" in TEXT
+    assert f"for more than {attention.UNDELIVERED_AFTER_S:.0f} s" in TEXT
+    assert f"{attention.FULL:.0%}".replace("%", " %") + " of" in TEXT
