@@ -28,7 +28,7 @@ from tests.queues.builders import (
 from tests.queues.conftest import Backend
 from tests.redis_servers import RedisServer
 from xclip_stream.errors import ConfigError, QueueError, QueueUnavailable, StaleOwner
-from xclip_stream.protocols import Admission, Admitted
+from xclip_stream.protocols import Admission, Admitted, RuleStatus, SourceState, SourceStatus
 from xclip_stream.queues.redis import RedisQueue, open_queue
 from xclip_stream.types import ScoreStatus, WindowId
 
@@ -336,6 +336,22 @@ class TestAFullServer:
             assert queue.begin_epoch("yard", "e2", live=True, token=reader) == 0
             queue.release_source("yard", reader)
             queue.leave_ingest(["yard"])
+
+    def test_it_lets_its_first_consumer_in(self, own_server: RedisServer) -> None:
+        with open_queue(own_server.url) as queue:
+            fill(queue, 2)
+            make_full(own_server)
+
+            assert [taken.window.id.seq for taken in take(queue)] == [0, 1]
+
+    def test_it_still_hears_what_workers_report(self, own_server: RedisServer) -> None:
+        with open_queue(own_server.url) as queue:
+            make_full(own_server)
+
+            queue.report_source(SourceStatus("yard", SourceState.RUNNING, True, 5.0, 1.0, None, 1, 0, 0.5, "", 7.0))
+            queue.report_rules(RuleStatus("yard", 1, 0, 0, 0, 1.0, "", 0.0, open_events=0, events=0, updated_at=7.0))
+
+            assert queue.source_statuses().keys() == queue.rule_statuses().keys() == {"yard"}
 
     def test_windows_fill_a_third_of_the_memory_at_most_and_never_more_than_half(self, own_server: RedisServer) -> None:
         configure(own_server, "maxmemory", "48mb")

@@ -42,10 +42,6 @@ class NoGroup(QueueError):
     """The stream or its consumer group is not there: the server is new, or came back empty."""
 
 
-class GroupExists(QueueError):
-    """The consumer group was made before."""
-
-
 # The client knows some answers by class and takes their first word away. Others come as text: those that it does not
 # know, and on Redis 6 those that a script stumbled over.
 _TROUBLES: Sequence[tuple[str, type[RedisError] | tuple[type[RedisError], ...], type[QueueError], str]] = (
@@ -53,7 +49,6 @@ _TROUBLES: Sequence[tuple[str, type[RedisError] | tuple[type[RedisError], ...], 
     ("The user executing the script", (), QueueError, "refuses this user"),
     ("NOGROUP", (), NoGroup, "has no such consumer group"),
     ("no such key", (), NoGroup, "has lost a stream"),
-    ("BUSYGROUP", (), GroupExists, "has this consumer group"),
     ("READONLY", ReadOnlyError, QueueUnavailable, "is a replica now"),
     ("UNBLOCKED", (), QueueUnavailable, "has sent a waiting client away"),
     ("MASTERDOWN", MasterDownError, QueueUnavailable, "has lost its master"),

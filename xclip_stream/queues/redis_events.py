@@ -68,7 +68,8 @@ class RedisAlert(RedisConsumer):
         self._commits = reply
 
     def report_rules(self, status: RuleStatus) -> None:
-        self._call("HSET", self._keys.rule_statuses, status.source_id, encode_rule_status(status))
+        keys = [self._keys.rule_statuses, self._keys.scores]
+        self._run("report", keys, [status.source_id, encode_rule_status(status)])
 
     def _read_scores(self, token: int, *, max_count: int) -> list[Any]:
         keys = [self._keys.scores, self._keys.lease(ALERT)]

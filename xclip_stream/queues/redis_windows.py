@@ -16,7 +16,7 @@ from xclip_stream.codec import (
 from xclip_stream.errors import DecodeError
 from xclip_stream.protocols import Admission, Admitted, SourceStatus, TakenWindow
 from xclip_stream.queues.limits import FILE_SHARE, FILES_FIRST_EVERY
-from xclip_stream.queues.redis_connection import Argument, GroupExists, NoGroup, ServerFull
+from xclip_stream.queues.redis_connection import Argument, NoGroup, ServerFull
 from xclip_stream.queues.redis_consumer import (
     Fields,
     HeldWindow,
@@ -84,7 +84,8 @@ class RedisIngest(RedisConsumer):
         return _admitted(self._run("add_tombstone", keys, [*position, token, *content]))
 
     def report_source(self, status: SourceStatus) -> None:
-        self._call("HSET", self._keys.source_statuses, status.source_id, encode_source_status(status))
+        keys = [self._keys.source_statuses, self._keys.scores]
+        self._run("report", keys, [status.source_id, encode_source_status(status)])
 
     def _caps(self, *, live: bool) -> list[Argument]:
         room = self._connection.window_room_bytes(self._limits.max_bytes)
@@ -238,11 +239,7 @@ class RedisScoring(RedisConsumer):
         return [self._keys.live_windows, self._keys.file_windows]
 
     def _create_groups(self) -> None:
-        for stream in self._window_streams():
-            try:
-                self._call("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")
-            except GroupExists:
-                continue
+        self._run("create_groups", self._window_streams(), [GROUP])
 
 
 def _added_at(taken: TakenWindow) -> float:
