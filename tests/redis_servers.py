@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -83,10 +83,32 @@ class RedisServer:
 
     def put_back(self, copy: Path) -> None:
         """Replace what a stopped server has on its disk."""
-        for path in self._folder.glob("appendonly*"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        self.lose_all()
         for path in copy.iterdir():
             path.rename(self._folder / path.name)
+
+    def written(self) -> dict[Path, int]:
+        """Return how long each part of the append-only file is now."""
+        return {path: path.stat().st_size for path in self._folder.glob("appendonly*/*")} | {
+            path: path.stat().st_size for path in self._folder.glob("appendonly*") if path.is_file()
+        }
+
+    def lose_since(self, written: Mapping[Path, int]) -> int:
+        """Cut off what a stopped server has written since then; return how many bytes that was.
+
+        So a machine comes back that lost its power while the disk was behind: the server had answered, and the last
+        write that is left may be torn.
+        """
+        lost = 0
+        for path, length in self.written().items():
+            lost += length - written.get(path, length)
+            os.truncate(path, written.get(path, length))
+        return lost
+
+    def lose_all(self) -> None:
+        """Delete what a stopped server has on its disk."""
+        for path in self._folder.glob("appendonly*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def client(self) -> Any:
         """Return a plain client; untyped, as the client's own types serve two dialects and two styles at once."""

@@ -130,6 +130,11 @@ def oracle(films: Films) -> Expected:
     return expected
 
 
+def film_path(films: Films, number: int) -> Path:
+    """Return the file of one of the films."""
+    return _parts(films) / f"{films.ids[number]}.mp4"
+
+
 def _rules() -> list[dict[str, Any]]:
     """Two rules on one score, one of them with all that a rule has to remember."""
     prompts = {"prompts": ["a person running"], "background": ["an empty yard"]}

@@ -108,7 +108,7 @@ class System:
         self.workers: list[Worker] = []
         self.crashes: list[Crash] = []
         loaded = load_config(config)
-        self._source_ids = [source.id for source in loaded.sources]
+        self._file_ids = [source.id for source in loaded.sources if not source.live]
         self._sink_ids = [sink.id for sink in loaded.sinks]
         self.queue = open_queue(redis_url, namespace=loaded.redis.namespace)
         """For looking at what the workers do."""
@@ -155,21 +155,40 @@ class System:
         return sum(f'"event": "{event}"' in line or f'"event":"{event}"' in line for line in self.log_lines)
 
     def wait_until_busy(self, timeout_s: float) -> bool:
-        """Wait until the first windows have passed the rules; False when that takes too long."""
-        return wait_until(lambda: bool(self.queue.rule_statuses()), timeout_s)
+        """Wait until windows of a file have been scored, or of a camera where there is no file; False when that takes
+        too long."""
+
+        def scored() -> bool:
+            statuses = self.queue.rule_statuses()
+            watched = [statuses[name] for name in self._file_ids or statuses if name in statuses]
+            return any(status.windows > status.dropped for status in watched)
+
+        return wait_until(scored, timeout_s)
 
     def wait_until_drained(self, timeout_s: float) -> bool:
         """Wait until every file is read, scored, judged and delivered; False when that takes too long."""
         return wait_until(self.is_drained, timeout_s)
 
-    def is_drained(self) -> bool:
+    def stop(self, role: str, *, within_s: float = _STOP_WITHIN_S) -> bool:
+        """Ask the workers of a role to stop, and let them rest; False when one did not in time."""
+        for worker in self.of(role):
+            worker.signal(signal.SIGTERM)
+        return wait_until(lambda: all(worker.done for worker in self.of(role)), within_s)
+
+    def all_read(self) -> bool:
+        """Return whether every file is read; False while nobody can tell."""
         try:
-            if not all(self.queue.epoch_ended(source_id) for source_id in self._source_ids):
-                return False
+            return all(self.queue.epoch_ended(source_id) for source_id in self._file_ids)
+        except QueueUnavailable:
+            return False
+
+    def is_drained(self) -> bool:
+        """Return whether every file is read and nothing waits anywhere; False while nobody can tell."""
+        try:
             depths = self.queue.depths(self._sink_ids)
         except QueueUnavailable:
             return False
-        return depths.windows == depths.scores == sum(depths.outbox.values()) == 0
+        return self.all_read() and depths.windows == depths.scores == sum(depths.outbox.values()) == 0
 
     def _keep(self) -> None:
         """Start what is not running, until the end. Runs in a thread of its own."""

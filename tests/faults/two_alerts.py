@@ -95,7 +95,7 @@ def run(scale: Scale) -> Sequence[Figure]:
         Link(server.socket, on_request=trap.hear) as link,
         on_stage(scale, films, server=server, workers=workers, redis_url=link.url) as stage,
     ):
-        assert stage.system.wait_until_busy(timeout_s=60), "the work did not begin"
+        assert stage.system.wait_until_busy(timeout_s=180), "the work did not begin"
         freezes = freeze_alert_workers(stage, trap, wanted)
         figures = stage.finish(60)
         noticed = count(stage.system, "alert_taken_over")

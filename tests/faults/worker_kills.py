@@ -32,7 +32,7 @@ def run(scale: Scale) -> Sequence[Figure]:
         RedisServer("7", "--appendonly", "no") as server,
         on_stage(scale, films, server=server, workers=WORKERS) as stage,
     ):
-        assert stage.system.wait_until_busy(timeout_s=60), "the work did not begin"
+        assert stage.system.wait_until_busy(timeout_s=180), "the work did not begin"
         kills = kill_workers(stage, storm_s, scale.chance())
         figures = stage.finish(scale.pick(short=90, long=180, quick=60))
     return [
