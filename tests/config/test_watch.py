@@ -196,6 +196,24 @@ def test_a_change_of_what_needs_a_restart_alone_gives_nothing(watched: Watched) 
     assert watched.watch.config.redis.namespace == "main"
 
 
+@pytest.mark.parametrize("name", ["a\x00b", "a" * 500, "secret/within", ".", "\\0"], ids=ascii)
+def test_a_secret_file_that_cannot_be_one_is_a_mistake_like_any_other(
+    watched: Watched, log: list[Any], name: str
+) -> None:
+    watched.write(TEXT.replace("file:secret", f"file:{name}"))
+
+    assert watched.looks(6) == []
+    assert [line["event"] for line in log] == ["configuration_rejected"]
+
+
+def test_a_link_that_leads_to_itself_keeps_the_old_configuration(watched: Watched, log: list[Any]) -> None:
+    watched.path.unlink()
+    watched.path.symlink_to(watched.path)
+
+    assert watched.looks(4) == []
+    assert [line["event"] for line in log] == ["configuration_rejected"]
+
+
 def test_a_quiet_watch_leaves_the_telling_to_another(watched: Watched, log: list[Any]) -> None:
     quiet = ConfigWatch(watched.path, watched.watch.config, quiet=True, look_every_s=1.0, now=watched.clock.monotonic)
     watched.watch = quiet

@@ -201,6 +201,8 @@ def _secret_file(path: Path) -> str:
         raise LookupError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise LookupError(f"{path} is not UTF-8 text") from None
+    except ValueError:
+        raise LookupError("the name of the file has a character that no name can have") from None
 
 
 def _merged(node: yaml.MappingNode) -> list[yaml.MappingNode]:

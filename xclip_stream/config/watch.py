@@ -55,6 +55,7 @@ class ConfigWatch:
         self._files: tuple[Path, ...] = ()
         self._seen: tuple[Stamp, ...] = ()
         self._read: tuple[Stamp, ...] = ()
+        self._rejected: tuple[Stamp, str] | None = None
         self._awaiting_restart: tuple[object, ...] = self._fixed(config)
         self._log = structlog.get_logger()
 
@@ -79,7 +80,7 @@ class ConfigWatch:
         try:
             config = self._load()
         except ConfigError as error:
-            self._tell("warning", "configuration_rejected", problems=str(error).splitlines())
+            self._reject(str(error))
             return None
         hide_secrets(config.secret_values())
         self._tell_restart_needed(config)
@@ -91,10 +92,17 @@ class ConfigWatch:
         return config
 
     def _load(self) -> Config:
-        folder = self._path.resolve().parent
         text = config_text(self._path)
+        folder = self._path.resolve().parent
         self._files = referenced_files(text, folder=folder)
         return read_config(text, name=str(self._path), folder=folder)
+
+    def _reject(self, problems: str) -> None:
+        """Tell what is wrong, once for each state of the file: one that names other files is read again for these."""
+        rejected = (self._seen[0], problems)
+        if rejected != self._rejected:
+            self._tell("warning", "configuration_rejected", problems=problems.splitlines())
+        self._rejected = rejected
 
     def _tell_restart_needed(self, config: Config) -> None:
         """Say once which sections are not what this process was started with."""
@@ -117,6 +125,6 @@ class ConfigWatch:
 def _stamp(path: Path) -> Stamp:
     try:
         found = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # it is not there, or its name is none
         return None
     return found.st_mtime_ns, found.st_size, found.st_dev, found.st_ino
