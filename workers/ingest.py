@@ -1,22 +1,28 @@
-"""The ingest worker: reads every source of the configuration, each in a process of its own. Run one."""
+"""The ingest worker: reads its share of the sources, each in a process of its own. Run one or more."""
 
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import closing, suppress
-from uuid import uuid4
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from workers.reader import ReadingOrder, open_reader_queue, read_source
+from workers.reader import ReadingOrder, read_source
 from xclip_stream.config import Config, ConfigWatch, SourceConfig, check_geometry
-from xclip_stream.errors import QueueUnavailable, SourceError
+from xclip_stream.errors import ConfigError, QueueUnavailable, SourceError
 from xclip_stream.logs import LEVELS
 from xclip_stream.model.checkpoint_files import clip_geometry
-from xclip_stream.pipeline.readers import Outcome, Readers
+from xclip_stream.pipeline.lifecycle import SystemClock
+from xclip_stream.pipeline.process_names import is_known_dead, process_name
+from xclip_stream.pipeline.reader_process import Outcome
+from xclip_stream.pipeline.readers import Readers
+from xclip_stream.pipeline.shared_reading import SharedReading, Task
 from xclip_stream.pipeline.vitals import Vitals
-from xclip_stream.protocols import SourceState, SourceStatus
+from xclip_stream.protocols import IngestQueue, SourceState, SourceStatus
+from xclip_stream.queues.redis import open_queue
+from xclip_stream.types import ClipGeometry
 from xclip_stream.worker_main import worker_main
 
 PRELOAD = ("av", "numpy", "PIL.Image", "redis", "workers.reader")
@@ -27,15 +33,8 @@ SILENCE_S = 60.0
 """How long the supervision of the readers may say nothing: to kill one waits for the kernel."""
 
 
-def run(
-    config: Config,
-    *,
-    stop: threading.Event,
-    redis_url: str,
-    watch: ConfigWatch,  # noqa: ARG001 - not yet
-    vitals: Vitals,
-) -> None:
-    """Read all sources until every one is a file that has ended, or `stop` is set.
+def run(config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigWatch, vitals: Vitals) -> None:
+    """Read this worker's share until every source is a file that has ended, or `stop` is set.
 
     Raises:
         ConfigError: a stride does not fit the frames of the checkpoint.
@@ -45,28 +44,69 @@ def run(
     geometry = clip_geometry(config.model.checkpoint, revision=config.model.revision)
     check_geometry(config, geometry.num_frames)
     log: FilteringBoundLogger = structlog.get_logger()
-    readers = Readers(read=read_source, preload=PRELOAD, log=log)
-    for source in config.sources:
-        order = ReadingOrder(
-            config=config,
-            source_id=source.id,
-            geometry=geometry,
-            redis_url=redis_url,
-            lease=uuid4().hex[:16],
-            log_level=next(name for name, level in LEVELS.items() if log.is_enabled_for(level)),
+
+    def new_tasks() -> Sequence[Task[ReadingOrder]] | None:
+        changed = watch.poll()
+        try:
+            return None if changed is None else tasks_of(changed, geometry, redis_url=redis_url, log=log)
+        except ConfigError as error:
+            log.warning("configuration_rejected", problems=str(error).splitlines())
+            return None
+
+    with closing(open_queue(redis_url, namespace=config.redis.namespace, consumer=process_name())) as queue:
+
+        def tell(source_id: str, outcome: Outcome) -> None:
+            if outcome is Outcome.GIVEN_UP:
+                report_given_up(queue, source_id)
+
+        reading = SharedReading(
+            queue=queue,
+            readers=Readers(read=read_source, preload=PRELOAD, log=log),
+            clock=SystemClock(threading.Event()),
+            log=log,
+            lease_s=config.ingest.lease_s,
+            is_dead=is_known_dead,
+            on_outcome=tell,
         )
-        max_deaths = None if source.live else MAX_FILE_DEATHS
-        readers.add(source.id, order, silence_s=longest_silence_s(source), max_deaths=max_deaths)
-
-    def tell(source_id: str, outcome: Outcome) -> None:
-        if outcome is Outcome.GIVEN_UP:
-            report_given_up(config, source_id, redis_url=redis_url)
-
-    with vitals.pulse("ingest", within_s=SILENCE_S, waits_for="no reader is looked after yet") as pulse:
-        outcomes = readers.run(stop, on_outcome=tell, pulse=pulse)
-    failed = [name for name, outcome in outcomes.items() if outcome not in {Outcome.DONE, None}]
+        reading.assign(tasks_of(config, geometry, redis_url=redis_url, log=log))
+        with vitals.pulse("ingest", within_s=SILENCE_S) as pulse:
+            reading.run(stop.is_set, new_tasks=new_tasks, pulse=pulse)
+    failed = [name for name, outcome in reading.outcomes.items() if outcome is not Outcome.DONE]
     if failed:
         raise SourceError(f"could not be read to the end: {', '.join(failed)}")
+
+
+def tasks_of(
+    config: Config, geometry: ClipGeometry, *, redis_url: str, log: FilteringBoundLogger
+) -> list[Task[ReadingOrder]]:
+    """Return what a configuration tells the readers.
+
+    Raises:
+        ConfigError: a stride does not fit the frames of the checkpoint.
+    """
+    check_geometry(config, geometry.num_frames)
+    level = next(name for name, level in LEVELS.items() if log.is_enabled_for(level))
+
+    def task(source: SourceConfig) -> Task[ReadingOrder]:
+        order = ReadingOrder(
+            source=source,
+            regions=config.regions_of(source.id),
+            geometry=geometry,
+            queue=config.queue,
+            namespace=config.redis.namespace,
+            redis_url=redis_url,
+            log_level=level,
+            secrets=config.secret_values(),
+        )
+        return Task(
+            source_id=source.id,
+            order=order,
+            live=source.live,
+            silence_s=longest_silence_s(source),
+            max_deaths=None if source.live else MAX_FILE_DEATHS,
+        )
+
+    return [task(source) for source in config.sources]
 
 
 def longest_silence_s(source: SourceConfig) -> float:
@@ -74,12 +114,12 @@ def longest_silence_s(source: SourceConfig) -> float:
     return max(MIN_SILENCE_S, 3 * (source.open_timeout_s + source.read_timeout_s))
 
 
-def report_given_up(config: Config, source_id: str, *, redis_url: str) -> None:
-    """Say of a source that its reader, which can no longer say so, was given up."""
+def report_given_up(queue: IngestQueue, source_id: str) -> None:
+    """Say of a file that its reader, which can no longer say so, was given up."""
     status = SourceStatus(
         source_id=source_id,
         state=SourceState.FAILED,
-        live=config.source(source_id).live,
+        live=False,
         fps=0.0,
         position_s=0.0,
         duration_s=None,
@@ -89,7 +129,7 @@ def report_given_up(config: Config, source_id: str, *, redis_url: str) -> None:
         error=f"its reader died {MAX_FILE_DEATHS} times; the log tells how",
         updated_at=time.time(),
     )
-    with suppress(QueueUnavailable), closing(open_reader_queue(config, redis_url)) as queue:
+    with suppress(QueueUnavailable):
         queue.report_source(status)
 
 

@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Self
+from uuid import uuid4
 
 import structlog
 
-from xclip_stream.config import Config, SourceConfig
+from xclip_stream.config import QueueConfig, SourceConfig
 from xclip_stream.errors import SourceError, StaleOwner, XclipStreamError
 from xclip_stream.logs import set_up_logging
 from xclip_stream.pipeline.assembling import WindowSettings, file_epoch
@@ -15,65 +17,71 @@ from xclip_stream.pipeline.ingest import FileIngest
 from xclip_stream.pipeline.ingest_live import LiveIngest
 from xclip_stream.pipeline.lifecycle import StopFlag, SystemClock
 from xclip_stream.pipeline.live_backlog import LiveEpochs
-from xclip_stream.pipeline.readers import STOPPED, Heart, Outcome, is_orphaned
+from xclip_stream.pipeline.reader_process import STOPPED, Heart, Outcome, is_orphaned
 from xclip_stream.protocols import FrameSource, IngestQueue
 from xclip_stream.queues.redis import RedisQueue, open_queue
 from xclip_stream.sources import content_sample, local_path, open_source
-from xclip_stream.types import ClipGeometry
+from xclip_stream.types import ClipGeometry, Region
 
 FAILED = 1
 _LOOK_FOR_PARENT_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingOrder:
-    """What a reader is told. `lease` names the epochs of a camera in this life of the ingest worker."""
+    """What a reader is told. Two orders are equal when the same is read in the same way, whoever reads it."""
 
-    config: Config
-    source_id: str
+    source: SourceConfig
+    regions: tuple[Region, ...]
     geometry: ClipGeometry
+    queue: QueueConfig
+    namespace: str
     redis_url: str
-    lease: str
-    log_level: str
+    log_level: str = field(compare=False)
+    secrets: tuple[str, ...] = field(compare=False)
+    token: int = field(default=0, compare=False)
+    """That of the source's lease."""
+    lease: str = field(default="", compare=False)
+    """Names the epochs of a camera under this lease."""
 
-    @property
-    def source(self) -> SourceConfig:
-        return self.config.source(self.source_id)
+    def under(self, token: int) -> Self:
+        """Return the same order for a new lease."""
+        return replace(self, token=token, lease=uuid4().hex[:16])
 
 
 def read_source(order: ReadingOrder, heart: Heart, stop: StopFlag) -> int:
     """Read one source until it is done or `stop` is set; return the exit code of the process."""
-    log = set_up_logging(worker="ingest", level=order.log_level, secrets=order.config.secret_values())
-    queue = open_reader_queue(order.config, order.redis_url)
+    log = set_up_logging(worker="ingest", level=order.log_level, secrets=order.secrets)
+    queue = open_reader_queue(order)
     try:
         with closing(queue):
             return _read(order, heart, stop, queue)
     except SourceError:
         return Outcome.REJECTED  # told by the loop
     except StaleOwner as error:
-        log.error("source_taken_over", source=order.source_id, error=str(error))
+        log.error("source_taken_over", source=order.source.id, error=str(error))
         return Outcome.TAKEN_OVER
     except XclipStreamError as error:
-        log.error("reader_failed", source=order.source_id, error=str(error))
+        log.error("reader_failed", source=order.source.id, error=str(error))
         return FAILED
     # The top of the process: a defect ends it with a line in the log, and the supervisor starts it again.
     except Exception:
-        log.exception("reader_crashed", source=order.source_id)
+        log.exception("reader_crashed", source=order.source.id)
         return FAILED
 
 
-def open_reader_queue(config: Config, redis_url: str) -> RedisQueue:
+def open_reader_queue(order: ReadingOrder) -> RedisQueue:
     return open_queue(
-        redis_url,
-        namespace=config.redis.namespace,
-        max_bytes=config.queue.max_bytes,
-        file_windows=config.queue.file_windows,
-        live_windows=config.queue.live_windows,
+        order.redis_url,
+        namespace=order.namespace,
+        max_bytes=order.queue.max_bytes,
+        file_windows=order.queue.file_windows,
+        live_windows=order.queue.live_windows,
     )
 
 
 def _read(order: ReadingOrder, heart: Heart, stop: StopFlag, queue: RedisQueue) -> int:
-    config, regions = order.source, order.config.regions_of(order.source_id)
+    config, regions = order.source, order.regions
     geometry = replace(order.geometry, fit=config.window.fit or order.geometry.fit)
     source = open_source(
         config.url.get_secret_value(),
@@ -94,19 +102,19 @@ def _read(order: ReadingOrder, heart: Heart, stop: StopFlag, queue: RedisQueue) 
     beat = _make_beat(heart, stop)
     if source.live:
         epochs = LiveEpochs(lease=order.lease, number=heart.epoch_number)
-        live_ingest(config, source, queue=queue, settings=settings, epochs=epochs, stop=stop, beat=beat).run()
+        live_ingest(order, source, queue=queue, settings=settings, epochs=epochs, stop=stop, beat=beat).run()
         return STOPPED
 
     def name_epoch() -> str:
         content = content_sample(local_path(config.url.get_secret_value()))
         return file_epoch(content, settings, regions=regions, geometry=geometry, start_time=config.start_unix_s)
 
-    ingest = file_ingest(config, source, queue=queue, settings=settings, name_epoch=name_epoch, stop=stop, beat=beat)
+    ingest = file_ingest(order, source, queue=queue, settings=settings, name_epoch=name_epoch, stop=stop, beat=beat)
     return Outcome.DONE if ingest.run() else STOPPED
 
 
 def live_ingest(
-    config: SourceConfig,
+    order: ReadingOrder,
     source: FrameSource,
     *,
     queue: IngestQueue,
@@ -116,7 +124,7 @@ def live_ingest(
     beat: Callable[[], None],
 ) -> LiveIngest:
     return LiveIngest(
-        source_id=config.id,
+        source_id=order.source.id,
         source=source,
         queue=queue,
         settings=settings,
@@ -124,13 +132,14 @@ def live_ingest(
         clock=SystemClock(stop),
         stopping=stop.is_set,
         log=structlog.get_logger(),
-        backlog_windows=config.backlog_windows,
+        token=order.token,
+        backlog_windows=order.source.backlog_windows,
         beat=beat,
     )
 
 
 def file_ingest(
-    config: SourceConfig,
+    order: ReadingOrder,
     source: FrameSource,
     *,
     queue: IngestQueue,
@@ -140,7 +149,7 @@ def file_ingest(
     beat: Callable[[], None],
 ) -> FileIngest:
     return FileIngest(
-        source_id=config.id,
+        source_id=order.source.id,
         source=source,
         queue=queue,
         settings=settings,
@@ -148,8 +157,9 @@ def file_ingest(
         clock=SystemClock(stop),
         stopping=stop.is_set,
         log=structlog.get_logger(),
+        token=order.token,
         beat=beat,
-        realtime=config.realtime,
+        realtime=order.source.realtime,
     )
 
 

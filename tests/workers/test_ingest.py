@@ -43,17 +43,8 @@ class Worker:
 
     def __init__(self, folder: Path, checkpoint: Path, redis_url: str, sources: Sequence[str], stride_s: float) -> None:
         self.config = folder / "config.yaml"
-        self.config.write_text(
-            f"""
-version: 1
-model: {{checkpoint: "{checkpoint}"}}
-queue: {{file_windows: 1000}}
-sources:
-{"".join(f"  - {{{source}, window: {{span_s: 2, stride_s: {stride_s}}}}}{os.linesep}" for source in sources)}
-rules:
-  - {{id: any, prompts: [a person], background: [nobody]}}
-"""
-        )
+        self._checkpoint = checkpoint
+        self.configure(sources, stride_s)
         self._log_file = folder / "log"
         with self._log_file.open("ab") as log:
             self.process = subprocess.Popen(
@@ -63,6 +54,20 @@ rules:
                 stdout=log,
                 stderr=log,
             )
+
+    def configure(self, sources: Sequence[str], stride_s: float = 1.0) -> None:
+        text = f"""
+version: 1
+model: {{checkpoint: "{self._checkpoint}"}}
+queue: {{file_windows: 1000, live_windows: 1000}}
+ingest: {{lease_s: 2}}
+sources:
+{"".join(f"  - {{{source}, window: {{span_s: 2, stride_s: {stride_s}}}}}{os.linesep}" for source in sources)}
+rules:
+  - {{id: any, prompts: [a person], background: [nobody]}}
+"""
+        if not self.config.exists() or self.config.read_text() != text:
+            self.config.write_text(text)
 
     def text(self) -> str:
         return self._log_file.read_text()
@@ -341,6 +346,79 @@ def test_a_reader_of_a_camera_that_dies_is_replaced_and_the_epoch_goes_on(
 
     assert [window.id.seq for window in windows] == list(range(len(windows)))
     assert len({window.id.epoch for window in windows}) == 1
+    assert worker.stop() == 0
+
+
+def test_workers_share_the_sources_and_a_dead_ones_are_taken_over_without_a_gap_or_a_double(
+    tmp_path: Path, start_worker: StartWorker, queue: RedisQueue
+) -> None:
+    write_video(tmp_path / "film.mp4", steady(5, 300), options={"preset": "ultrafast", "g": "25", "bf": "0"})
+    names = ["a", "b", "c", "d"]
+    sources = [f"id: {name}, url: ./film.mp4, realtime: true" for name in names]
+    first = start_worker(*sources)
+    wait_until(lambda: all(is_running(queue, name) for name in names), first)
+    second = start_worker(*sources)
+    wait_until(lambda: len(second.readers()) == len(first.readers()) == 2, second)
+
+    first.process.kill()
+
+    wait_until(lambda: len(second.readers()) == 4, second)
+    reached = {name: found.windows for name, found in queue.source_statuses().items()}
+    wait_until(lambda: all(is_running(queue, name, windows=reached[name] + 2) for name in names), second)
+    assert second.stop() == 0
+    windows = [entry.window.id for entry in queue.take_windows(max_count=10_000, block_s=0)]
+    for name in names:
+        seqs = [window.seq for window in windows if window.source_id == name]
+        assert seqs == list(range(len(seqs)))
+        assert len(seqs) >= reached[name] + 2
+
+
+def test_a_worker_that_was_frozen_past_its_lease_writes_nothing_more(
+    tmp_path: Path, start_worker: StartWorker, queue: RedisQueue
+) -> None:
+    write_video(tmp_path / "a.mp4", steady(5, 30))
+    source = "id: a, url: ./a.mp4, realtime: true"
+    sleeper = start_worker(source)
+    wait_until(lambda: is_running(queue, "a"), sleeper)
+    [reader] = sleeper.readers()
+    for pid in (sleeper.process.pid, reader):
+        os.kill(pid, signal.SIGSTOP)
+
+    other = start_worker(source)
+    wait_until(lambda: len(other.readers()) == 1 and len(other.log("source_opened")) == 2, other)
+    for pid in (reader, sleeper.process.pid):
+        os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: bool(other.log("source_taken_over")), other)
+
+    wait_until(lambda: not Path(f"/proc/{reader}").exists(), other)
+    assert other.process.wait(PATIENCE_S) == 0
+    assert seqs(queue, "a") == list(range(29))
+    assert sleeper.process.wait(PATIENCE_S) == 0
+
+
+def test_changed_sources_are_taken_up_while_the_others_are_read_on(
+    tmp_path: Path, start_worker: StartWorker, start_camera: StartCamera, queue: RedisQueue
+) -> None:
+    camera = start_camera(write_video(tmp_path / "clip.mp4", steady(10, 2)))
+    for name in ("stays", "goes", "comes"):
+        write_video(tmp_path / f"{name}.mp4", steady(5, 60))
+    files = {name: f"id: {name}, url: ./{name}.mp4, realtime: true" for name in ("stays", "goes", "comes")}
+    worker = start_worker(files["stays"], files["goes"], f"id: yard, url: '{camera.url()}'")
+    wait_until(lambda: all(is_running(queue, name) for name in ("stays", "goes", "yard")), worker)
+    readers = set(worker.readers())
+
+    worker.configure([files["stays"], files["comes"]])
+    wait_until(lambda: is_running(queue, "comes"), worker)
+
+    assert queue.epoch_ended("goes")
+    assert queue.epoch_ended("yard")
+    assert len(readers & set(worker.readers())) == 1
+    assert len(worker.log("source_opened")) == 4
+    assert [line["source"] for line in worker.log("source_removed")] == ["goes", "yard"]
+
+    worker.config.write_text("sources: nonsense")
+    wait_until(lambda: bool(worker.log("configuration_rejected")), worker)
+    assert len(worker.readers()) == 2
     assert worker.stop() == 0
 
 

@@ -130,6 +130,12 @@ class QueueConfig(Closed):
     events_retained: int = Field(default=100_000, ge=1, le=100_000_000)
 
 
+class IngestConfig(Closed):
+    """How several ingest workers share the sources."""
+
+    lease_s: float = Field(default=6.0, ge=2, le=60)
+
+
 class WindowConfig(Closed):
     """How the frames of a source are cut into windows."""
 

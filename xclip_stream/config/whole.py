@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from xclip_stream.config.checks import Parts, Reference, find_problems
 from xclip_stream.config.parts import (
     Closed,
+    IngestConfig,
     ModelConfig,
     QueueConfig,
     RedisConfig,
@@ -40,6 +41,7 @@ class Config(Closed):
     model: ModelConfig = ModelConfig()
     redis: RedisConfig = RedisConfig()
     queue: QueueConfig = QueueConfig()
+    ingest: IngestConfig = IngestConfig()
     sources: Annotated[tuple[SourceConfig, ...], Field(min_length=1, max_length=10_000)]
     rules: Annotated[tuple[RuleConfig, ...], Field(min_length=1, max_length=10_000)]
     sinks: Annotated[tuple[SinkConfig, ...], Field(max_length=1000)] = ()
