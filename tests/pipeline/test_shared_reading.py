@@ -124,7 +124,7 @@ def hall(tmp_path: Path) -> Iterator[Hall]:
 def test_a_worker_that_is_alone_reads_everything_at_once_and_ends_when_all_is_read(hall: Hall) -> None:
     worker = hall.worker("one", [hall.task("finish"), hall.task("reject"), hall.task("crash once")])
 
-    worker.reading.run(lambda: False, new_tasks=lambda: None)
+    worker.reading.run(lambda: False)
 
     assert worker.reading.outcomes == {
         "finish": Outcome.DONE,
@@ -137,7 +137,7 @@ def test_a_worker_that_is_alone_reads_everything_at_once_and_ends_when_all_is_re
 
 def test_a_stop_ends_the_readers_and_frees_their_sources(hall: Hall) -> None:
     worker = hall.worker("one", hall.cameras("a"))
-    worker.reading.run(lambda: hall.has_begun("a"), new_tasks=lambda: None)
+    worker.reading.run(lambda: hall.has_begun("a"))
 
     assert worker.reads == []
     assert worker.reading.outcomes == {}

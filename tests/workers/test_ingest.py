@@ -23,7 +23,8 @@ from xclip_stream.types import ScoreStatus
 __all__ = ["start_camera"]
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 60.0
+PATIENCE_S = 150.0
+"""A busy machine takes a minute to start a worker."""
 Log = list[dict[str, object]]
 
 
