@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from xclip_stream.config.parts import ModelConfig, QueueConfig, SourceConfig, WebhookSinkConfig
+from xclip_stream.config.parts import IngestConfig, ModelConfig, QueueConfig, SourceConfig, WebhookSinkConfig
 from xclip_stream.pipeline import attention
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "docs" / "operations.md").read_text()
 SECTIONS: dict[str, type[BaseModel]] = {
     "queue": QueueConfig,
+    "ingest": IngestConfig,
     "model": ModelConfig,
     "sources[]": SourceConfig,
     "sinks[]": WebhookSinkConfig,
