@@ -51,7 +51,7 @@ def run(scale: Scale) -> Sequence[Figure]:
         published = Counter(scored_windows(stage))
         stage.system.add("alert")
         stage.system.add("deliver")
-        figures = stage.finish(60)
+        figures = stage.finish(300)
         refused = sum(batch.get("not_held", 0) for batch in logged(stage.system, "batch_scored"))
     return [
         Figure.at_least("freezes past the claim time with windows in hand", freezes.caught, wanted),

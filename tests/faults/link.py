@@ -53,6 +53,7 @@ class Link:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._lock = threading.Lock()
         self._wires: list[Wire] = []
+        self._closers: list[threading.Thread] = []
         self._to_cut = 0
         self.cuts = 0
         """How many replies were cut in two."""
@@ -73,6 +74,8 @@ class Link:
         with self._lock:
             for wire in self._wires:
                 wire.cut()
+        for closer in self._closers:
+            closer.join(5.0)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def cut_next_reply(self) -> None:
@@ -91,6 +94,7 @@ class Link:
                 server.connect(str(self._server))
             except OSError:  # Redis is away
                 client.close()
+                server.close()
                 continue
             self._relay(Wire(_peer_of(client), client, server))
 
@@ -101,7 +105,9 @@ class Link:
         down = threading.Thread(target=self._pass_on, args=(wire, wire.server, wire.client, self._reply), daemon=True)
         up.start()
         down.start()
-        threading.Thread(target=self._close, args=(wire, up, down), daemon=True).start()
+        closer = threading.Thread(target=self._close, args=(wire, up, down), daemon=True)
+        closer.start()
+        self._closers = [*(one for one in self._closers if one.is_alive()), closer]
 
     def _close(self, wire: Wire, *pumps: threading.Thread) -> None:
         for pump in pumps:

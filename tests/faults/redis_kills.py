@@ -52,7 +52,7 @@ def run(scale: Scale) -> Sequence[Figure]:
         kills = kill_redis(server, storm_s, scale.chance())
         wait_until(stage.system.all_read, 120)
         stopped = stage.system.stop("ingest")
-        figures = stage.finish(60)
+        figures = stage.finish(300)
         live = camera_figures(stage)
         rewound = count(stage.system, "source_rewound")
     return [

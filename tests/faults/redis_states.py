@@ -42,7 +42,7 @@ def come_back_empty(scale: Scale) -> list[Figure]:
             server.lose_all()
             server.start()
             recovered_s.append(stage.seconds_to_next_commit(after=0, limit_s=60))
-        figures = stage.finish(90)
+        figures = stage.finish(300)
         rewound = count(stage.system, "source_rewound")
     return named(
         "empty",
@@ -69,7 +69,7 @@ def be_full(scale: Scale) -> list[Figure]:
         ready_s = start_consumers(stage)
         recovered_s = stage.seconds_to_next_commit(after=0, limit_s=60)
         refused = fill_up(stage)
-        figures = stage.finish(120)
+        figures = stage.finish(300)
         peak = int(stage.redis.info("memory")["used_memory_peak"])
     return named(
         "full",
@@ -100,7 +100,7 @@ def freeze(scale: Scale) -> list[Figure]:
             server.signal(signal.SIGCONT)
             recovered_s.append(stage.seconds_to_next_commit(after=before + 1, limit_s=60))
             time.sleep(1.0)
-        figures = stage.finish(90)
+        figures = stage.finish(300)
     return named(
         "frozen",
         Figure.at_most("slowest recovery", max(recovered_s), RECOVER_WITHIN_S, "s"),
@@ -124,7 +124,7 @@ def cut_the_link(scale: Scale) -> list[Figure]:
             time.sleep(0.05)
         took_s = time.monotonic() - started_at
         recovered_s = stage.seconds_to_next_commit(after=stage.commits() or 0, limit_s=60)
-        figures = stage.finish(90)
+        figures = stage.finish(300)
     return named(
         "cut",
         Figure.at_least("replies cut in the middle", link.cuts, wanted),

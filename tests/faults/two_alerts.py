@@ -97,7 +97,7 @@ def run(scale: Scale) -> Sequence[Figure]:
     ):
         assert stage.system.wait_until_busy(timeout_s=180), "the work did not begin"
         freezes = freeze_alert_workers(stage, trap, wanted)
-        figures = stage.finish(60)
+        figures = stage.finish(300)
         noticed = count(stage.system, "alert_taken_over")
     accepted = [answer for answer in freezes.answers if answer != b":-1\r\n"]
     return [
