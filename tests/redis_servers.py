@@ -35,6 +35,9 @@ def binary(version: str) -> Path:
 class RedisServer:
     """A server on a unix socket in a folder of its own, with an append-only file that is written through."""
 
+    launcher: Sequence[str] = ()
+    """What stands before the command that starts it."""
+
     def __init__(self, version: str, *options: str) -> None:
         self._binary = binary(version)
         self._options = options
@@ -56,7 +59,7 @@ class RedisServer:
     def start(self) -> None:
         self.socket.unlink(missing_ok=True)
         self._process = subprocess.Popen(
-            [str(self._binary), *self._arguments(), *self._options],
+            [*self.launcher, str(self._binary), *self._arguments(), *self._options],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

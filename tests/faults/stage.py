@@ -81,6 +81,7 @@ def on_stage(
     realtime: bool = True,
     queue: Mapping[str, Any] | None = None,
     more_sources: Sequence[Mapping[str, Any]] = (),
+    commands: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[Stage]:
     """Start workers on these films, and end them.
 
@@ -88,6 +89,7 @@ def on_stage(
         redis_url: the way that the workers take to `server`; None: the straight one.
         name: tells this stage from others of the same storm.
         queue, more_sources: as `write_site` takes them; more sources are cameras.
+        commands: as `System` takes them.
     """
     expected = oracle(films)
     folder = scale.folder / name
@@ -101,7 +103,8 @@ def on_stage(
             more_sources=more_sources,
         )
         url = server.url if redis_url is None else redis_url
-        with System(site.config, redis_url=url, workers=workers, folder=folder / "logs") as system:
+        logs = folder / "logs"
+        with System(site.config, redis_url=url, workers=workers, folder=logs, commands=commands) as system:
             work = WorkInHand(system, redis_url=server.url, source_ids=films.ids, sink_ids=list(SINKS))
             with closing(work):
                 camera_ids = [source["id"] for source in more_sources]

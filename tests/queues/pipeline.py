@@ -55,7 +55,7 @@ class Pipeline:
             for thread in threads:
                 thread.join()
 
-    def wait_until(self, holds: Callable[[], bool], timeout_s: float = 40.0) -> None:
+    def wait_until(self, holds: Callable[[], bool], timeout_s: float = 90.0) -> None:
         until = time.monotonic() + timeout_s
         while not holds():
             assert not self.failures, self.failures

@@ -1,23 +1,21 @@
 """The users of deploy/redis/users.acl on real servers: each can do what its role needs, and nothing of another's."""
 
-import re
-import tempfile
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from tests.guarded_redis import USERS, GuardedServer
 from tests.queues.builders import alert_token, message, scores_of, take, window
 from tests.queues.pipeline import Pipeline, event
-from tests.redis_servers import VERSIONS, RedisServer
+from tests.redis_servers import VERSIONS, binary
 from xclip_stream.errors import QueueError, QueueUnavailable
 from xclip_stream.protocols import RuleStatus, SourceState, SourceStatus
 from xclip_stream.queues.redis import RedisQueue, open_queue
 from xclip_stream.types import ScoreStatus, WindowId
 
-USERS = Path(__file__).parents[2] / "deploy" / "redis" / "users.acl"
 STATUS = SourceStatus(
     source_id="yard",
     state=SourceState.RUNNING,
@@ -45,24 +43,6 @@ RULES = RuleStatus(
     events=0,
     updated_at=0.0,
 )
-
-
-class GuardedServer(RedisServer):
-    """A server that lets in the users of the file alone; the password of each is its name and `-pw`."""
-
-    def __init__(self, version: str) -> None:
-        acl = Path(tempfile.mkdtemp(prefix="acl-")) / "users.acl"
-        acl.write_text(re.sub(r"#(\w+)_SHA256", lambda found: "#" + _hash_of(found[1].lower()), USERS.read_text()))
-        super().__init__(version, "--appendonly", "no", "--aclfile", str(acl))
-        self.url = self.url_of("admin")
-
-    def url_of(self, user: str) -> str:
-        return f"unix://{user}:{user}-pw@{self.socket}"
-
-    def refusals(self) -> list[str]:
-        """Return what users have been refused since the start, as the server has logged it."""
-        with closing(self.client()) as client:
-            return [f"{entry['username']}: {entry['reason']} {entry['object']}" for entry in client.acl_log()]
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
@@ -224,12 +204,18 @@ def test_the_default_user_is_not_let_in(server: GuardedServer) -> None:
         queue.ping()
 
 
-def test_a_file_whose_passwords_were_not_set_lets_nobody_in() -> None:
-    placeholders = re.findall(r"user (\w+) on (\S+)", USERS.read_text())
+def test_windows_go_all_the_way_with_the_one_user_of_a_run(server: GuardedServer, as_user: AsUser) -> None:
+    pipeline = Pipeline(server.url_of("operator"), length=5)
+    with pipeline.running():
+        pipeline.wait_until(lambda: len(pipeline.delivered) == pipeline.length)
 
-    assert {user for user, _ in placeholders} >= {"ingest", "score", "alert", "deliver", "status", "operator", "admin"}
-    assert all(password == f"#{user.upper()}_SHA256" for user, password in placeholders)
+    assert server.refusals() == []
 
 
-def _hash_of(user: str) -> str:
-    return sha256(f"{user}-pw".encode()).hexdigest()
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_file_whose_passwords_were_not_set_is_not_loaded(version: str, tmp_path: Path) -> None:
+    options = ["--port", "0", "--unixsocket", str(tmp_path / "s"), "--aclfile", str(USERS)]
+    ended = subprocess.run([str(binary(version)), *options], capture_output=True, text=True, timeout=30, check=False)
+
+    assert ended.returncode == 1
+    assert "ACL" in ended.stdout + ended.stderr

@@ -18,7 +18,7 @@ from xclip_stream.queues.redis_connection import RedisKeys
 from xclip_stream.redis_url import RedisUrl
 from xclip_stream.sinks.redis_stream import RedisStreamSink
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")
