@@ -20,7 +20,7 @@ from tests.tiny_checkpoint import write_tiny_checkpoint
 from tests.videos import steady, write_video
 from xclip_stream.queues.redis import open_queue
 
-PATIENCE_S = 120.0
+PATIENCE_S = 600.0
 SITE = """\
 model: {checkpoint: ./model, threads: 1, device: cpu}
 queue: {max_bytes: 64MiB}
