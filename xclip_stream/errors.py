@@ -74,5 +74,9 @@ class DeliveryError(XclipStreamError):
         self.retry_after_s = retry_after_s
 
 
+class SinkGone(DeliveryError):
+    """A sink says that it is gone and will not come back: only rare attempts are in place, in case it does."""
+
+
 class DeliveryRejected(DeliveryError):
     """A sink refused a message for good; trying again will not help."""

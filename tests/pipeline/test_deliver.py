@@ -7,7 +7,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from tests.fakes import FakeClock
-from xclip_stream.errors import DeliveryError, DeliveryRejected, QueueUnavailable
+from xclip_stream.errors import DeliveryError, DeliveryRejected, QueueUnavailable, SinkGone
 from xclip_stream.pipeline.deliver import DeliverLoop, RetryPolicy
 from xclip_stream.protocols import DeliveryQueue
 from xclip_stream.queues.memory import MemoryQueue
@@ -146,14 +146,27 @@ def test_the_wait_that_a_sink_asks_for_is_kept(queue, clock, logs):
 
 def test_a_rejected_message_is_buried_at_once_with_its_reason_and_the_next_goes_on(queue, clock, logs):
     fill(queue, "a:0", "a:1")
-    sink = ScriptedSink([DeliveryRejected("answered 410")])
+    sink = ScriptedSink([DeliveryRejected("answered 422")])
 
     a_loop(queue, sink, clock).run()
 
     assert sink.tried == ["a:0", "a:1"]
     (letter,) = queue.list_dead(max_count=10)
-    assert (letter.origin, letter.subject, letter.reason) == ("outbox:ops", "a:0", "answered 410")
-    assert named(logs, "message_buried")[0]["reason"] == "answered 410"
+    assert (letter.origin, letter.subject, letter.reason) == ("outbox:ops", "a:0", "answered 422")
+    assert named(logs, "message_buried")[0]["reason"] == "answered 422"
+
+
+def test_a_sink_that_is_gone_is_tried_rarely_and_keeps_its_messages_until_it_takes_them(queue, clock):
+    fill(queue, "a:0", "a:1")
+    started_at, tried_at = clock.monotonic(), list[float]()
+    sink = ScriptedSink([SinkGone("answered 410")] * 3)
+    sink.during = lambda: tried_at.append(clock.monotonic() - started_at)
+
+    a_loop(queue, sink, clock, stopping=clock.stopping_after(1000.0), retry=RetryPolicy(max_delay_s=100.0)).run()
+
+    assert tried_at[:4] == [0.0, pytest.approx(100.0), pytest.approx(200.0), pytest.approx(300.0)]
+    assert sink.taken == ["a:0", "a:1"]
+    assert queue.list_dead(max_count=1) == []
 
 
 def test_a_message_is_given_up_after_its_attempts(queue, clock):

@@ -7,7 +7,7 @@ from email.utils import formatdate
 
 import pytest
 
-from xclip_stream.errors import ConfigError, DeliveryError, DeliveryRejected
+from xclip_stream.errors import ConfigError, DeliveryError, DeliveryRejected, SinkGone
 from xclip_stream.sinks.webhook import WebhookSink, retry_after_s, signing_key, standard_headers
 
 
@@ -82,7 +82,7 @@ def test_any_2xx_is_delivered(endpoint, message, answer, status):
     assert len(endpoint.requests) == 1
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 408, 425, 429, 301, 302, 307])
+@pytest.mark.parametrize("status", [500, 502, 503, 401, 403, 404, 408, 425, 429, 301, 302, 307])
 def test_an_answer_that_may_change_is_worth_another_try(endpoint, message, answer, status):
     endpoint.answers = [answer(status, {"location": "http://elsewhere.example/"}), answer(200)]
     with WebhookSink(url=endpoint.url) as sink:
@@ -94,10 +94,16 @@ def test_an_answer_that_may_change_is_worth_another_try(endpoint, message, answe
     assert len(endpoint.requests) == 2
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 413, 422])
+@pytest.mark.parametrize("status", [400, 409, 413, 422])
 def test_an_answer_that_will_not_change_is_a_rejection(endpoint, message, answer, status):
     endpoint.answers = [answer(status)]
     with WebhookSink(url=endpoint.url) as sink, pytest.raises(DeliveryRejected, match=f"answered {status}"):
+        sink.deliver(message())
+
+
+def test_an_endpoint_that_is_gone_is_not_like_a_message_that_is_refused(endpoint, message, answer):
+    endpoint.answers = [answer(410)]
+    with WebhookSink(url=endpoint.url) as sink, pytest.raises(SinkGone, match="answered 410: the endpoint is gone"):
         sink.deliver(message())
 
 

@@ -93,7 +93,7 @@ def test_a_sink_that_is_down_delays_no_other_and_catches_up_in_order(redis_url, 
 
 
 def test_a_message_that_an_endpoint_refuses_is_a_dead_letter_that_can_be_replayed(redis_url, endpoint, tmp_path):
-    endpoint.answers = [Answer(410), Answer(200)]
+    endpoint.answers = [Answer(422), Answer(200)]
     config = a_config(f'\n  - {{id: hook, type: webhook, url: "{endpoint.url}"}}\n', tmp_path)
     fill(redis_url, "a:0", "a:1", sinks=("hook",))
 
@@ -104,7 +104,7 @@ def test_a_message_that_an_endpoint_refuses_is_a_dead_letter_that_can_be_replaye
         until(lambda: waiting(redis_url, "hook") == 0)
 
     assert (letter.origin, letter.subject) == ("outbox:hook", "a:0")
-    assert letter.reason == f"webhook http://{endpoint.address}: answered 410: the endpoint is gone for good"
+    assert letter.reason == f"webhook http://{endpoint.address}: answered 422"
     assert [request.headers["webhook-id"] for request in endpoint.requests] == ["a:0", "a:1", "a:0"]
 
 

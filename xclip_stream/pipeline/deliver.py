@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
 
-from xclip_stream.errors import DeliveryError, DeliveryRejected, QueueUnavailable, StaleOwner
+from xclip_stream.errors import DeliveryError, DeliveryRejected, QueueUnavailable, SinkGone, StaleOwner
 from xclip_stream.pipeline.backoff import Backoff, QueueOutage
 from xclip_stream.pipeline.vitals import Pulse
 from xclip_stream.protocols import Clock, DeliveryQueue, Sink, TakenMessage
@@ -21,8 +21,9 @@ class RetryPolicy:
     """When a message that a sink did not take is tried again, and when it is given up.
 
     The delay before a next attempt doubles from `first_delay_s` to `max_delay_s`, each time a random part of the step,
-    or is what the sink asked for where that is longer. A message is given up after `max_attempts`, or at the first
-    failure after `max_age_s` since it was committed.
+    or is what the sink asked for where that is longer; a sink that says that it is gone is left alone for `max_delay_s`
+    each time. A message is given up after `max_attempts`, or at the first failure after `max_age_s` since it was
+    committed.
     """
 
     first_delay_s: float = 1.0
@@ -150,6 +151,8 @@ class DeliverLoop:
                 self._settle(taken, attempts=backoff.failures + 1, took_s=self._clock.monotonic() - started_at)
                 return
             delay_s = max(backoff.next_delay_s(), failure.retry_after_s or 0.0)
+            if isinstance(failure, SinkGone):
+                delay_s = self._retry.max_delay_s
             reason = self._reason_to_give_up(taken.message, failure, attempts=backoff.failures)
             if reason is not None:
                 self._bury(taken, reason=reason, attempts=backoff.failures)

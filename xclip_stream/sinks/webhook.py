@@ -16,12 +16,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from xclip_stream.errors import ConfigError, DeliveryError, DeliveryRejected
+from xclip_stream.errors import ConfigError, DeliveryError, DeliveryRejected, SinkGone
 from xclip_stream.redaction import redact_url
 from xclip_stream.types import Message
 
-RETRIED_4XX = frozenset({408, 425, 429})
-"""The client errors that say "later": request timeout, too early, too many requests."""
+ABOUT_THE_ENDPOINT = frozenset({401, 403, 404, 405, 407, 408, 421, 423, 425, 426, 429})
+"""The client errors that say nothing of the message: it is too early or too much, or address or credentials are not
+right now. Any other message would get the same answer."""
 
 MAX_RETRY_AFTER_S = 3600.0
 MAX_DRAINED_BYTES = 64 * 1024
@@ -31,9 +32,10 @@ MAX_DRAIN_S = 0.5
 class WebhookSink:
     """POSTs each event as CloudEvents JSON and takes any 2xx as delivered.
 
-    408, 425, 429, 5xx, a redirect, a timeout and a broken connection raise DeliveryError, with the `Retry-After` of the
-    endpoint where it gave one (at most an hour); any other 4xx raises DeliveryRejected. Redirects are not followed:
-    they could take a signed event and its credentials to another host.
+    5xx, a 4xx about the endpoint, a redirect, a timeout and a broken connection raise DeliveryError, with the
+    `Retry-After` of the endpoint where it gave one (at most an hour). 410 raises SinkGone: Standard Webhooks wants such
+    an endpoint to be left alone. Any other 4xx is about the message and raises DeliveryRejected. Redirects are not
+    followed: they could take a signed event and its credentials to another host.
 
     Args:
         url: `http` or `https`; a user and password in it are sent as Basic authentication.
@@ -103,9 +105,10 @@ class WebhookSink:
             return
         if answer.is_redirect:
             raise DeliveryError(f"{self._name}: answered {status}, a redirect; configure the address that it leads to")
-        if answer.is_client_error and status not in RETRIED_4XX:
-            gone = ": the endpoint is gone for good" if status == httpx.codes.GONE else ""
-            raise DeliveryRejected(f"{self._name}: answered {status}{gone}")
+        if status == httpx.codes.GONE:
+            raise SinkGone(f"{self._name}: answered {status}: the endpoint is gone; remove the sink or correct its url")
+        if answer.is_client_error and status not in ABOUT_THE_ENDPOINT:
+            raise DeliveryRejected(f"{self._name}: answered {status}")
         wait_s = retry_after_s(answer.headers.get("retry-after"), now=self._now())
         raise DeliveryError(f"{self._name}: answered {status}", retry_after_s=wait_s)
 
