@@ -9,6 +9,11 @@ FILES_FIRST_EVERY = 4
 """Cameras are served before files, but for one batch in so many: cameras in overload must not starve a file."""
 
 
+def gone_with_it(deliveries: int) -> str:
+    """Return the reason of a window that nobody came back to report on."""
+    return f"not scored in {deliveries} deliveries: each worker that had it died or hung"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueLimits:
     """What the queue holds, and when it thinks a consumer dead.

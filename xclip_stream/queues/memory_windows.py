@@ -7,7 +7,7 @@ from itertools import islice
 from xclip_stream.codec import encode_window
 from xclip_stream.errors import StaleOwner
 from xclip_stream.protocols import Admission, Admitted, SourceStatus, TakenWindow
-from xclip_stream.queues.limits import FILE_SHARE, FILES_FIRST_EVERY
+from xclip_stream.queues.limits import FILE_SHARE, FILES_FIRST_EVERY, gone_with_it
 from xclip_stream.queues.memory_consumer import MemoryConsumer
 from xclip_stream.queues.memory_store import Grave, QueuedWindow, SourceRecord, tombstone
 from xclip_stream.types import DeadLetter, Scores, ScoreStatus, Window, WindowId
@@ -172,8 +172,7 @@ class MemoryScoring(MemoryConsumer):
                 if queued.deliveries < self._store.limits.max_deliveries:
                     return self._hold(key, queued)
                 self._remove(key, queued)
-                reason = f"not scored in {queued.deliveries} deliveries"
-                self._bury(queued, reason=reason, deliveries=queued.deliveries)
+                self._bury(queued, reason=gone_with_it(queued.deliveries), deliveries=queued.deliveries)
         return None
 
     def _hold(self, key: int, queued: QueuedWindow) -> TakenWindow:

@@ -15,7 +15,7 @@ from xclip_stream.codec import (
 )
 from xclip_stream.errors import DecodeError
 from xclip_stream.protocols import Admission, Admitted, SourceStatus, TakenWindow
-from xclip_stream.queues.limits import FILE_SHARE, FILES_FIRST_EVERY
+from xclip_stream.queues.limits import FILE_SHARE, FILES_FIRST_EVERY, gone_with_it
 from xclip_stream.queues.redis_connection import Argument, NoGroup, ServerFull
 from xclip_stream.queues.redis_consumer import (
     Fields,
@@ -182,7 +182,7 @@ class RedisScoring(RedisConsumer):
             fields = fields_of(flat)
             held = _held_window(self._window_streams()[int(number) - 1], entry_id.decode(), fields)
             if deliveries > self._limits.max_deliveries:
-                self._bury(held, reason=f"not scored in {deliveries - 1} deliveries", deliveries=deliveries - 1)
+                self._bury(held, reason=gone_with_it(deliveries - 1), deliveries=deliveries - 1)
             elif taken := self._decoded(held, fields, deliveries=deliveries):
                 return taken
         return None
