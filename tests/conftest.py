@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # How long an example takes says how busy the machine is, and nothing about the code.
-# In CI the examples are always the same ones, so that a failure is that of the change; elsewhere they are new each time.
+# CI has the same examples each time, so that a failure is that of the change; elsewhere they are new ones.
 settings.register_profile(
     "project",
     deadline=None,

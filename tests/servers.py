@@ -47,6 +47,8 @@ class Request:
     headers: dict[str, str]
     body: bytes
     client: Any
+    status: int = 0
+    """What it was answered; 0 where it was not."""
 
 
 class Endpoint:
@@ -63,8 +65,9 @@ class Endpoint:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
-                endpoint.requests.append(Request(self.path, dict(self.headers), body, self.client_address))
-                endpoint.answer(self)
+                request = Request(self.path, dict(self.headers), body, self.client_address)
+                endpoint.requests.append(request)
+                endpoint.answer(self, request)
 
             def log_message(self, *args: object) -> None:
                 pass
@@ -74,11 +77,12 @@ class Endpoint:
         self.address = f"127.0.0.1:{self.server.server_port}"
         self.url = f"http://{self.address}/hook"
 
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+    def answer(self, handler: BaseHTTPRequestHandler, request: Request) -> None:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if answer.stall == "status":
             self.over.wait()
             return
+        request.status = answer.status
         handler.send_response(answer.status)
         for name, value in answer.headers.items():
             handler.send_header(name, value)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import structlog
 import torch
 from numpy.typing import NDArray
 
@@ -86,11 +87,11 @@ class Faults:
         at_call: with the so-manieth batch, and from then on.
         above: with every batch of more clips than this.
         on_poison: with every batch that holds a poisonous clip.
-        once: a file that is made with the fault, and without which alone there is one: a new process works.
+        once: a file that the first process which is hit writes its number into: no other one is hit.
         slow_s: how long a clip takes longer than it has to.
     """
 
-    fault: Callable[[], None]
+    fault: Callable[[], None] = fail
     at_call: int | None = None
     above: int | None = None
     on_poison: bool = False
@@ -102,11 +103,11 @@ class Faults:
         self.calls += 1
         if self._is_due(clips):
             if self.once is not None:
-                self.once.touch(exist_ok=False)
+                self.once.write_text(str(os.getpid()))
             self.fault()
 
     def _is_due(self, clips: NDArray[np.uint8]) -> bool:
-        if self.once is not None and self.once.exists():
+        if self.once is not None and self.once.exists() and self.once.read_text() != str(os.getpid()):
             return False
         return (
             (self.at_call is not None and self.calls >= self.at_call)
@@ -138,12 +139,13 @@ class BrokenModel:
 def load(config: Config, *, on_progress: Callable[[], None], faults: Faults) -> BatchScorer:
     torch.set_num_threads(1)
     model = Scorer.from_checkpoint(config.model.checkpoint, device="cpu")
+    structlog.get_logger().info("model_loaded", model=model.name)
     return BatchScorer(cast(Scorer, BrokenModel(model, faults)), on_progress=on_progress)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.broken_score_worker")
-    parser.add_argument("--fault", choices=list(FAULTS), required=True)
+    parser.add_argument("--fault", choices=list(FAULTS), default="fail")
     parser.add_argument("--at-call", type=int)
     parser.add_argument("--above", type=int)
     parser.add_argument("--on-poison", action="store_true")

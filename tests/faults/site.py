@@ -31,11 +31,16 @@ SINKS = ("archive", "ops")
 
 @dataclass(frozen=True, slots=True)
 class Films:
-    """Some films; the same values give the same films, and so the same events."""
+    """Some films; the same values give the same films, and so the same events.
+
+    Args:
+        white_windows: so many windows of each film are white, each in a bright stretch, where it changes no event.
+    """
 
     number: int
     seconds: float
     seed: int
+    white_windows: int = 0
 
     @property
     def ids(self) -> list[str]:
@@ -87,10 +92,11 @@ def write_site(
     *,
     webhook_url: str,
     realtime: bool = True,
+    model: Mapping[str, Any] | None = None,
     queue: Mapping[str, Any] | None = None,
     more_sources: Sequence[Mapping[str, Any]] = (),
 ) -> Site:
-    """Write a configuration for these films; `queue` and `more_sources` are added as YAML would say them."""
+    """Write a configuration for these films; `model`, `queue`, `more_sources` are added as YAML would say them."""
     parts = _parts(films)
     window = {"span_s": SPAN_S, "stride_s": STRIDE_S}
     sources = [
@@ -98,7 +104,7 @@ def write_site(
     ]
     retry = {"first_delay_s": 0.2, "max_delay_s": 2}
     document = {
-        "model": {"checkpoint": str(parts / "model"), "threads": 1, "device": "cpu"},
+        "model": {"checkpoint": str(parts / "model"), "threads": 1, "device": "cpu", **(model or {})},
         "queue": dict(queue or {}),
         "sources": [*sources, *({"window": window, **source} for source in more_sources)],
         "rules": _rules(),
@@ -116,7 +122,7 @@ def write_site(
 @cache
 def oracle(films: Films) -> Expected:
     """Return what these films have to tell: what a system tells to which nothing happens."""
-    folder = _scratch() / f"oracle-{films.number}-{films.seconds:g}-{films.seed}"
+    folder = _scratch() / f"oracle-{films.number}-{films.seconds:g}-{films.seed}-{films.white_windows}"
     with RedisServer("7", "--appendonly", "no") as server, Receiver() as receiver:
         site = write_site(films, folder, webhook_url=receiver.url, realtime=False)
         workers = dict.fromkeys(("ingest", "score", "alert", "deliver"), 1)
@@ -150,6 +156,9 @@ def _parts(films: Films) -> Path:
     write_tiny_checkpoint(folder / "model", num_frames=4)
     for number, name in enumerate(films.ids):
         pictures = wandering(random.Random(1000 * films.seed + number), films.seconds)
+        for part in range(films.white_windows):
+            middle = round((part + 0.5) * len(pictures) / films.white_windows)
+            pictures[middle:middle] = _white_window()
         times = [index / FPS for index in range(len(pictures))]
         write_video(folder / f"{name}.mp4", times, size=(64, 48), pictures=pictures)
     return folder
@@ -167,6 +176,12 @@ def wandering(chance: random.Random, seconds: float, *, size: tuple[int, int] = 
         level = goal
         levels += [level] * chance.randint(0, 15)
     return [np.full((size[1], size[0], 3), round(level), np.uint8) for level in levels[:wanted]]
+
+
+def _white_window() -> list[Pixels]:
+    """Return pictures of which four in a row, which are one window, are white, and the others bright."""
+    levels = [200] * 15 + [255] * 4 + [200] * 15
+    return [np.full((48, 64, 3), level, np.uint8) for level in levels]
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """The whole pipeline as it runs in production: real worker processes, started again when they die."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from xclip_stream.config import load_config
 from xclip_stream.errors import QueueUnavailable
@@ -41,6 +42,8 @@ class Worker:
     name: str
     role: str
     log: Path
+    command: Sequence[str]
+    """What is started, `--config FILE` follows it. A change counts from the next start."""
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
     start_at: float = 0.0
@@ -76,6 +79,11 @@ class Worker:
     @property
     def lines(self) -> list[str]:
         return self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+
+    def said(self, event: str) -> list[dict[str, Any]]:
+        """Return the lines of its log that tell of this event."""
+        entries = [json.loads(line) for line in self.lines if line.startswith("{")]
+        return [entry for entry in entries if entry.get("event") == event]
 
 
 class System:
@@ -134,12 +142,13 @@ class System:
             self._end(worker, until)
         self.queue.close()
 
-    def add(self, role: str) -> Worker:
-        """Start one more worker of a role."""
+    def add(self, role: str, *program: str) -> Worker:
+        """Start one more worker of a role: the real one, or another program that does its work."""
         with self._lock:
             number = 1 + sum(worker.role == role for worker in self.workers)
             name = f"{role}-{number}"
-            worker = Worker(name, role, self._folder / f"{name}.log")
+            command = (sys.executable, "-m", *program) if program else self._command(role)
+            worker = Worker(name, role, self._folder / f"{name}.log", command)
             self.workers.append(worker)
             return worker
 
@@ -221,7 +230,7 @@ class System:
         }
         with worker.log.open("ab") as log:
             worker.process = subprocess.Popen(
-                [*self._command(worker.role), "--config", str(self._config)],
+                [*worker.command, "--config", str(self._config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
 from tests.queues.builders import PIXELS, Queue, scores_of, window
@@ -265,10 +265,8 @@ class QueueModel(RuleBasedStateMachine):
 
     # -------------------------------------------------------------------------------------------------- the promises
 
-    @invariant()
+    @rule()
     def what_waits_is_what_was_added_and_not_let_go_of(self) -> None:
-        if not hasattr(self, "books"):
-            return
         depths, books = self.reader.depths([]), self.books
         in_queue = books.windows_added - books.windows_published - depths.dead - books.letters_dropped
         assert depths.windows == in_queue
@@ -318,8 +316,8 @@ def test_each_seq_leads_to_one_entry_of_scores_and_nothing_is_left_over(
     run_machine(
         machine,
         settings=settings(
-            max_examples=60 if server is None else 15,
-            stateful_step_count=40,
+            max_examples=100 if server is None else 12,
+            stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),

@@ -61,6 +61,9 @@ def replay(
 ) -> None:
     """Put dead letters back where they died, to be tried again.
 
+    A message is delivered after those that overtook it. The scores of a window come too late to make events: its place
+    in the order has passed. Replaying one shows whether it can be scored now.
+
     [bold]Examples[/bold]
 
       xclip-stream dead-letters replay 1718000000000-0 --config site.yaml
