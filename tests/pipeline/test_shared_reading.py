@@ -25,10 +25,13 @@ class AwayQueue(MemoryQueue):
     """A queue that can be out of reach of one worker."""
 
     is_away = False
+    loses_leases = False
 
     def join_ingest(self, source_ids: Sequence[str], *, ttl_s: float) -> IngestTeam:
         if self.is_away:
             raise QueueUnavailable("away")
+        if self.loses_leases:
+            self._store.leases.clear()
         return super().join_ingest(source_ids, ttl_s=ttl_s)
 
     def renew_source(self, source_id: str, token: int, *, ttl_s: float) -> None:
@@ -217,6 +220,19 @@ def test_an_outage_of_the_queue_ends_no_reader_and_a_lease_that_ran_out_is_taken
 
     assert worker.reads == ["a"]
     assert len(hall.pids("a")) == 1
+    assert hall.queue.consumer("other").acquire_source("a", ttl_s=1) is None
+
+
+def test_a_lease_that_runs_out_while_the_worker_looks_around_starts_no_second_reader(hall: Hall) -> None:
+    worker = hall.worker("one", hall.cameras("a"))
+    hall.play_until(lambda: hall.has_begun("a"))
+    worker.queue.loses_leases = True
+    hall.play(for_s=2 * LEASE_S)
+    worker.queue.loses_leases = False
+    hall.play(for_s=ROUND_S)
+
+    assert len(hall.pids("a")) == 1
+    assert worker.reads == ["a"]
     assert hall.queue.consumer("other").acquire_source("a", ttl_s=1) is None
 
 

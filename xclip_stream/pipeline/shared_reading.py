@@ -204,6 +204,8 @@ class SharedReading(Generic[Order]):
         for source_id in moves.take:
             if taken == moves.at_most:
                 return
+            if source_id in self._started:
+                continue  # its lease ran out since it was renewed: the next look takes it again, with its reader
             token = self._queue.acquire_source(source_id, ttl_s=self._lease_s)
             if token is not None:
                 self._start_reader(self._tasks[source_id], token)
