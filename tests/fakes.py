@@ -25,6 +25,10 @@ class FakeClock:
         self._now += duration_s
         self._monotonic += duration_s
 
+    def set_back(self, duration_s: float) -> None:
+        """Set the wall clock back, as somebody may do; the monotonic clock does not mind."""
+        self._now -= duration_s
+
     def stopping_after(self, duration_s: float) -> Callable[[], bool]:
         """Return a stop flag that is set once so much time has passed."""
         end = self._monotonic + duration_s

@@ -69,6 +69,7 @@ class SeenEvent:
     start_time: str
     end_time: str | None
     end_reason: str | None
+    latencies_ms: tuple[float, ...]
 
 
 def seen_events(redis_url: str) -> list[SeenEvent]:
@@ -95,4 +96,5 @@ def _seen(body: bytes) -> SeenEvent:
         start_time=data["start_time"],
         end_time=data["end_time"],
         end_reason=data["end_reason"],
+        latencies_ms=tuple((data["latency_ms"] or {}).values()),
     )

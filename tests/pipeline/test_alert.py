@@ -315,6 +315,17 @@ def test_an_event_tells_where_the_time_went(bench, live, produced_ms, committed_
     assert (latency.produced_ms, latency.scored_ms, latency.committed_ms) == (produced_ms, 500.0, committed_ms)
 
 
+def test_no_latency_is_negative_when_a_clock_was_set_back(bench):
+    (taken,) = bench.take(1, live=True)
+    bench.clock.set_back(10_000_000.0)
+    bench.publish(taken, 0.9)
+
+    bench.loop().run()
+
+    (_, body), *_ = bench.queue.read_events(after_id="0", max_count=1, block_s=0)
+    assert parse_event(body).latency.committed_ms == 0.0
+
+
 # ----------------------------------------------------------------------------------------------------------- a change
 
 STAYS = rule("stays", sinks=("ops",))

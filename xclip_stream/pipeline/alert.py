@@ -304,14 +304,17 @@ def _decoded(source_id: str, body: bytes) -> RuleState:
 
 
 def _with_latency(notice: Notice, scores: Scores | None, now: float) -> Notice:
-    """Add where the time went, counted from the capture for a camera and from the cutting of the window for a file."""
+    """Add where the time went, counted from the capture for a camera and from the cutting of the window for a file.
+
+    No part of it is less than zero, whatever the clocks of other machines say.
+    """
     if scores is None or scores.status is not ScoreStatus.SCORED:
         return notice
     since = scores.captured_at if scores.live else scores.produced_at
     latency = Latency(
-        produced_ms=(scores.produced_at - since) * 1000,
-        scored_ms=(scores.scored_at - since) * 1000,
-        committed_ms=(now - since) * 1000,
+        produced_ms=max(0.0, scores.produced_at - since) * 1000,
+        scored_ms=max(0.0, scores.scored_at - since) * 1000,
+        committed_ms=max(0.0, now - since) * 1000,
     )
     return replace(notice, event=replace(notice.event, latency=latency))
 
