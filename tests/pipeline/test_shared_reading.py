@@ -15,7 +15,7 @@ from xclip_stream.pipeline.readers import Readers
 from xclip_stream.pipeline.shared_reading import MEETS_IN_A_LEASE, SharedReading, Task
 from xclip_stream.protocols import IngestTeam
 from xclip_stream.queues.memory import MemoryQueue
-from xclip_stream.types import ScoreStatus
+from xclip_stream.types import ScoreStatus, WindowId
 
 LEASE_S = 8.0
 ROUND_S = LEASE_S / MEETS_IN_A_LEASE
@@ -312,6 +312,22 @@ def test_a_source_that_was_removed_and_comes_back_is_read_again(hall: Hall) -> N
     hall.play()
     worker.reading.assign([*hall.cameras("stays"), hall.task("finish")])
 
+    hall.play_until(lambda: len(hall.pids("finish")) == 2)
+
+    assert len(hall.pids("stays")) == 1
+
+
+def test_a_file_is_read_again_when_the_queue_came_back_without_its_end(hall: Hall) -> None:
+    worker = hall.worker("one", [*hall.cameras("stays"), hall.task("finish")])
+    hall.queue.begin_epoch("finish", "e1", live=False, token=1)
+    hall.queue.add_tombstone(
+        WindowId("finish", "e1", 0), status=ScoreStatus.SOURCE_ENDED, live=False, pts_s=0.0, captured_at=0.0
+    )
+    hall.play_until(lambda: "finish" in worker.reading.outcomes)
+    hall.play(for_s=2 * LEASE_S)
+    assert len(hall.pids("finish")) == 1
+
+    hall.queue.forget_source("finish")
     hall.play_until(lambda: len(hall.pids("finish")) == 2)
 
     assert len(hall.pids("stays")) == 1

@@ -87,6 +87,8 @@ class SharedReading(Generic[Order]):
         self._removed: dict[str, bool] = {}
         """Sources that may have an epoch open and are nobody's task any more, and whether each is live."""
         self._outcomes: dict[str, Outcome] = {}
+        self._ended: set[str] = set()
+        """Files that were read, and of which the queue knew the end."""
         self._meet_at = 0.0
         self._trouble: str | None = None
         """Why the queue cannot be asked."""
@@ -128,6 +130,7 @@ class SharedReading(Generic[Order]):
             if self._tasks.get(source_id) == task:
                 continue
             self._outcomes.pop(source_id, None)
+            self._ended.discard(source_id)
             if source_id not in self._tasks:
                 self._removed[source_id] = task.live
             if source_id in self._started:
@@ -154,6 +157,7 @@ class SharedReading(Generic[Order]):
             self._renew()
             team = self._join()
             self._close_removed()
+            self._look_for_lost_ends()
             held = [source_id for source_id in self._started if source_id not in self._stopping]
             wanted = [source_id for source_id in self._tasks if source_id not in self._outcomes]
             self._make(self._shares.decide(team, wanted=wanted, held=held, now_s=now_s))
@@ -249,6 +253,16 @@ class SharedReading(Generic[Order]):
                 self._queue.release_source(source_id, token)
                 self._log.info("source_removed", source=source_id)
             del self._removed[source_id]
+
+    def _look_for_lost_ends(self) -> None:
+        """Read a file again when the queue does not know its end any more: it came back older than it was, or empty."""
+        for source_id in [source_id for source_id, outcome in self._outcomes.items() if outcome is Outcome.DONE]:
+            if self._queue.epoch_ended(source_id):
+                self._ended.add(source_id)
+            elif source_id in self._ended:
+                self._log.warning("source_end_lost", source=source_id)
+                self._ended.discard(source_id)
+                del self._outcomes[source_id]
 
     def _leave(self) -> None:
         """Stop all readers, and free their sources when they have ended."""
