@@ -65,7 +65,10 @@ class Shared:
         readers = [pid for pid in members[1:] if pid not in _children(worker.pid)]
         before = {source_id: self.record(source_id) for source_id in held}
         started_at = time.monotonic()
-        _send(members if freeze else [worker.pid], signal.SIGSTOP if freeze else signal.SIGKILL)
+        if freeze:
+            _send(members, signal.SIGSTOP)
+        else:
+            worker.signal(signal.SIGKILL)
         wait_until(lambda: all(self._goes_on(name, record) for name, record in before.items()), _WAIT_S, every_s=0.02)
         took_s = time.monotonic() - started_at
         (takeovers.after_freeze_s if freeze else takeovers.after_kill_s).append(took_s)

@@ -37,6 +37,13 @@ class Readers(Generic[Order]):
         """The sources that have a reader, in the order in which they were added."""
         return list(self._readers)
 
+    def warm_up(self) -> None:
+        """Wait until the server has imported its modules. The first reader would wait for that, and so who adds it."""
+        self._context.set_forkserver_preload(self._preload)
+        first = self._context.Process(target=_nothing, daemon=True)
+        first.start()
+        first.join()
+
     def add(self, name: str, order: Order, *, silence_s: float, max_deaths: int | None = None) -> None:
         """Let a source be read. The arguments are those of `ReaderProcess`."""
         self._readers[name] = ReaderProcess(
@@ -67,8 +74,7 @@ class Readers(Generic[Order]):
         Returns what became of their sources: None of one that was stopped before its end.
         """
         self._context.set_forkserver_preload(self._preload)
-        # Also where there is nothing to read yet: a takeover should not wait for the libraries.
-        ensure_running()
+        ensure_running()  # should somebody have ended it
         started = 0
         for reader in self._readers.values():
             is_due = reader.is_due
@@ -80,3 +86,7 @@ class Readers(Generic[Order]):
         for name in ended:
             del self._readers[name]
         return ended
+
+
+def _nothing() -> None:
+    """What a process does that is only to show that the server forks."""

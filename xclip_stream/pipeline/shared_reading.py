@@ -112,6 +112,8 @@ class SharedReading(Generic[Order]):
             pulse: told that this goes on, and whether the queue answers.
         """
         pulse = pulse or Pulse()
+        # Before the first lease: one that cannot be renewed meanwhile would be lost on a busy machine.
+        self._readers.warm_up()
         try:
             while not stop() and not self._is_done():
                 changed = new_tasks()
