@@ -322,8 +322,9 @@ def test_a_file_is_read_again_when_the_queue_came_back_without_its_end(hall: Hal
     worker = hall.worker("one", [*hall.cameras("stays"), hall.task("finish")])
     hall.queue.begin_epoch("finish", "e1", live=False, token=1)
     hall.queue.add_tombstone(
-        WindowId("finish", "e1", 0), status=ScoreStatus.SOURCE_ENDED, live=False, pts_s=0.0, captured_at=0.0
+        WindowId("finish", "e1", 0), status=ScoreStatus.SOURCE_ENDED, live=False, pts_s=0.0, captured_at=0.0, token=1
     )
+    assert hall.queue.epoch_ended("finish")
     hall.play_until(lambda: "finish" in worker.reading.outcomes)
     hall.play(for_s=2 * LEASE_S)
     assert len(hall.pids("finish")) == 1
