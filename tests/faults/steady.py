@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from tests.faults.growth import Growth
 from tests.faults.live_site import write_clip, write_live_site
+from tests.faults.processes import usage
 from tests.faults.storm import Figure, Scale, Storm
 from tests.faults.system import ROLES, System, wait_until
 from tests.redis_servers import RedisServer
@@ -40,7 +41,7 @@ def run(scale: Scale) -> Sequence[Figure]:
         until = time.monotonic() + run_s
         while time.monotonic() < until:
             for role, growth in growths.items():
-                growth.look(system.of(role)[0].pid)
+                growth.seen.append(usage(system.of(role)[0].pid))
             time.sleep(SAMPLE_EVERY_S)
         running, crashes = _running(system), len(system.crashes)
     return [
@@ -58,12 +59,12 @@ def _figures(role: str, growth: Growth, *, kib_a_minute: float) -> list[Figure]:
     warm = Growth(growth.seen[round(WARM_AFTER * len(growth.seen)) :])
     first, last = warm.seen[0], warm.seen[-1]
     middle = len(warm.seen) // 2
-    # The fewest of each half: a library may have a thread for a moment.
+    # The fewest of each half: a thread that is left behind is there in every look.
     before, after = (min(one.threads for one in half) for half in (warm.seen[:middle], warm.seen[middle:]))
     return [
         Figure.told(f"{role}: memory, MiB", f"{first.rss_bytes / 2**20:.1f} → {last.rss_bytes / 2**20:.1f}"),
         Figure.at_most(f"{role}: KiB a minute", warm.kib_a_step() * 60 / SAMPLE_EVERY_S, kib_a_minute),
-        Figure.exactly(f"{role}: threads in the second half", after, before),
+        Figure.at_most(f"{role}: threads in the second half", after, before),
     ]
 
 
