@@ -140,6 +140,22 @@ def test_ctrl_c_drains_and_the_next_run_goes_on(site: Path) -> None:
     assert re.match(r"film: goes on after \d+ windows", said)
 
 
+def test_a_run_takes_up_another_file_and_lets_go_of_one_and_ends_when_all_that_is_left_is_done(site: Path) -> None:
+    process = start("run", "long.yaml", home=site)
+    assert process.stdout is not None
+    first = process.stdout.readline()
+
+    (site / "long.yaml").write_text((SITE % "").replace("{id: film", "{id: second"))
+    rest, log = process.communicate(timeout=240)
+
+    told = [json.loads(line)["data"] for line in [first, *rest.splitlines()]]
+    by_source = {name: [data["phase"] for data in told if data["source_id"] == name] for name in ("film", "second")}
+    assert process.returncode == 0, log
+    assert [(phases[0], phases[-1]) for phases in by_source.values()] == [("started", "ended")] * 2
+    assert log.count('"worker_started"') == 4
+    assert '"restart_needed"' not in log
+
+
 def test_a_second_signal_ends_a_run_at_once(site: Path) -> None:
     process = start("run", "long.yaml", home=site)
     assert process.stdout is not None
