@@ -109,14 +109,14 @@ class Shared:
 def run(scale: Scale) -> Sequence[Figure]:
     need_server()
     rounds = scale.pick(short=2, long=10)
-    films = Films(number=6, seconds=scale.pick(short=90.0, long=420.0), seed=scale.seed)
+    films = Films(number=3, seconds=scale.pick(short=90.0, long=420.0), seed=scale.seed)
     return [*share_films(scale, films, rounds), *share_camera(scale, rounds)]
 
 
 def share_films(scale: Scale, films: Films, rounds: int) -> list[Figure]:
     """Three workers share the films; what comes out must be what comes out of one that is left alone."""
     takeovers = Takeovers()
-    workers = {"ingest": 3, "score": 1, "alert": 1, "deliver": 1}
+    workers = {"ingest": 3, "score": 2, "alert": 1, "deliver": 1}
     with (
         RedisServer("7", "--appendonly", "no") as server,
         on_stage(scale, films, server=server, workers=workers, name="films") as stage,
