@@ -364,7 +364,7 @@ def snapshot(*, state: SourceState, live: bool, windows: int, position_s: float,
         updated_at=0.0,
     )
     depths = QueueDepths(windows=0, window_bytes=0, scores=0, outbox={}, dead=0)
-    return Snapshot({"yard": status}, {"yard": rules}, depths, frozenset(), frozenset())
+    return Snapshot({"yard": status}, {"yard": rules}, depths, frozenset(), frozenset(), frozenset())
 
 
 def shown(board: StatusBoard) -> str:

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import struct
 import subprocess
 import termios
@@ -118,6 +119,18 @@ def test_watch_needs_no_configuration(site: Path) -> None:
     assert {json.loads(line)["data"]["rule_id"] for line in done.stdout.splitlines()} == {"anything-at-all"}
     assert phases(done.stdout)[-1] == "ended"
     assert not (site / "state").exists()
+
+
+def test_watch_gives_up_a_camera_that_never_answers_and_hides_its_password(site: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"rtsp://viewer:hunter2@127.0.0.1:{silent.getsockname()[1]}/live"
+    arguments = (url, "anything at all", "-b", "an empty yard", "--checkpoint", "./model", "--patience", "1")
+    done = run("watch", *arguments, home=site)
+
+    assert done.returncode == 1
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert line.startswith("error: source 127.0.0.1: ")
+    assert "hunter2" not in done.stderr + done.stdout
 
 
 def test_ctrl_c_drains_and_the_next_run_goes_on(site: Path) -> None:

@@ -31,15 +31,27 @@ REVIVE_AFTER_S = 5.0
 """How long the embedded Redis may be silent before it is started again."""
 
 
-def run_config(config: Config, config_path: Path, *, again: bool, log_level: str, drain_timeout_s: float) -> int:
-    """Run everything until the files are done or a signal comes; return the exit code."""
+def run_config(
+    config: Config,
+    config_path: Path,
+    *,
+    again: bool,
+    log_level: str,
+    drain_timeout_s: float,
+    patience_s: float | None = None,
+) -> int:
+    """Run everything until the files are done or a signal comes; return the exit code.
+
+    Args:
+        patience_s: how long to wait for the first frame of any camera; None waits for ever.
+    """
     log = set_up_logging(worker="run", level=log_level, secrets=config.secret_values())
     stop = StopFlag()
     with redis_of_run(config, config_path) as redis, open_queue(redis.url, namespace=config.redis.namespace) as queue:
         queue.ping()
         rewind_files(config, queue, again=again)
         run = Run(config, config_path, queue=queue, redis=redis, stop=stop, log=log, log_level=log_level)
-        return run.go(drain_timeout_s=drain_timeout_s)
+        return run.go(drain_timeout_s=drain_timeout_s, patience_s=patience_s)
 
 
 def rewind_files(config: Config, overview: Overview, *, again: bool) -> None:
@@ -97,18 +109,20 @@ class Run:
         self._stop = stop
         self._log = log
         self._looked_at = 0.0
+        self._gave_up = False
         self._reached_at = time.monotonic()
         self._progress = Progress(overview=queue, scope=_scope(config), started_at=time.time())
         self._dead_before = queue.depths([]).dead
 
-    def go(self, *, drain_timeout_s: float) -> int:
+    def go(self, *, drain_timeout_s: float, patience_s: float | None) -> int:
         """Run, show, sum up; return the exit code."""
+        give_up_at = None if patience_s is None else time.monotonic() + patience_s
         display, output = choose_display(self._watch.config.sources, stop=self._stop)
         supervisor = Supervisor(
             workers=self._specs,
             environ=self._environ,
             depths=self._depths,
-            is_finished=lambda: self._look(display),
+            is_finished=lambda: self._look(display) or self._is_hopeless(give_up_at),
             clock=SystemClock(self._stop),
             stop=self._stop,
             log=self._log,
@@ -140,6 +154,14 @@ class Run:
             self._redis.revive()
             self._reached_at = time.monotonic()
         return self._progress.is_done(snapshot)
+
+    def _is_hopeless(self, give_up_at: float | None) -> bool:
+        """True when it is time to give up, and no camera has given a frame."""
+        snapshot = self._progress.last
+        if give_up_at is None or snapshot is None or time.monotonic() < give_up_at:
+            return False
+        self._gave_up = snapshot.silent >= {source.id for source in self._watch.config.sources}
+        return self._gave_up
 
     def _all_read(self) -> bool:
         # While Redis is away the last look still tells: a source that has ended does not begin again.
@@ -175,7 +197,7 @@ class Run:
             case Verdict.GIVEN_UP:
                 print_error(redact_text(outcome.reason))
                 return FAILED
-        complaints = [] if snapshot is None else list(_complaints(snapshot, self._dead_before))
+        complaints = [] if snapshot is None else list(_complaints(snapshot, self._dead_before, gave_up=self._gave_up))
         for complaint in complaints:
             print_error(redact_text(complaint))
         return FAILED if complaints else DONE
@@ -201,8 +223,11 @@ def _scope(config: Config) -> Scope:
     )
 
 
-def _complaints(snapshot: Snapshot, dead_before: int) -> list[str]:
-    failed = [f"source {name}: {snapshot.sources[name].error}" for name in sorted(snapshot.failed)]
+def _complaints(snapshot: Snapshot, dead_before: int, *, gave_up: bool) -> list[str]:
+    errors = {name: status.error for name, status in snapshot.sources.items() if status.error}
+    # A run that was ended early may have a camera that is still connecting: that is no mistake.
+    unread = [name for name in sorted(snapshot.failed | snapshot.silent) if gave_up or name in errors]
+    failed = [f"source {name}: {errors.get(name, 'not a single frame came')}" for name in unread]
     dead = snapshot.depths.dead - dead_before
     letters = f"{dead} dead letter{'s' if dead > 1 else ''}: look with `xclip-stream dead-letters list`"
     return [*failed, letters] if dead > 0 else failed

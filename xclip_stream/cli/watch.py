@@ -73,8 +73,13 @@ def watch(
     as_json: Annotated[bool, typer.Option("--json", help="Print events as CloudEvents JSON, one a line.")] = False,
     log_level: Annotated[LogLevel, typer.Option(help="The least important lines to log.")] = LogLevel.INFO,
     drain_timeout: DrainTimeout = 30.0,
+    patience: Annotated[
+        float, typer.Option(metavar="SECONDS", min=1.0, help="How long a camera may take to give its first frame.")
+    ] = 30.0,
 ) -> None:
     """Watch one file or camera for actions described in plain words. Each prompt gives events of its own.
+
+    A camera that gives no first frame is given up; one that is lost later is connected to again.
 
     [bold]Examples[/bold]
 
@@ -97,7 +102,9 @@ def watch(
     with tempfile.TemporaryDirectory(prefix="xclip-stream-") as folder:
         path = write_config(wishes, Path(folder))
         loaded = load_wishes(path)
-        code = run_config(loaded, path, again=False, log_level=log_level, drain_timeout_s=drain_timeout)
+        code = run_config(
+            loaded, path, again=False, log_level=log_level, drain_timeout_s=drain_timeout, patience_s=patience
+        )
     raise typer.Exit(code)
 
 

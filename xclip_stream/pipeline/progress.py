@@ -17,7 +17,10 @@ class Snapshot:
     ended: frozenset[str]
     """The files that were read to their end."""
     failed: frozenset[str]
-    """The sources that cannot be read without a change by the user."""
+    """The sources that cannot be read without a change by the user. A camera that gave frames before is none of them:
+    it may do so again."""
+    silent: frozenset[str]
+    """The cameras that have not given a frame yet."""
 
     @property
     def drained(self) -> bool:
@@ -46,6 +49,7 @@ class Progress:
         self._scope = scope
         self._started_at = started_at
         self._was_done = False
+        self._seen: set[str] = set()
         self.last: Snapshot | None = None
 
     def follow(self, scope: Scope) -> None:
@@ -85,10 +89,19 @@ class Progress:
             for name, status in self._overview.rule_statuses().items()
             if name in self._scope.source_ids and status.updated_at >= self._started_at
         }
+        self._seen.update(name for name, status in statuses.items() if _has_given(status))
+        silent = self._scope.source_ids - self._scope.file_ids - self._seen
+        failed = {name for name, status in statuses.items() if status.state is SourceState.FAILED}
         return Snapshot(
             sources=statuses,
             rules=rules,
             ended=frozenset(name for name in self._scope.file_ids if self._overview.epoch_ended(name)),
-            failed=frozenset(name for name, status in statuses.items() if status.state is SourceState.FAILED),
+            failed=frozenset(failed & (self._scope.file_ids | silent)),
+            silent=silent,
             depths=self._overview.depths(self._scope.sink_ids),
         )
+
+
+def _has_given(status: SourceStatus) -> bool:
+    """True when a frame of the source has come."""
+    return status.state is SourceState.RUNNING or status.windows > 0 or status.position_s > 0

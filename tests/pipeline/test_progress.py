@@ -1,0 +1,67 @@
+"""What a run is thought to have left to do."""
+
+import pytest
+
+from xclip_stream.pipeline.progress import Progress, Scope
+from xclip_stream.protocols import SourceState, SourceStatus
+from xclip_stream.queues.memory import MemoryQueue
+
+
+def status(state: SourceState, *, windows: int = 0) -> SourceStatus:
+    return SourceStatus(
+        source_id="yard",
+        state=state,
+        live=True,
+        fps=0.0,
+        position_s=0.0,
+        duration_s=None,
+        windows=windows,
+        dropped=0,
+        lag_s=0.0,
+        error="wrong user or password" if state is SourceState.FAILED else "",
+        updated_at=100.0,
+    )
+
+
+@pytest.fixture
+def queue() -> MemoryQueue:
+    return MemoryQueue()
+
+
+@pytest.fixture
+def progress(queue: MemoryQueue) -> Progress:
+    scope = Scope(source_ids=frozenset({"yard"}), file_ids=frozenset(), sink_ids=())
+    return Progress(overview=queue, scope=scope, started_at=50.0)
+
+
+def test_a_camera_that_refuses_from_the_start_has_failed(queue: MemoryQueue, progress: Progress) -> None:
+    queue.report_source(status(SourceState.FAILED))
+
+    snapshot = progress.look()
+
+    assert snapshot is not None
+    assert snapshot.failed == snapshot.silent == {"yard"}
+    assert progress.is_read(snapshot)
+
+
+def test_a_camera_that_refuses_after_it_has_given_frames_is_waited_for(queue: MemoryQueue, progress: Progress) -> None:
+    queue.report_source(status(SourceState.RUNNING, windows=3))
+    progress.look()
+    # Another reader of the same camera counts from the beginning.
+    queue.report_source(status(SourceState.FAILED))
+
+    snapshot = progress.look()
+
+    assert snapshot is not None
+    assert snapshot.failed == snapshot.silent == frozenset()
+    assert not progress.is_read(snapshot)
+
+
+def test_a_camera_that_is_not_reached_is_silent_but_has_not_failed(queue: MemoryQueue, progress: Progress) -> None:
+    queue.report_source(status(SourceState.STALLED))
+
+    snapshot = progress.look()
+
+    assert snapshot is not None
+    assert (snapshot.failed, snapshot.silent) == (frozenset(), {"yard"})
+    assert not progress.is_read(snapshot)
