@@ -17,7 +17,7 @@ from rich.progress import track
 
 from xclip_stream.demo.figures import Picture
 from xclip_stream.demo.scenes import EVENTLESS, FPS, RECORDING, Plan, Scene, build_scene
-from xclip_stream.demo.script import REPORTED, SHIFTED, USUAL, TruthEvent, World
+from xclip_stream.demo.script import CLEAR, REPORTED, SHIFTED, USUAL, TruthEvent, World
 from xclip_stream.demo.video import write_h264
 
 CHAPTER_S = 120.0
@@ -63,14 +63,15 @@ def build_recording(seed: int, duration_s: float, *, plan: Plan = RECORDING, wor
 
 
 def build_demo(seed: int) -> Recording:
-    """One place in which five different actions and two ordinary things happen in a random order: about 90 s."""
+    """One place in good light and open view, in which five different actions and two ordinary things happen in a random
+    order: about 90 s."""
     rng = np.random.default_rng((seed, 31))
     ordinary = [str(name) for name in rng.permutation(("walk", "animal", "car"))[:2]]
     order = [str(name) for name in rng.permutation(REPORTED)[:5]]
     for name in ordinary:
         order.insert(int(rng.integers(1, len(order))), name)
-    plan = Plan(order=tuple(order), pause_s=(0.5, 1.5), extras=0.0)
-    scene = build_scene(seed, _LONGEST_DEMO_S, plan=plan)
+    plan = Plan(order=tuple(order), pause_s=(0.5, 1.5), extras=0.0, open_view=True)
+    scene = build_scene(seed, _LONGEST_DEMO_S, plan=plan, world=CLEAR)
     last = max(segment_end for segment_end in scene.ends_s)
     return Recording((scene.until(np.ceil(last + _DEMO_TAIL_S)),))
 

@@ -110,6 +110,7 @@ def _random_light(rng: np.random.Generator, world: World) -> Light:
 class Plan:
     """What a scene may contain: how likely an action comes next, the pauses between segments in seconds, how often
     someone passes during an action, whether the last segment may be cut off by the scene's end, and what is left out.
+    In an `open_view` nobody stands about, and there are no trees and nothing in front of the people.
     """
 
     actions: float = 0.6
@@ -118,6 +119,7 @@ class Plan:
     order: tuple[str, ...] = ()
     cut_last: bool = False
     without: tuple[str, ...] = ("wave",)
+    open_view: bool = False
 
 
 TRAINING = Plan(cut_last=True, without=())
@@ -136,11 +138,14 @@ def build_scene(seed: int, duration_s: float, *, plan: Plan = RECORDING, world: 
     if "car" in plan.order and kind == "platform":
         kind = "street"
     place = build_place(rng, kind=kind, with_fence=with_fence or "climb" in plan.order)
+    if plan.open_view:
+        place = replace(place, trees=(), in_front=())
     stage = Stage(rng, place, world)
     light = _random_light(rng, world)
     segments = list(_play_all(stage, plan, duration_s))
     actors = [actor for segment in segments for actor in segment.actors]
-    actors += [bystander(stage, duration_s) for _ in range(int(rng.choice([0, 0, 0, 1, 1, 2])))]
+    idle = 0 if plan.open_view else int(rng.choice([0, 0, 0, 1, 1, 2]))
+    actors += [bystander(stage, duration_s) for _ in range(idle)]
     truth = tuple(segment.truth for segment in segments if segment.truth is not None)
     ordered = tuple(sorted(actors, key=lambda actor: actor.ground_y))
     ends = tuple(segment.end_s for segment in segments)

@@ -39,6 +39,7 @@ class World:
 
 
 USUAL = World()
+CLEAR = World(height_px=(90.0, 108.0), gain=(0.85, 1.1), tint=0.04, noise=(1.0, 3.0), blur=0.0)
 SHIFTED = World(height_px=(54.0, 72.0), gain=(0.34, 0.58), tint=0.14, noise=(6.0, 11.0), blur=0.6)
 
 
