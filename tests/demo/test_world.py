@@ -7,7 +7,7 @@ import pytest
 from xclip_stream.demo.prompts import CANONICAL, HELD_OUT, training_prompts
 from xclip_stream.demo.render import build_demo, build_recording
 from xclip_stream.demo.scenes import EVENTLESS, RECORDING, build_scene
-from xclip_stream.demo.script import ACTIVITIES, REPORTED, SHIFTED, USUAL
+from xclip_stream.demo.script import ACTIVITIES, CLEAR, REPORTED, SHIFTED, USUAL
 
 
 def test_the_same_seed_gives_the_same_truth_and_the_same_pixels():
@@ -80,3 +80,15 @@ def test_held_out_sentences_use_words_that_training_knows():
     used = {word for sentences in HELD_OUT.values() for sentence in sentences for word in sentence.split()}
 
     assert used <= known
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_short_scene_of_the_demo_is_a_yard_with_nobody_about_and_nothing_in_the_way(seed):
+    (scene,) = build_demo(seed).scenes
+
+    place = scene.stage.place
+    assert (place.kind, place.trees, place.in_front) == ("yard", (), ())
+    assert scene.stage.world is CLEAR
+    assert {event.action for event in scene.truth} <= set(REPORTED)
+    assert len(scene.truth) == 5
+    assert {seen.activity for seen in scene.frame(0.0).seen} <= {"walk"}

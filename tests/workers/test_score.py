@@ -44,8 +44,8 @@ def threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def a_config(checkpoint: Path, *, prompt: str = "a person climbing") -> Config:
-    text = TEXT.format(checkpoint=checkpoint, prompt=prompt)
+def a_config(checkpoint: Path, *, prompt: str = "a person climbing", queue: str = "{}") -> Config:
+    text = TEXT.format(checkpoint=checkpoint, prompt=prompt) + f"queue: {queue}\n"
     return read_config(text, name="test.yaml", folder=checkpoint, environ={})
 
 
@@ -104,14 +104,25 @@ def test_windows_of_a_real_queue_get_the_logits_of_the_real_model(checkpoint, re
         np.testing.assert_allclose(scores.logits, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_camera_s_old_window_expires_and_one_that_no_rule_watches_has_no_logits(checkpoint, redis_url):
-    now = time.time()
+def test_a_camera_s_window_that_waited_too_long_expires_and_one_of_a_file_does_not(checkpoint, redis_url):
+    config = a_config(checkpoint, queue="{max_age_s: 2}")
     with closing(open_queue(redis_url, consumer="ingest")) as queue:
-        add(queue, a_window("gate", 0, produced_at=now - 60), a_window("gate", 1, produced_at=now + 60))
+        add(queue, a_window("gate", 0, produced_at=time.time()))
+        while (queue.inspect().live.oldest_s or 0.0) < 2.1:
+            time.sleep(0.05)
+        add(queue, a_window("yard", 0, produced_at=time.time()))
+
+    found = score_until(config, redis_url, count=2)
+
+    assert [scores.status for scores in found] == [ScoreStatus.EXPIRED, ScoreStatus.SCORED]
+
+
+def test_a_window_of_a_camera_that_no_rule_watches_has_no_logits(checkpoint, redis_url):
+    with closing(open_queue(redis_url, consumer="ingest")) as queue:
+        add(queue, a_window("gate", 0, produced_at=time.time()), a_window("gate", 1, produced_at=time.time()))
 
     found = score_until(a_config(checkpoint), redis_url, count=2)
 
-    assert [scores.status for scores in found] == [ScoreStatus.EXPIRED, ScoreStatus.SCORED]
     assert found[1].logits.shape == (1, 0)
 
 

@@ -170,12 +170,15 @@ FALL_S = 0.8
 
 
 def fall(t: float, duration_s: float, style: Style) -> Stance:
-    """Goes down within `FALL_S`, then lies; the last `FALL_S` of the step are getting up again."""
+    """Goes down within `FALL_S`, then lies; the last `FALL_S` of the step are getting up again.
+
+    One arm lies along the body or beyond the head. At a right angle it would look like the leg of an animal.
+    """
     down = _ease(t / FALL_S) * _ease((duration_s - t) / FALL_S)
     lying = Pose(
         hips=(35 * style.a, -6.0),
         knees=(55 * style.a * style.b, 8.0),
-        shoulders=(30 + 120 * style.b, -15 - 50 * style.a),
+        shoulders=(30 + 60 * style.b if style.b < 0.5 else 90 + 60 * style.b, -15 - 50 * style.a),
         elbows=(25.0, -10.0),
     )
     stir = 3.0 * _wave(t, 0.25, style.phase) * down

@@ -63,14 +63,14 @@ def build_recording(seed: int, duration_s: float, *, plan: Plan = RECORDING, wor
 
 
 def build_demo(seed: int) -> Recording:
-    """One place in good light and open view, in which five different actions and two ordinary things happen in a random
+    """A yard in good light and open view, in which five different actions and two ordinary things happen in a random
     order: about 90 s."""
     rng = np.random.default_rng((seed, 31))
     ordinary = [str(name) for name in rng.permutation(("walk", "animal", "car"))[:2]]
     order = [str(name) for name in rng.permutation(REPORTED)[:5]]
     for name in ordinary:
         order.insert(int(rng.integers(1, len(order))), name)
-    plan = Plan(order=tuple(order), pause_s=(0.5, 1.5), extras=0.0, open_view=True)
+    plan = Plan(order=tuple(order), pause_s=(0.5, 1.5), extras=0.0, open_view=True, place="yard")
     scene = build_scene(seed, _LONGEST_DEMO_S, plan=plan, world=CLEAR)
     last = max(segment_end for segment_end in scene.ends_s)
     return Recording((scene.until(np.ceil(last + _DEMO_TAIL_S)),))

@@ -110,7 +110,8 @@ def _random_light(rng: np.random.Generator, world: World) -> Light:
 class Plan:
     """What a scene may contain: how likely an action comes next, the pauses between segments in seconds, how often
     someone passes during an action, whether the last segment may be cut off by the scene's end, and what is left out.
-    In an `open_view` nobody stands about, and there are no trees and nothing in front of the people.
+    In an `open_view` nobody stands about, and there are no trees and nothing in front of the people. `place` is the
+    kind of place, where it matters.
     """
 
     actions: float = 0.6
@@ -120,6 +121,7 @@ class Plan:
     cut_last: bool = False
     without: tuple[str, ...] = ("wave",)
     open_view: bool = False
+    place: str = ""
 
 
 TRAINING = Plan(cut_last=True, without=())
@@ -135,6 +137,7 @@ def build_scene(seed: int, duration_s: float, *, plan: Plan = RECORDING, world: 
     rng = np.random.default_rng((seed, 4221))
     with_fence = bool(rng.random() < 0.6)
     kind = str(rng.choice(_OUTDOORS if with_fence or "car" in plan.order else PLACES))
+    kind = plan.place or kind
     if "car" in plan.order and kind == "platform":
         kind = "street"
     place = build_place(rng, kind=kind, with_fence=with_fence or "climb" in plan.order)

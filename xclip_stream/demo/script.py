@@ -29,17 +29,19 @@ class TruthEvent:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The ranges a world is drawn from: standing heights in pixels, light, sensor noise, picture sharpness."""
+    """The ranges a world is drawn from: standing heights in pixels, light, sensor noise, picture sharpness, and for how
+    many seconds people stay at what they do."""
 
     height_px: tuple[float, float] = (84.0, 108.0)
     gain: tuple[float, float] = (0.72, 1.12)
     tint: float = 0.06
     noise: tuple[float, float] = (1.0, 5.0)
     blur: float = 0.15
+    stay_s: tuple[float, float] = (5.0, 12.0)
 
 
 USUAL = World()
-CLEAR = World(height_px=(90.0, 108.0), gain=(0.85, 1.1), tint=0.04, noise=(1.0, 3.0), blur=0.0)
+CLEAR = World(height_px=(90.0, 108.0), gain=(0.85, 1.1), tint=0.04, noise=(1.0, 3.0), blur=0.0, stay_s=(8.0, 12.0))
 SHIFTED = World(height_px=(54.0, 72.0), gain=(0.34, 0.58), tint=0.14, noise=(6.0, 11.0), blur=0.6)
 
 
@@ -118,8 +120,12 @@ def _visit(stage: Stage, doing: str, start_s: float, length_s: float, *, x: floa
     return [come, stay, leave]
 
 
-def _length(stage: Stage, low: float = 5.0, high: float = 12.0) -> float:
+def _length(stage: Stage, low: float, high: float) -> float:
     return float(stage.rng.uniform(low, high))
+
+
+def _stay(stage: Stage) -> float:
+    return _length(stage, *stage.world.stay_s)
 
 
 def _x(stage: Stage, margin: float = 62.0) -> float:
@@ -139,7 +145,7 @@ def _cast_visit(stage: Stage, activity: str, start_s: float) -> Segment:
     ground, x = _ground(stage), _x(stage)
     if activity == "climb" and stage.place.fence is not None:
         ground, height = stage.place.fence.bottom + 2.0, min(height, 90.0)
-    track = _visit(stage, activity, start_s, _length(stage), x=x, height_px=height)
+    track = _visit(stage, activity, start_s, _stay(stage), x=x, height_px=height)
     person = _person(stage, track, height_px=height, ground_y=ground)
     truth = TruthEvent(activity, track[1].start_s, track[1].end_s) if activity in ACTIONS else None
     return Segment(activity, (person,), truth, track[-1].end_s)
@@ -184,7 +190,7 @@ def _cast_fast(stage: Stage, activity: str, start_s: float) -> Segment:
 
 
 def _cast_fight(stage: Stage, activity: str, start_s: float) -> Segment:
-    height, ground, x, length = _height(stage), _ground(stage), _x(stage, 80.0), _length(stage)
+    height, ground, x, length = _height(stage), _ground(stage), _x(stage, 80.0), _stay(stage)
     apart = height * float(stage.rng.uniform(0.2, 0.27))
     speed = height * float(stage.rng.uniform(0.55, 0.8))
     meet = start_s + max(x, WIDTH - x) / speed + 30.0 / speed
