@@ -6,7 +6,6 @@ every true event was told, and nothing else was.
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -116,9 +115,9 @@ def start_run(url: str, config: Path, out: Path, errors: int) -> subprocess.Pope
 
 
 def stop_after(server: subprocess.Popen[str], run: subprocess.Popen[str]) -> None:
-    """Stop the run, as Ctrl-C does, once the camera has played its scene."""
+    """Stop the run once the camera has played its scene. A job in the background ignores Ctrl-C's signal, not this."""
     server.wait()
-    run.send_signal(signal.SIGINT)
+    run.terminate()
 
 
 def events_of(run: subprocess.Popen[str]) -> Iterator[dict[str, object]]:
