@@ -1,6 +1,7 @@
 """Who is the master now: asked of Sentinels, or of the nodes of a cluster, each time when a connection is made."""
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any
@@ -15,7 +16,7 @@ ASKED_AT_A_TIME = 3
 """How many servers one lookup asks at most. The next lookup goes on with the others, so that one takes bounded time."""
 
 
-class MasterLookup:
+class MasterLookup(ABC):
     """Asks one server after the other until one names the master. For any number of threads.
 
     It begins each time with another server: one that is cut off from the others, and so behind, does not get to answer
@@ -46,8 +47,9 @@ class MasterLookup:
                 troubles.append(f"{server[0]}:{server[1]}: {error or type(error).__name__}")
         raise RedisConnectionError(f"nobody names the master: {'; '.join(troubles)}")
 
+    @abstractmethod
     def _ask(self, client: redis.Redis) -> Address:
-        raise NotImplementedError
+        """Ask one server; the host may be empty where the server does not know its own name."""
 
     def _next_servers(self) -> list[Address]:
         with self._lock:
