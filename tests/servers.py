@@ -64,7 +64,11 @@ class Endpoint:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
+                length = int(self.headers["content-length"])
+                body = self.rfile.read(length)
+                if len(body) < length:  # the client died meanwhile: nobody has told us anything
+                    self.close_connection = True
+                    return
                 request = Request(self.path, dict(self.headers), body, self.client_address)
                 endpoint.requests.append(request)
                 endpoint.answer(self, request)

@@ -63,15 +63,20 @@ class CommitTrap:
         self._caught.set()
         self._let_go.wait(TAKEN_OVER_WITHIN_S + TRAPPED_WITHIN_S)
 
-    def let_go(self) -> bytes:
-        """Let the commit reach Redis, and return the answer."""
+    def let_go(self) -> None:
+        """Let the commit reach Redis, all of it that the worker has sent before it was frozen."""
         assert self.wire is not None
         heard = self.wire.heard
         self._let_go.set()
-        assert heard is not None
+        wait_until(lambda: bool(heard), 1.0, every_s=0.005)
+
+    def answer(self) -> bytes:
+        """Return what Redis answered to the commit; to be asked when the worker can send the rest of it."""
+        assert self.wire is not None
+        heard = self.wire.heard
         wait_until(lambda: bool(heard), 5.0, every_s=0.005)
         self.wire.heard = None
-        return b"".join(heard)
+        return b"".join(heard).partition(b"\r\n")[0]
 
 
 @dataclass(slots=True)
@@ -99,12 +104,13 @@ def run(scale: Scale) -> Sequence[Figure]:
         freezes = freeze_alert_workers(stage, trap, wanted)
         figures = stage.finish(300)
         noticed = count(stage.system, "alert_taken_over")
-    accepted = [answer for answer in freezes.answers if answer != b":-1\r\n"]
+    accepted = [answer for answer in freezes.answers if answer != b":-1"]
     return [
         Figure.at_least("workers frozen until the other had taken over", freezes.taken_over, wanted / 2),
         Figure.told("of them until the lease had run out by itself", freezes.waited_for),
         Figure.at_least("stale commits that reached Redis", len(freezes.answers), wanted / 4),
         Figure.exactly("stale commits accepted", len(accepted)),
+        Figure.told("their answers", ", ".join(repr(answer) for answer in accepted) or "none"),
         Figure.at_least("workers that noticed that they had been replaced", noticed, freezes.taken_over),
         *figures,
     ]
@@ -128,10 +134,12 @@ def freeze_alert_workers(stage: Stage, trap: CommitTrap, wanted: int) -> Freezes
         owner.signal(signal.SIGSTOP)
         taken_over = wait_for_successor(stage, owner, at_once=number % REALLY_WAIT_EVERY != 0)
         if is_trap:
-            answer = trap.let_go()
+            trap.let_go()
+        owner.signal(signal.SIGCONT)
+        if is_trap:
+            answer = trap.answer()
             if taken_over:
                 freezes.answers.append(answer)
-        owner.signal(signal.SIGCONT)
         freezes.taken_over += taken_over
         freezes.waited_for += taken_over and number % REALLY_WAIT_EVERY == 0
     return freezes
