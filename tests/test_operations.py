@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from xclip_stream.config.parts import IngestConfig, ModelConfig, QueueConfig, SourceConfig, WebhookSinkConfig
+from xclip_stream.config.parts import IngestConfig, ModelConfig, QueueConfig, SourceConfig
+from xclip_stream.config.sinks import WebhookSinkConfig
 from xclip_stream.pipeline import attention
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -3,18 +3,20 @@
 from xclip_stream.config.backgrounds import DEFAULT_GROUP, GROUPS
 from xclip_stream.config.load import load_config, read_config
 from xclip_stream.config.parts import (
-    ConsoleSinkConfig,
-    JsonlSinkConfig,
     ModelConfig,
     QueueConfig,
     RedisConfig,
-    RedisSinkConfig,
     RuleConfig,
     ScheduleConfig,
-    SinkConfig,
     SourceConfig,
-    WebhookSinkConfig,
     WindowConfig,
+)
+from xclip_stream.config.sinks import (
+    ConsoleSinkConfig,
+    JsonlSinkConfig,
+    RedisSinkConfig,
+    SinkConfig,
+    WebhookSinkConfig,
 )
 from xclip_stream.config.watch import ConfigWatch
 from xclip_stream.config.whole import Config, check_geometry

@@ -3,7 +3,6 @@
 Nothing here opens, connects or asks for the time. Paths are anchored to the folder given as validation context.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import UTC
 from typing import Annotated, Any, Literal, Self
@@ -14,7 +13,6 @@ from pydantic import (
     ByteSize,
     ConfigDict,
     Field,
-    SecretStr,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -32,8 +30,6 @@ from xclip_stream.config.values import (
     Prompts,
     RedisAddress,
     SourceUrl,
-    WebhookSecret,
-    WebhookUrl,
     anchored,
     distinct,
     one_line,
@@ -46,8 +42,6 @@ from xclip_stream.types import WHOLE_FRAME
 FRAME = "frame"
 """How a rule's `regions` names the whole picture."""
 GROUP_MARK = "group:"
-
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Closed(BaseModel):
@@ -287,61 +281,3 @@ def _group(name: str) -> tuple[str, ...]:
         hint = did_you_mean(name, GROUPS)
         raise ValueError(f"there is no background group {name!r}{hint}; the groups are {', '.join(GROUPS)}")
     return GROUPS[name]
-
-
-class SinkSection(Closed):
-    """What every sink has: an id, and how long a message that it does not take is tried again."""
-
-    id: Id
-    first_delay_s: float = Field(default=1.0, gt=0, le=3600)
-    max_delay_s: float = Field(default=300.0, gt=0, le=86_400)
-    max_attempts: int = Field(default=1000, ge=1, le=1_000_000)
-    max_age_s: float = Field(default=86_400.0, gt=0, le=30 * 86_400)
-
-
-class ConsoleSinkConfig(SinkSection):
-    """Events on standard output."""
-
-    type: Literal["console"]
-    format: Literal["text", "json"] = "text"
-
-
-class JsonlSinkConfig(SinkSection):
-    """Events appended to a file, one JSON object a line."""
-
-    type: Literal["jsonl"]
-    path: AnchoredPath
-
-
-class RedisSinkConfig(SinkSection):
-    """Events added to a stream of your own. Without `url` it is on the Redis of the queue."""
-
-    type: Literal["redis"]
-    stream: str = Field(min_length=1, max_length=512)
-    maxlen: int = Field(default=100_000, ge=1, le=100_000_000)
-    url: RedisAddress | None = None
-
-
-class WebhookSinkConfig(SinkSection):
-    """Events POSTed as Standard Webhooks say."""
-
-    type: Literal["webhook"]
-    url: WebhookUrl
-    secret: WebhookSecret | None = None
-    headers: Mapping[str, SecretStr] = Field(default_factory=dict, max_length=100)
-    timeout_s: float = Field(default=10.0, gt=0, le=300)
-
-    @field_validator("headers")
-    @classmethod
-    def _check_headers(cls, headers: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
-        for name, value in headers.items():
-            if not _HEADER_NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is not the name of a header")
-            if not value.get_secret_value().isprintable():
-                raise ValueError(f"the value of {name!r} has a line break or another control character")
-        return headers
-
-
-SinkConfig = Annotated[
-    ConsoleSinkConfig | JsonlSinkConfig | RedisSinkConfig | WebhookSinkConfig, Field(discriminator="type")
-]

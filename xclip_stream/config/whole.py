@@ -19,10 +19,10 @@ from xclip_stream.config.parts import (
     QueueConfig,
     RedisConfig,
     RuleConfig,
-    SinkConfig,
     SourceConfig,
 )
 from xclip_stream.config.problems import dotted
+from xclip_stream.config.sinks import SinkConfig
 from xclip_stream.errors import ConfigError
 from xclip_stream.redaction import redact_url
 from xclip_stream.types import WHOLE_FRAME, Region
