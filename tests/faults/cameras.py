@@ -25,7 +25,7 @@ MORE_AWAY_S = 6.0
 """A camera stays away for up to so much longer, so that it comes back at any point of a try."""
 PASSWORD, OTHER_PASSWORD = "right-horse", "wrong-horse"
 READERS = 4
-KIB_A_ROUND = {"short": 512.0, "long": 64.0}
+KIB_A_ROUND = {"short": 256.0, "long": 64.0}
 """How much a reader may grow with each loss of its camera. Over few losses, the allocator's wandering is most of it."""
 
 

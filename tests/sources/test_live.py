@@ -1,3 +1,4 @@
+import gc
 import socket
 import threading
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rtsp import StartCamera, free_port, start_camera
+from tests.rtsp import Camera, StartCamera, free_port, start_camera
 from tests.videos import GEOMETRY, number_of, steady, write_video
 from xclip_stream.errors import SourceError, SourceRejected, SourceUnavailable
 from xclip_stream.sources import open_source
@@ -112,6 +113,46 @@ def test_a_camera_that_freezes_is_lost_and_one_that_is_frozen_does_not_hang_us(
             list(frames)
 
     assert isinstance(failure(camera.url()), SourceUnavailable)
+
+
+def lose(camera: Camera) -> None:
+    """Read a camera until it freezes, and let go of it as the loop of a reader does."""
+    try:
+        with open_source(camera.url(), geometry=GEOMETRY, **QUICK) as source:
+            for frame in source:
+                frame.pictures()
+                camera.freeze()
+    except SourceUnavailable:
+        camera.thaw()
+
+
+def test_a_lost_camera_leaves_nothing_for_the_garbage_collector(clip: Path, start_camera: StartCamera) -> None:
+    camera = start_camera(clip)
+    lose(camera)  # what the libraries make once
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        lose(camera)
+        gc.collect()
+        left = {type(thing).__name__ for thing in gc.garbage}
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+
+    assert not left & {"SourceUnavailable", "generator", "OpenVideo", "VideoStream", "VideoFrame"}
+
+
+def test_a_reader_has_no_threads_for_its_pictures(clip: Path) -> None:
+    threads = Path("/proc/self/task")
+    before = len(list(threads.iterdir()))
+
+    with open_source(str(clip), geometry=GEOMETRY) as source:
+        frame = next(iter(source))
+        frame.pictures()
+
+        assert len(list(threads.iterdir())) <= before
 
 
 def test_nobody_listening_is_a_refusal() -> None:

@@ -143,7 +143,6 @@ class LiveSource:
         raise SourceUnavailable(f"{self._shown}: the stream ended")
 
     def _frames(self, video: OpenVideo, timeline: Timeline) -> Iterator[av.VideoFrame]:
-        silent = SourceUnavailable(f"{self._shown}: has been silent for {self._read_timeout_s:g} s")
         waiting_since = asked_at = self._monotonic()
 
         def check_for_pictures() -> None:
@@ -151,7 +150,7 @@ class LiveSource:
             now = self._monotonic()
             # At its first timeout FFmpeg gives the frame that it holds back, and is silent for as long again.
             if now - asked_at > _NEARLY * self._read_timeout_s:
-                raise silent
+                raise self._silent()
             if now - waiting_since > PICTURELESS_S:
                 raise SourceUnavailable(f"{self._shown}: sends data, but no picture for {PICTURELESS_S:.0f} s")
             asked_at = now
@@ -166,9 +165,13 @@ class LiveSource:
                 yield frame
                 waiting_since = asked_at = self._monotonic()
         except (TimeoutError, ExitError):
-            raise silent from None
+            raise self._silent() from None
         except FFmpegError as error:
             raise SourceUnavailable(f"{self._shown}: the connection broke ({error.strerror})") from None
+
+    def _silent(self) -> SourceUnavailable:
+        """Return a new error: one kept in a variable would hold this frame, and with it the decoder, in a cycle."""
+        return SourceUnavailable(f"{self._shown}: has been silent for {self._read_timeout_s:g} s")
 
     def _reconnected(self, timeline: Timeline, arrived_at: float) -> None:
         """Let time go on by as much as passed since the last frame of the connection before, if there was one."""

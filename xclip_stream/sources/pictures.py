@@ -14,7 +14,8 @@ def upright(frame: av.VideoFrame) -> Pixels:
 
     Bit depth, colour matrix and range (full or limited) are those that the frame names.
     """
-    rgb = frame.to_ndarray(format="rgb24")
+    # One thread: a converter keeps its threads as long as its decoder, one for each core, and there is one a camera.
+    rgb = frame.to_ndarray(format="rgb24", threads=1)
     # `rotation` is in degrees counter-clockwise, as is rot90; cameras know quarter turns only.
     return np.rot90(np.asarray(rgb, np.uint8), round(frame.rotation / 90))
 
