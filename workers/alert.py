@@ -36,6 +36,8 @@ def run(
         namespace=config.redis.namespace,
         max_bytes=config.queue.max_bytes,
         events_retained=config.queue.events_retained,
+        history_s=config.history.hours * 3600,
+        history_entries=config.history.windows,
     )
     with closing(queue), vitals.pulse("alert", within_s=SILENCE_S) as pulse:
         AlertLoop(

@@ -286,14 +286,19 @@ class AlertQueue(Protocol):
         events: Sequence[Message],
         outbox: Sequence[tuple[str, Message]],
         done: Sequence[str],
+        judged: Sequence[Scores] = (),
     ) -> None:
-        """Store the state, publish the events, fill the outboxes `(sink_id, message)`, let go of the scores `done`.
+        """Store the state, publish the events, fill the outboxes `(sink_id, message)`, let go of the scores `done`, and
+        add to the history what the rules have `judged`, in its order.
 
         Raises:
             StaleOwner: another worker has taken over; nothing was stored.
         """
 
     def report_rules(self, status: RuleStatus) -> None: ...
+
+    def keep_rulebook(self, config_hash: str, rulebook: bytes) -> None:
+        """Keep the rules that are decided by from now on, for whoever asks later what an event was decided by."""
 
 
 class DeliveryQueue(Protocol):
@@ -326,6 +331,22 @@ class EventLog(Protocol):
 
     def read_events(self, *, after_id: str, max_count: int, block_s: float) -> list[tuple[str, bytes]]:
         """Return `(id, CloudEvents JSON)` of the events after `after_id` ("0" for the oldest retained)."""
+
+
+class ScoreHistory(Protocol):
+    """What the rules have judged, source by source, for as long as it is kept. Display and trials only."""
+
+    def read_history(
+        self, source_id: str, *, since: float, after_id: str = "0", max_count: int
+    ) -> list[tuple[str, Scores]]:
+        """Return `(id, scores)`, oldest first, of what was committed from `since` on and after `after_id`.
+
+        `since` is in Unix seconds by the clock of the queue. Of the wall clocks of a window only `captured_at` is kept;
+        `produced_at` and `scored_at` are the same.
+        """
+
+    def read_rulebook(self, config_hash: str) -> bytes | None:
+        """Return the rules of a configuration as `keep_rulebook` got them; None where they are not kept any more."""
 
 
 class DeadLetters(Protocol):
@@ -361,11 +382,14 @@ class Overview(Protocol):
         """Look at everything that waits and at who holds what. The outboxes are those of these sinks, and all others
         in which something waits."""
 
+    def waiting_messages(self, sink_id: str, *, max_count: int) -> list[str]:
+        """Return the ids of the oldest messages that wait in an outbox."""
+
     def epoch_ended(self, source_id: str, epoch: str | None = None) -> bool:
         """True when the source's current epoch, and that is `epoch` where one is given, has ended."""
 
     def forget_source(self, source_id: str) -> None:
-        """Forget the epoch and the rule state of a source, so that the same file may be played again."""
+        """Forget the epoch, the rule state and the history of a source, so that the same file may be played again."""
 
 
 # ------------------------------------------------------------------------------------------------------------ model

@@ -121,7 +121,9 @@ def test_every_other_step_of_a_role_is_allowed_too(server: GuardedServer, as_use
     messages = [message("m1"), message("m2")]
     outbox = [("ops", each) for each in messages]
     done = [each.entry_id for each in taken]
-    alert.commit(token, source_id="yard", state=b"s", events=messages, outbox=outbox, done=done)
+    judged = [each.scores for each in taken]
+    alert.commit(token, source_id="yard", state=b"s", events=messages, outbox=outbox, done=done, judged=judged)
+    alert.keep_rulebook("abc", b"[]")
     alert.report_rules(RULES)
     alert.release_alert(token)
 
@@ -137,6 +139,9 @@ def test_every_other_step_of_a_role_is_allowed_too(server: GuardedServer, as_use
     letters = status.list_dead(max_count=9)
     assert sorted(letter.origin for letter in letters) == ["outbox:ops", "scores", "windows"]
     assert status.last_event_id() != "0"
+    assert len(status.read_history("yard", since=0, max_count=9)) == len(judged) > 0
+    assert status.read_rulebook("abc") == b"[]"
+    assert status.waiting_messages("ops", max_count=9) == []
     assert (list(status.source_statuses()), list(status.rule_statuses())) == (["yard"], ["yard"])
     assert operator.replay_dead(letters[0].id)
     assert operator.drop_dead(letters[1].id)

@@ -778,6 +778,12 @@ class TestDelivery:
 
         assert [taken.message.message_id for taken in found] == ["m1"]
 
+    def test_the_messages_that_wait_can_be_named(self, queue: Queue) -> None:
+        post(queue, "m1", "m2", "m3")
+
+        assert queue.waiting_messages("ops", max_count=2) == ["m1", "m2"]
+        assert queue.waiting_messages("other", max_count=2) == []
+
 
 class TestEventStream:
     def test_a_reader_goes_on_after_the_last_id_that_it_saw(self, queue: Queue) -> None:

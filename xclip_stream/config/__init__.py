@@ -18,6 +18,7 @@ from xclip_stream.config.sinks import (
     SinkConfig,
     WebhookSinkConfig,
 )
+from xclip_stream.config.viewing import HistoryConfig, WebConfig, is_loopback, split_address
 from xclip_stream.config.watch import ConfigWatch
 from xclip_stream.config.whole import Config, check_geometry
 
@@ -27,6 +28,7 @@ __all__ = [
     "Config",
     "ConfigWatch",
     "ConsoleSinkConfig",
+    "HistoryConfig",
     "JsonlSinkConfig",
     "ModelConfig",
     "QueueConfig",
@@ -36,9 +38,12 @@ __all__ = [
     "ScheduleConfig",
     "SinkConfig",
     "SourceConfig",
+    "WebConfig",
     "WebhookSinkConfig",
     "WindowConfig",
     "check_geometry",
+    "is_loopback",
     "load_config",
     "read_config",
+    "split_address",
 ]

@@ -13,7 +13,7 @@ from xclip_stream.errors import ConfigError
 from xclip_stream.logs import LEVELS, hide_secrets
 
 LOOK_EVERY_S = 0.5
-FIXED_SECTIONS = ("model", "redis", "queue", "ingest")
+FIXED_SECTIONS = ("model", "redis", "queue", "ingest", "history", "web")
 """What a process has built itself upon when it started."""
 
 Stamp = tuple[int, int, int, int] | None

@@ -23,6 +23,7 @@ from xclip_stream.config.parts import (
 )
 from xclip_stream.config.problems import dotted
 from xclip_stream.config.sinks import SinkConfig
+from xclip_stream.config.viewing import HistoryConfig, WebConfig
 from xclip_stream.errors import ConfigError
 from xclip_stream.redaction import redact_url
 from xclip_stream.types import WHOLE_FRAME, Region
@@ -42,6 +43,8 @@ class Config(Closed):
     redis: RedisConfig = RedisConfig()
     queue: QueueConfig = QueueConfig()
     ingest: IngestConfig = IngestConfig()
+    history: HistoryConfig = HistoryConfig()
+    web: WebConfig = WebConfig()
     sources: Annotated[tuple[SourceConfig, ...], Field(min_length=1, max_length=10_000)]
     rules: Annotated[tuple[RuleConfig, ...], Field(min_length=1, max_length=10_000)]
     sinks: Annotated[tuple[SinkConfig, ...], Field(max_length=1000)] = ()

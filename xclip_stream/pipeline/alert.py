@@ -12,6 +12,7 @@ from xclip_stream.pipeline.backoff import QueueOutage
 from xclip_stream.pipeline.vitals import Pulse
 from xclip_stream.protocols import AlertQueue, Clock, RuleStatus
 from xclip_stream.rule_state import RuleState
+from xclip_stream.rulebook import encode_rules
 from xclip_stream.rules import Notice, Rule, default_gap_s, reconcile, step
 from xclip_stream.types import Latency, Message, Scores, ScoreStatus
 
@@ -179,7 +180,8 @@ class AlertLoop:
         return True
 
     def _settle_all(self, token: int) -> None:
-        """End the events of rules that are not what they were."""
+        """Keep the rules for those who ask later, and end the events of those that are not what they were."""
+        self._queue.keep_rulebook(self._book.config_hash, encode_rules(self._book.rules))
         for source in self._sources.values():
             state, notices = reconcile(source.state, self._book.rules, config_hash=self._book.config_hash)
             if notices:
@@ -214,7 +216,7 @@ class AlertLoop:
             told += [(notice, taken.scores) for notice in notices]
             source.note(taken.scores)
         done = [*source.refused, *(taken.entry_id for taken in released)]
-        self._commit(token, source, state, told, done=done)
+        self._commit(token, source, state, told, done=done, judged=[taken.scores for taken in released])
         self._log_commit(source, count=len(released), events=len(told), now_s=now_s)
         source.refused.clear()
         source.late = 0
@@ -227,6 +229,7 @@ class AlertLoop:
         told: Sequence[tuple[Notice, Scores | None]],
         *,
         done: Sequence[str],
+        judged: Sequence[Scores] = (),
     ) -> None:
         now = self._clock.now()
         notices = [_with_latency(notice, scores, now) for notice, scores in told]
@@ -238,7 +241,13 @@ class AlertLoop:
             if sink_id in self._book.sink_ids
         ]
         self._queue.commit(
-            token, source_id=state.source_id, state=state.encode(), events=messages, outbox=outbox, done=done
+            token,
+            source_id=state.source_id,
+            state=state.encode(),
+            events=messages,
+            outbox=outbox,
+            done=done,
+            judged=judged,
         )
         source.state = state
         source.is_changed = True

@@ -1,7 +1,8 @@
 -- Store the state of a source with what follows from it, and let go of the scores that it came from.
+-- After the six fixed keys come the outboxes, as many as are named, and then the layouts of the history.
 -- The answer is the number of commits so far, or -1 when somebody else may have committed, or this server lost a commit.
-local lease, alert, state, events, scores = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local first_outbox = 6
+local lease, alert, state, events, scores, history = unpack(KEYS, 1, 6)
+local first_outbox = 7
 local token, commits, commit_id = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local source_id, new_state, retained = ARGV[4], ARGV[5], ARGV[6]
 local position = 7
@@ -26,6 +27,20 @@ for _ = 1, tonumber(argument()) do
 end
 for _ = 1, tonumber(argument()) do
   redis.call('XADD', KEYS[first_outbox + tonumber(argument())], '*', 'message', argument())
+end
+local kept_ms, kept_entries, judged = tonumber(argument()), argument(), tonumber(argument())
+for _ = 1, judged do
+  redis.call('XADD', history, 'MAXLEN', '~', kept_entries, '*', 's', argument())
+end
+if judged > 0 then
+  local time = redis.call('TIME')
+  redis.call('XTRIM', history, 'MINID', '~', string.format('%.0f', time[1] * 1000 - kept_ms))
+  -- What is not added to for so long is all too old, and so is what nothing points to.
+  redis.call('PEXPIRE', history, kept_ms)
+end
+local layouts = tonumber(argument())
+for i = 1, layouts do
+  redis.call('SET', KEYS[#KEYS - layouts + i], argument(), 'PX', kept_ms * 2)
 end
 redis.call('HSET', state, source_id, new_state)
 redis.call('HSET', alert, 'commits', stored + 1, 'last', commit_id)

@@ -9,6 +9,10 @@ FILES_FIRST_EVERY = 4
 """Cameras are served before files, but for one batch in so many: cameras in overload must not starve a file."""
 
 
+RULEBOOKS_KEPT = 100
+"""The rules of so many configurations are kept, so that an old event can be shown with the rule as it was."""
+
+
 def gone_with_it(deliveries: int) -> str:
     """Return the reason of a window that nobody came back to report on."""
     return f"not scored in {deliveries} deliveries: each worker that had it died or hung"
@@ -27,6 +31,8 @@ class QueueLimits:
         claim_idle_s: a window that a consumer has held for longer is given to another.
         max_deliveries: how often a window is given to a consumer before it goes to the dead letters.
         events_retained: the length of the public event stream; approximate on a server.
+        history_s: how long what the rules have judged is kept; 0 keeps none.
+        history_entries: the windows of one source that are kept at most; approximate on a server.
         dead_letters: the number kept; the oldest make room.
         dead_bytes: the payload that the dead letters may hold. A letter above it is kept without payload. None: a
             quarter of `max_bytes`.
@@ -39,5 +45,7 @@ class QueueLimits:
     claim_idle_s: float = 30.0
     max_deliveries: int = 3
     events_retained: int = 100_000
+    history_s: float = 86_400.0
+    history_entries: int = 100_000
     dead_letters: int = 10_000
     dead_bytes: int | None = None

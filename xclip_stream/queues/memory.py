@@ -8,7 +8,7 @@ from xclip_stream.errors import QueueError
 from xclip_stream.protocols import Clock, QueueDepths, RuleStatus, SourceStatus
 from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.memory_consumer import MemoryConsumer
-from xclip_stream.queues.memory_events import ALERT, MemoryAlert, MemoryDelivery, MemoryEvents
+from xclip_stream.queues.memory_events import ALERT, MemoryAlert, MemoryDelivery, MemoryEvents, MemoryHistory
 from xclip_stream.queues.memory_inspection import MemoryInspection
 from xclip_stream.queues.memory_leases import MemoryLeases
 from xclip_stream.queues.memory_store import MemoryStore, QueuedMessage, QueuedWindow, SystemClock
@@ -74,6 +74,12 @@ class MemoryOverview(MemoryInspection):
             record = self._store.sources.get(source_id)
             return record is not None and record.epoch != "" and record.ended and epoch in {None, record.epoch}
 
+    def waiting_messages(self, sink_id: str, *, max_count: int) -> list[str]:
+        with self._store.changed:
+            return [
+                queued.message.message_id for _, queued in islice(self._store.outboxes[sink_id].after(0), max_count)
+            ]
+
     def forget_source(self, source_id: str) -> None:
         with self._store.changed:
             self._store.sources[source_id] = self._store.new_record()
@@ -82,6 +88,7 @@ class MemoryOverview(MemoryInspection):
                     self._store.scores.pop(key)
             for table in (self._store.states, self._store.source_statuses, self._store.rule_statuses):
                 table.pop(source_id, None)
+            self._store.history.pop(source_id, None)
             # An alert worker that is alive must not go on with the state that it remembers.
             self._store.leases.pop(ALERT, None)
 
@@ -93,6 +100,7 @@ class MemoryQueue(
     MemoryAlert,
     MemoryDelivery,
     MemoryEvents,
+    MemoryHistory,
     MemoryDeadLetters,
     MemoryOverview,
 ):

@@ -6,9 +6,10 @@ from itertools import islice
 from xclip_stream.codec import encode_message
 from xclip_stream.errors import StaleOwner
 from xclip_stream.protocols import RuleStatus, TakenMessage, TakenScores
+from xclip_stream.queues.limits import RULEBOOKS_KEPT
 from xclip_stream.queues.memory_consumer import MemoryConsumer
 from xclip_stream.queues.memory_store import Grave, QueuedMessage
-from xclip_stream.types import DeadLetter, Message
+from xclip_stream.types import DeadLetter, Message, Scores
 
 ALERT = "alert"
 
@@ -46,8 +47,9 @@ class MemoryAlert(MemoryConsumer):
         events: Sequence[Message],
         outbox: Sequence[tuple[str, Message]],
         done: Sequence[str],
+        judged: Sequence[Scores] = (),
     ) -> None:
-        this_commit = (token, source_id, state, tuple(events), tuple(outbox), tuple(done))
+        this_commit = (token, source_id, state, tuple(events), tuple(outbox), tuple(done), tuple(judged))
         with self._store.changed:
             self._store.check_token(ALERT, token)
             if this_commit == self._store.last_commit:
@@ -61,11 +63,21 @@ class MemoryAlert(MemoryConsumer):
                 self._store.outboxes[sink_id].add(QueuedMessage(message))
             for entry_id in done:
                 self._store.scores.pop(int(entry_id))
+            self._store.keep_history(source_id, judged)
             self._store.changed.notify_all()
 
     def report_rules(self, status: RuleStatus) -> None:
         with self._store.changed:
             self._store.rule_statuses[status.source_id] = status
+
+    def keep_rulebook(self, config_hash: str, rulebook: bytes) -> None:
+        with self._store.changed:
+            kept = self._store.rulebooks
+            if next(reversed(kept), None) != config_hash:
+                kept.pop(config_hash, None)
+                kept[config_hash] = rulebook
+            for oldest in list(kept)[:-RULEBOOKS_KEPT]:
+                del kept[oldest]
 
     def _take_scores(self, max_count: int) -> list[TakenScores]:
         found = list(islice(self._store.scores.after(self._cursors.get(ALERT, 0)), max_count))
@@ -144,6 +156,23 @@ class MemoryEvents(MemoryConsumer):
 
         with self._store.changed:
             return self._wait_for(read, block_s=block_s)
+
+
+class MemoryHistory(MemoryConsumer):
+    """What the rules have judged."""
+
+    def read_history(
+        self, source_id: str, *, since: float, after_id: str = "0", max_count: int
+    ) -> list[tuple[str, Scores]]:
+        after = int(after_id.partition("-")[0])
+        with self._store.changed:
+            history = self._store.history[source_id]
+            found = ((key, scores) for key, scores in history.after(after) if history.added_at(key) >= since)
+            return [(f"{key}-0", scores) for key, scores in islice(found, max_count)]
+
+    def read_rulebook(self, config_hash: str) -> bytes | None:
+        with self._store.changed:
+            return self._store.rulebooks.get(config_hash)
 
 
 def _role(sink_id: str) -> str:

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from threading import Condition
@@ -52,6 +52,9 @@ class MemoryStream(Generic[Value]):
 
     def after(self, entry_id: int) -> Iterator[tuple[int, Value]]:
         return ((key, value) for key, value in self._entries.items() if key > entry_id)
+
+    def added_at(self, entry_id: int) -> float:
+        return self._added_at[entry_id]
 
     def trim(self, length: int) -> None:
         for entry_id in list(islice(self._entries, max(0, len(self._entries) - length))):
@@ -150,6 +153,9 @@ class MemoryStore:
     leases: dict[str, Lease] = field(default_factory=dict)
     ingest_team: dict[str, float] = field(default_factory=dict)
     """The workers that read sources, and until when each is taken for alive."""
+    history: defaultdict[str, MemoryStream[Scores]] = field(init=False)
+    rulebooks: dict[str, bytes] = field(default_factory=dict)
+    """The rules of configurations, by their hash, the newest last."""
     last_token: int = 0
     last_run: int = 0
     last_commit: object = None
@@ -161,6 +167,7 @@ class MemoryStore:
         self.windows = {True: MemoryStream(now), False: MemoryStream(now)}
         self.scores, self.events, self.dead = MemoryStream(now), MemoryStream(now), MemoryStream(now)
         self.outboxes = defaultdict(lambda: MemoryStream(now))
+        self.history = defaultdict(lambda: MemoryStream(now))
 
     @property
     def max_bytes(self) -> int:
@@ -197,6 +204,18 @@ class MemoryStore:
         if lease is None or lease.token != token:
             raise StaleOwner(f"another worker has taken over the role {role}")
         return lease
+
+    def keep_history(self, source_id: str, judged: Sequence[Scores]) -> None:
+        """Keep what the rules have judged, and let go of what is too old or too much."""
+        if not judged or self.limits.history_s == 0:
+            return
+        history = self.history[source_id]
+        for scores in judged:
+            history.add(replace(scores, produced_at=scores.captured_at, scored_at=scores.captured_at))
+        since = self.clock.now() - self.limits.history_s
+        for entry_id in [key for key, _ in history.after(0) if history.added_at(key) < since]:
+            history.pop(entry_id)
+        history.trim(self.limits.history_entries)
 
     def keep_dead(self, grave: Grave) -> None:
         """Keep a dead letter; without its payload where the payloads kept already fill their share."""

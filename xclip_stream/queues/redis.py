@@ -7,13 +7,14 @@ from types import TracebackType
 from typing import Self, TypeVar
 from uuid import uuid4
 
-from xclip_stream.codec import decode_rule_status, decode_source_status
+from xclip_stream.codec import decode_message, decode_rule_status, decode_source_status
 from xclip_stream.errors import DecodeError, QueueError
 from xclip_stream.protocols import QueueDepths, RuleStatus, SourceStatus
 from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.redis_connection import RedisConnection, RedisKeys
 from xclip_stream.queues.redis_consumer import ALERT, FIRST_OF_CONTENT, Fields, RedisConsumer
 from xclip_stream.queues.redis_events import RedisAlert, RedisDelivery, RedisEvents
+from xclip_stream.queues.redis_history import RedisHistory
 from xclip_stream.queues.redis_inspection import RedisInspection
 from xclip_stream.queues.redis_leases import RedisLeases
 from xclip_stream.queues.redis_windows import RedisIngest, RedisScoring
@@ -81,7 +82,12 @@ class RedisOverview(RedisInspection):
     def forget_source(self, source_id: str) -> None:
         keys = self._keys
         tables = [keys.state, keys.source_statuses, keys.rule_statuses]
-        self._run("forget_source", [keys.source(source_id), keys.scores, *tables, keys.lease(ALERT)], [source_id])
+        source, history = keys.source(source_id), keys.history(source_id)
+        self._run("forget_source", [source, keys.scores, *tables, keys.lease(ALERT), history], [source_id])
+
+    def waiting_messages(self, sink_id: str, *, max_count: int) -> list[str]:
+        found = self._call("XRANGE", self._keys.outbox(sink_id), "-", "+", "COUNT", max_count)
+        return [message_id for _, fields in found if (message_id := _message_id(fields))]
 
     def _length(self, stream: str) -> int:
         length: int = self._call("XLEN", stream)
@@ -110,6 +116,7 @@ class RedisQueue(
     RedisAlert,
     RedisDelivery,
     RedisEvents,
+    RedisHistory,
     RedisDeadLetters,
     RedisOverview,
 ):
@@ -161,6 +168,8 @@ def open_queue(
     claim_idle_s: float = _DEFAULTS.claim_idle_s,
     max_deliveries: int = _DEFAULTS.max_deliveries,
     events_retained: int = _DEFAULTS.events_retained,
+    history_s: float = _DEFAULTS.history_s,
+    history_entries: int = _DEFAULTS.history_entries,
 ) -> RedisQueue:
     """Return a queue on the server at `url`; it connects with the first call. The caps are those of `QueueLimits`.
 
@@ -177,6 +186,8 @@ def open_queue(
         claim_idle_s=claim_idle_s,
         max_deliveries=max_deliveries,
         events_retained=events_retained,
+        history_s=history_s,
+        history_entries=history_entries,
     )
     name = consumer or f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
     keys = RedisKeys(namespace)
@@ -196,6 +207,13 @@ def _letter(letter_id: str, fields: Fields) -> DeadLetter:
         died_at=float(fields.get(b"died_at", b"0")),
         payload=b"".join(parts),
     )
+
+
+def _message_id(fields: Fields) -> str | None:
+    try:
+        return decode_message(fields.get(b"message", b"")).message_id
+    except DecodeError:  # the deliver worker will bury it
+        return None
 
 
 def _is_entry_id(text: str) -> bool:

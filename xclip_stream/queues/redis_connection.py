@@ -72,6 +72,7 @@ class RedisKeys:
         self.dead = self.of("dead")
         self.state = self.of("state")
         self.alert = self.of("alert")
+        self.rulebooks = self.of("rulebooks")
         self.counters = self.of("counters")
         self.ingest_team = self.of("ingest")
         self.source_statuses = self.of("status:ingest")
@@ -92,6 +93,12 @@ class RedisKeys:
 
     def lease(self, role: str) -> str:
         return self.of(f"lease:{role}")
+
+    def history(self, source_id: str) -> str:
+        return self.of(f"history:{source_id}")
+
+    def layout(self, digest: str) -> str:
+        return self.of(f"layout:{digest}")
 
     def outbox(self, sink_id: str) -> str:
         return self.of(f"outbox:{sink_id}")

@@ -7,10 +7,20 @@ from typing import Any
 
 from xclip_stream.codec import decode_message, decode_scores, encode_message, encode_rule_status
 from xclip_stream.errors import DecodeError
+from xclip_stream.history_codec import encode_judged, encode_layout, layout_digest
 from xclip_stream.protocols import RuleStatus, TakenMessage, TakenScores
+from xclip_stream.queues.limits import RULEBOOKS_KEPT
 from xclip_stream.queues.redis_connection import Argument
-from xclip_stream.queues.redis_consumer import ALERT, RedisConsumer, block_ms, fields_of, letter_fields, stale
-from xclip_stream.types import Message
+from xclip_stream.queues.redis_consumer import (
+    ALERT,
+    RedisConsumer,
+    block_ms,
+    fields_of,
+    letter_fields,
+    milliseconds,
+    stale,
+)
+from xclip_stream.types import Message, Scores
 
 
 class RedisAlert(RedisConsumer):
@@ -50,19 +60,21 @@ class RedisAlert(RedisConsumer):
         events: Sequence[Message],
         outbox: Sequence[tuple[str, Message]],
         done: Sequence[str],
+        judged: Sequence[Scores] = (),
     ) -> None:
         sinks = sorted({sink_id for sink_id, _ in outbox})
         keys = [self._keys.lease(ALERT), self._keys.alert, self._keys.state, self._keys.events, self._keys.scores]
+        keys += [self._keys.history(source_id), *map(self._keys.outbox, sinks)]
         content: list[Argument] = [source_id, state, self._limits.events_retained, len(done), *done]
         content += [len(events), *(part for message in events for part in (message.message_id, message.body))]
         content += [len(outbox)]
         for sink_id, message in outbox:
             content += [sinks.index(sink_id), encode_message(message)]
-        reply = self._run(
-            "commit",
-            keys + [self._keys.outbox(sink_id) for sink_id in sinks],
-            [token, self._commits, _digest(token, content), *content],
-        )
+        layouts, history = self._history_of(judged)
+        keys += map(self._keys.layout, layouts)
+        content += [milliseconds(self._limits.history_s), self._limits.history_entries, len(history), *history]
+        content += [len(layouts), *layouts.values()]
+        reply = self._run("commit", keys, [token, self._commits, _digest(token, content), *content])
         if reply == -1:
             raise stale(ALERT)
         self._commits = reply
@@ -70,6 +82,22 @@ class RedisAlert(RedisConsumer):
     def report_rules(self, status: RuleStatus) -> None:
         keys = [self._keys.rule_statuses, self._keys.scores]
         self._run("report", keys, [status.source_id, encode_rule_status(status)])
+
+    def keep_rulebook(self, config_hash: str, rulebook: bytes) -> None:
+        self._run("keep_rulebook", [self._keys.rulebooks], [config_hash, rulebook, RULEBOOKS_KEPT])
+
+    def _history_of(self, judged: Sequence[Scores]) -> tuple[dict[str, bytes], list[bytes]]:
+        """Return the layouts of what is added to the history, by their digest, and the entries."""
+        if self._limits.history_s == 0:
+            return {}, []
+        layouts: dict[str, bytes] = {}
+        entries = []
+        for scores in judged:
+            layout = encode_layout(scores)
+            digest = layout_digest(layout)
+            layouts[digest] = layout
+            entries.append(encode_judged(scores, digest))
+        return layouts, entries
 
     def _read_scores(self, token: int, *, max_count: int) -> list[Any]:
         keys = [self._keys.scores, self._keys.lease(ALERT)]
