@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from xclip_stream.config.parts import IngestConfig, ModelConfig, QueueConfig, SourceConfig
 from xclip_stream.config.sinks import WebhookSinkConfig
+from xclip_stream.config.viewing import HistoryConfig
 from xclip_stream.pipeline import attention
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -16,6 +17,7 @@ TEXT = (ROOT / "docs" / "operations.md").read_text()
 SECTIONS: dict[str, type[BaseModel]] = {
     "queue": QueueConfig,
     "ingest": IngestConfig,
+    "history": HistoryConfig,
     "model": ModelConfig,
     "sources[]": SourceConfig,
     "sinks[]": WebhookSinkConfig,

@@ -76,6 +76,6 @@ class WebConfig(Closed):
 class HistoryConfig(Closed):
     """How long the scores that the rules have judged are kept, for timelines and for trying other rules on them."""
 
-    hours: float = Field(default=24.0, ge=0, le=24 * 31)
+    hours: float = Field(default=6.0, ge=0, le=24 * 31)
     windows: int = Field(default=100_000, ge=1, le=10_000_000)
     """Of one source, at most."""

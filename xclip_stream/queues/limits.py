@@ -45,7 +45,7 @@ class QueueLimits:
     claim_idle_s: float = 30.0
     max_deliveries: int = 3
     events_retained: int = 100_000
-    history_s: float = 86_400.0
+    history_s: float = 21_600.0
     history_entries: int = 100_000
     dead_letters: int = 10_000
     dead_bytes: int | None = None
