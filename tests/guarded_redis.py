@@ -1,7 +1,6 @@
 """A Redis server that lets in the users of deploy/redis/users.acl alone."""
 
 import re
-import tempfile
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
@@ -25,10 +24,13 @@ class GuardedServer(RedisServer):
     """A server with these users and their passwords. The test itself looks at it as the admin."""
 
     def __init__(self, version: str, *options: str) -> None:
-        acl = Path(tempfile.mkdtemp(prefix="acl-")) / "users.acl"
-        acl.write_text(re.sub(r"#(\w+)_SHA256", lambda found: "#" + _hash_of(found[1].lower()), USERS.read_text()))
-        super().__init__(version, "--appendonly", "no", "--aclfile", str(acl), *options)
+        super().__init__(version, "--appendonly", "no", "--aclfile", "users.acl", *options)
         self.url = self.url_of("admin")
+
+    def start(self, *options: str) -> None:
+        users = re.sub(r"#(\w+)_SHA256", lambda found: "#" + _hash_of(found[1].lower()), USERS.read_text())
+        (self._folder / "users.acl").write_text(users)
+        super().start(*options)
 
     def url_of(self, user: str) -> str:
         return f"unix://{login(user)}@{self.socket}"

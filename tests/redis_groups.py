@@ -1,4 +1,4 @@
-"""Real Redis servers that belong together: a master with a replica and its Sentinels, and a cluster."""
+"""Real Redis servers that belong together: a master with a replica and its Sentinels; `redis_cluster` has a cluster."""
 
 import shutil
 import signal
@@ -14,16 +14,15 @@ from typing import Any, Self
 
 import redis
 from redis.backoff import NoBackoff
-from redis.crc import key_slot
 from redis.retry import Retry
 
 from tests.certificates import Certificates
 from tests.guarded_redis import GuardedServer, login, password_of
 from tests.redis_servers import RedisServer, binary
+from xclip_stream.queues.redis_client import open_client
 
 _WITHIN_S = 60.0
 SERVICE = "mymaster"
-SLOTS = 16384
 
 
 class SentinelGroup:
@@ -68,6 +67,14 @@ class SentinelGroup:
     @property
     def replica(self) -> GuardedServer:
         return next(server for server in self.servers.values() if server is not self.master)
+
+    def client(self) -> Any:
+        """Return a client of whoever is the master when it connects."""
+        return open_client(self.url, key="", connect_timeout_s=1.0, reply_timeout_s=1.0)
+
+    def come_back(self, server: RedisServer) -> None:
+        """Start a server that was killed as the replica of the one that took over."""
+        server.start("--replicaof", "127.0.0.1", str(self._named_master()))
 
     def wait_for_another_master(self, than: RedisServer) -> RedisServer:
         wait_until(lambda: self.master is not than, "the failover")
@@ -141,87 +148,6 @@ class SentinelGroup:
                 return client.execute_command(*command)
             except redis.RedisError:
                 return None
-
-
-class Cluster:
-    """Three masters that share the slots. The user `app` has the password `p@ss`."""
-
-    def __init__(self, certificates: Certificates | None = None) -> None:
-        self._certificates = certificates
-        self._stack = ExitStack()
-        self.servers: dict[int, RedisServer] = {}
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self._stack.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
-
-    @property
-    def url(self) -> str:
-        hosts = ",".join(f"127.0.0.1:{port}" for port in self.servers)
-        scheme, files = ("rediss", f"?{self._certificates.client_query}") if self._certificates else ("redis", "")
-        return f"{scheme}+cluster://app:p%40ss@{hosts}{files}"
-
-    def owner(self, key: str) -> RedisServer:
-        """Return the node that has the slot of a key, as the first node knows."""
-        with closing(next(iter(self.servers.values())).client()) as client:
-            ranges = client.execute_command("CLUSTER", "SLOTS")
-        slot = key_slot(key.encode())
-        return next(self.servers[int(node[1])] for first, last, node in ranges if first <= slot <= last)
-
-    def move_slot(self, key: str, to: RedisServer) -> None:
-        """Give the slot of a key, and all that is in it, to another node, as resharding does."""
-        slot, source = key_slot(key.encode()), self.owner(key)
-        port = next(port for port, server in self.servers.items() if server is to)
-        with closing(source.client()) as giver, closing(to.client()) as taker:
-            source_id, target_id = (client.execute_command("CLUSTER", "MYID") for client in (giver, taker))
-            taker.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
-            giver.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
-            keys = giver.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 10_000)
-            if keys:
-                giver.execute_command("MIGRATE", "127.0.0.1", port, "", 0, 5000, "KEYS", *keys)
-            for client in (taker, giver):
-                client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", target_id)
-
-    def _start(self) -> None:
-        for _ in range(3):
-            port, bus = free_port(), free_port()
-            ports = self._certificates.server_options(port) if self._certificates else ["--port", str(port)]
-            options = ["--bind", "127.0.0.1", *ports, "--appendonly", "no", "--cluster-enabled", "yes"]
-            options += ["--cluster-port", str(bus), "--cluster-node-timeout", "2000"]
-            options += ["--tls-cluster", "yes"] if self._certificates else []
-            self.servers[port] = self._stack.enter_context(RedisServer("7", *options))
-            self._join(port, bus)
-        wait_until(self._is_whole, "the cluster")
-
-    def _join(self, port: int, bus: int) -> None:
-        """Give a node its third of the slots, and make it known to the first one."""
-        number = len(self.servers) - 1
-        first, last = number * SLOTS // 3, (number + 1) * SLOTS // 3 - 1
-        with closing(self.servers[port].client()) as client:
-            client.acl_setuser("app", enabled=True, passwords=["+p@ss"], keys=["*"], categories=["+@all"])
-            client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
-            client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-        with closing(next(iter(self.servers.values())).client()) as client:
-            if number:
-                client.execute_command("CLUSTER", "MEET", "127.0.0.1", port, bus)
-
-    def _is_whole(self) -> bool:
-        for server in self.servers.values():
-            with closing(server.client()) as client:
-                state = client.execute_command("CLUSTER", "INFO")
-                known = client.execute_command("CLUSTER", "SLOTS")
-            if b"cluster_state:ok" not in state or len(known) < 3:
-                return False
-        return True
 
 
 def tcp_client(port: int, *, password: str = "", certificates: Certificates | None = None) -> Any:

@@ -56,10 +56,11 @@ class RedisServer:
         self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
+        """Start the server; these options come after those that it always has."""
         self.socket.unlink(missing_ok=True)
         self._process = subprocess.Popen(
-            [*self.launcher, str(self._binary), *self._arguments(), *self._options],
+            [*self.launcher, str(self._binary), *self._arguments(), *self._options, *options],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

@@ -9,7 +9,7 @@ import pytest
 from tests.certificates import Certificates
 from tests.queues.builders import alert_token, fill, message, scores_of, take, window
 from tests.queues.pipeline import Pipeline, event
-from tests.redis_groups import Cluster
+from tests.redis_cluster import Cluster
 from xclip_stream.errors import QueueUnavailable
 from xclip_stream.protocols import Admission, Admitted
 from xclip_stream.queues.redis import open_queue
