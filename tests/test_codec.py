@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from xclip_stream import codec
 from xclip_stream.errors import DecodeError
 from xclip_stream.protocols import RuleStatus, SourceState, SourceStatus
-from xclip_stream.types import Message, Scores, ScoreStatus, Window, WindowId
+from xclip_stream.types import Message, Picture, Scores, ScoreStatus, Window, WindowId
 
 seconds = st.floats(allow_nan=False, allow_infinity=False)
 counts = st.integers(0, (1 << 63) - 1)
@@ -24,6 +24,7 @@ DECODERS: dict[str, Callable[[bytes], object]] = {
     "window": codec.decode_window,
     "scores": codec.decode_scores,
     "message": codec.decode_message,
+    "picture": codec.decode_picture,
     "source status": codec.decode_source_status,
     "rule status": codec.decode_rule_status,
 }
@@ -131,6 +132,11 @@ def test_scores_come_back_as_they_were(value: Scores) -> None:
 @given(messages)
 def test_a_message_comes_back_as_it_was(message: Message) -> None:
     assert codec.decode_message(codec.encode_message(message)) == message
+
+
+@given(st.builds(Picture, captured_at=seconds, jpeg=st.binary(max_size=99)))
+def test_a_picture_comes_back_as_it_was(picture: Picture) -> None:
+    assert codec.decode_picture(codec.encode_picture(picture)) == picture
 
 
 @given(source_statuses, rule_statuses)

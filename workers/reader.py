@@ -87,6 +87,7 @@ def _read(order: ReadingOrder, heart: Heart, stop: StopFlag, queue: RedisQueue) 
         config.url.get_secret_value(),
         geometry=geometry,
         regions=regions,
+        masks=config.masks,
         start_time=config.start_unix_s,
         transport=config.transport,
         open_timeout_s=config.open_timeout_s,
@@ -107,7 +108,14 @@ def _read(order: ReadingOrder, heart: Heart, stop: StopFlag, queue: RedisQueue) 
 
     def name_epoch() -> str:
         content = content_sample(local_path(config.url.get_secret_value()))
-        return file_epoch(content, settings, regions=regions, geometry=geometry, start_time=config.start_unix_s)
+        return file_epoch(
+            content,
+            settings,
+            regions=regions,
+            masks=config.masks,
+            geometry=geometry,
+            start_time=config.start_unix_s,
+        )
 
     ingest = file_ingest(order, source, queue=queue, settings=settings, name_epoch=name_epoch, stop=stop, beat=beat)
     return Outcome.DONE if ingest.run() else STOPPED

@@ -17,7 +17,7 @@ import numpy as np
 
 from xclip_stream.errors import DecodeError
 from xclip_stream.protocols import RuleStatus, SourceState, SourceStatus
-from xclip_stream.types import Logits, Message, Pixels, Scores, ScoreStatus, Window, WindowId
+from xclip_stream.types import Logits, Message, Picture, Pixels, Scores, ScoreStatus, Window, WindowId
 
 VERSION = 1
 E = TypeVar("E", bound=StrEnum)
@@ -154,6 +154,20 @@ def decode_message(data: bytes) -> Message:
         body=body,
         committed_at=values.number("committed_at"),
     )
+
+
+def encode_picture(picture: Picture) -> bytes:
+    return _pack(b"P", {"captured_at": picture.captured_at}, picture.jpeg)
+
+
+def decode_picture(data: bytes) -> Picture:
+    """Decode what `encode_picture` gave.
+
+    Raises:
+        DecodeError: `data` is not a picture.
+    """
+    values, jpeg = _unpack(b"P", data)
+    return Picture(captured_at=values.number("captured_at"), jpeg=jpeg)
 
 
 def encode_source_status(status: SourceStatus) -> bytes:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from xclip_stream.inspection import Inspection
-from xclip_stream.types import DeadLetter, Logits, Message, Pixels, Scores, ScoreStatus, Window, WindowId
+from xclip_stream.types import DeadLetter, Logits, Message, Picture, Pixels, Scores, ScoreStatus, Window, WindowId
 
 # ---------------------------------------------------------------------------------------------------------- sources
 
@@ -33,6 +33,9 @@ class DecodedFrame(Protocol):
 
     def pictures(self) -> Pixels:
         """Return the regions of this frame at model size: uint8 RGB, (R, S, S, 3)."""
+
+    def jpeg(self, *, width_px: int) -> bytes:
+        """Return the whole frame as a JPEG that is no wider than this."""
 
 
 class FrameSource(Protocol):
@@ -146,6 +149,14 @@ class SourceStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Wishes:
+    """What others want of the one that reads a source."""
+
+    picture: bool = False
+    """Somebody looks at the source's pictures now."""
+
+
+@dataclass(frozen=True, slots=True)
 class RuleStatus:
     """What the alert worker last said of a source. Display only."""
 
@@ -197,7 +208,11 @@ class IngestQueue(Protocol):
     def epoch_ended(self, source_id: str, epoch: str | None = None) -> bool:
         """True when the source's current epoch, and that is `epoch` where one is given, has ended."""
 
-    def report_source(self, status: SourceStatus) -> None: ...
+    def report_source(self, status: SourceStatus) -> Wishes:
+        """Say what becomes of a source, and hear what others want of it."""
+
+    def put_picture(self, source_id: str, picture: Picture, *, ttl_s: float) -> None:
+        """Show the latest picture of a source; it is forgotten after `ttl_s` unless another one takes its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +362,17 @@ class ScoreHistory(Protocol):
 
     def read_rulebook(self, config_hash: str) -> bytes | None:
         """Return the rules of a configuration as `keep_rulebook` got them; None where they are not kept any more."""
+
+
+class PictureBoard(Protocol):
+    """The latest picture of each source. Readers make pictures only while somebody looks at them."""
+
+    def watch_pictures(self, source_ids: Sequence[str], *, ttl_s: float) -> None:
+        """Look at these sources for `ttl_s`; to be called again by who goes on looking. Their readers hear of it
+        within about a second."""
+
+    def latest_picture(self, source_id: str) -> Picture | None:
+        """Return the newest picture of a source; None where there is none, or none young enough."""
 
 
 class DeadLetters(Protocol):

@@ -31,6 +31,9 @@ class Region:
     y1: float = 1.0
 
 
+Box = tuple[float, float, float, float]
+"""A rectangle of the frame without a name: x0, y0, x1, y1 in fractions of its width and height."""
+
 Fit = Literal["crop", "stretch"]
 """How a frame becomes square: `crop` shortens its short side and cuts the middle out, `stretch` squeezes all of it."""
 
@@ -55,6 +58,14 @@ class Frame:
     pts_s: float
     captured_at: float
     pictures: Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A small JPEG of the whole frame that a source gave last, for people to look at."""
+
+    captured_at: float
+    jpeg: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, order=True)

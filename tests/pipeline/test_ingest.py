@@ -105,6 +105,9 @@ class ObservedFrame:
         self.converted.append(self.index)
         return self.convert()
 
+    def jpeg(self, *, width_px: int) -> bytes:
+        return f"{self.index} at {width_px}".encode()
+
 
 @dataclass
 class TroubledQueue(MemoryQueue):

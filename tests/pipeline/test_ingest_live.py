@@ -1,4 +1,5 @@
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,10 +17,10 @@ from xclip_stream.errors import LoginRejected, SourceError, SourceRejected, Sour
 from xclip_stream.pipeline.assembling import WindowSettings
 from xclip_stream.pipeline.ingest_live import LiveIngest
 from xclip_stream.pipeline.live_backlog import LiveEpochs
-from xclip_stream.protocols import Admitted, SourceState, SourceStatus
+from xclip_stream.protocols import Admitted, SourceState, SourceStatus, Wishes
 from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.memory import MemoryQueue
-from xclip_stream.types import Pixels, ScoreStatus, Window
+from xclip_stream.types import Picture, Pixels, ScoreStatus, Window
 
 SETTINGS = WindowSettings(num_frames=2, span_s=1.0, stride_s=1.0, regions=("",))
 REFUSED = SourceUnavailable("camera: connection refused")
@@ -36,6 +37,9 @@ class Seen:
 
     def pictures(self) -> Pixels:
         return np.full((1, 4, 4, 3), self.index % 256, np.uint8)
+
+    def jpeg(self, *, width_px: int) -> bytes:
+        return f"{self.index} at {width_px}".encode()
 
 
 class Camera:
@@ -91,6 +95,7 @@ class Recorder(MemoryQueue):
     def __init__(self, clock: FakeClock, limits: QueueLimits) -> None:
         super().__init__(clock=clock, limits=limits)
         self.reports: list[SourceStatus] = []
+        self.pictures: list[Picture] = []
         self.has_begun = threading.Event()
 
     def begin_epoch(self, source_id: str, epoch: str, *, live: bool, token: int = 0) -> int:
@@ -99,9 +104,13 @@ class Recorder(MemoryQueue):
         finally:
             self.has_begun.set()
 
-    def report_source(self, status: SourceStatus) -> None:
-        super().report_source(status)
+    def report_source(self, status: SourceStatus) -> Wishes:
         self.reports.append(status)
+        return super().report_source(status)
+
+    def put_picture(self, source_id: str, picture: Picture, *, ttl_s: float) -> None:
+        super().put_picture(source_id, picture, ttl_s=ttl_s)
+        self.pictures.append(picture)
 
 
 class Scene:
@@ -267,3 +276,27 @@ def test_a_camera_that_another_worker_has_taken_over_is_left_to_it() -> None:
         scene.ingest().run()
 
     assert not scene.queue.epoch_ended("yard")
+
+
+def test_who_looks_at_a_camera_sees_its_latest_picture() -> None:
+    scene = Scene(steady(10, 4))
+    scene.queue.watch_pictures(["yard"], ttl_s=600)
+
+    def wait_for_the_other_thread(index: int) -> None:
+        if index in (1, 20):  # a report is due in between
+            until(lambda: len(scene.queue.reports) > index // 20)
+        if index == 39:
+            until(lambda: len(scene.queue.pictures) > 0)
+
+    scene.camera.on_frame = wait_for_the_other_thread
+    scene.ingest().run()
+
+    assert scene.queue.pictures[0].jpeg.endswith(b" at 480")
+    assert scene.queue.pictures[0].captured_at > 1_000_000
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.002)

@@ -14,7 +14,7 @@ from tests.redis_servers import VERSIONS, binary
 from xclip_stream.errors import QueueError, QueueUnavailable
 from xclip_stream.protocols import RuleStatus, SourceState, SourceStatus
 from xclip_stream.queues.redis import RedisQueue, open_queue
-from xclip_stream.types import ScoreStatus, WindowId
+from xclip_stream.types import Picture, ScoreStatus, WindowId
 
 STATUS = SourceStatus(
     source_id="yard",
@@ -43,6 +43,9 @@ RULES = RuleStatus(
     events=0,
     updated_at=0.0,
 )
+
+
+PICTURE = Picture(captured_at=1_000_000.5, jpeg=b"a picture")
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
@@ -88,6 +91,7 @@ def test_windows_go_all_the_way_with_a_user_for_each_role(server: GuardedServer,
 def test_every_other_step_of_a_role_is_allowed_too(server: GuardedServer, as_user: AsUser) -> None:
     ingest, score, alert = as_user("ingest"), as_user("score"), as_user("alert")
     deliver, status, operator = as_user("deliver"), as_user("status"), as_user("operator")
+    web = as_user("web")
 
     ingest.join_ingest(["yard"], ttl_s=9)
     lease = ingest.acquire_source("yard", ttl_s=9)
@@ -100,7 +104,10 @@ def test_every_other_step_of_a_role_is_allowed_too(server: GuardedServer, as_use
     ingest.add_tombstone(
         WindowId("yard", "e1", 2), status=ScoreStatus.SOURCE_ENDED, live=False, pts_s=2, captured_at=2, token=lease
     )
-    ingest.report_source(STATUS)
+    web.watch_pictures(["yard"], ttl_s=9)
+    assert ingest.report_source(STATUS).picture
+    ingest.put_picture("yard", PICTURE, ttl_s=9)
+    assert web.latest_picture("yard") == PICTURE
     assert ingest.epoch_ended("yard")
     ingest.release_source("yard", lease)
     ingest.leave_ingest(["yard"])
@@ -145,6 +152,7 @@ def test_every_other_step_of_a_role_is_allowed_too(server: GuardedServer, as_use
     assert (list(status.source_statuses()), list(status.rule_statuses())) == (["yard"], ["yard"])
     assert operator.replay_dead(letters[0].id)
     assert operator.drop_dead(letters[1].id)
+    assert web.drop_dead(letters[2].id)
     operator.forget_source("yard")
     assert server.refusals() == []
 
@@ -165,6 +173,7 @@ STEPS: dict[Callable[[RedisQueue], object], set[str]] = {
     lambda queue: queue.report_source(STATUS): {"ingest"},
     lambda queue: queue.read_events(after_id="0", max_count=1, block_s=0): {"alert"},
     lambda queue: queue.list_dead(max_count=1): {"score", "alert", "deliver"},
+    lambda queue: queue.put_picture("yard", PICTURE, ttl_s=9): {"ingest"},
     lambda queue: queue.forget_source("yard"): set(),
 }
 """Steps, and the roles that may do them."""
@@ -191,13 +200,34 @@ def test_who_looks_changes_nothing(server: GuardedServer, as_user: AsUser) -> No
     assert {f"status: command {word}" for word in ("del", "xdel", "xadd")} <= set(server.refusals())
 
 
+def test_the_dashboard_may_look_replay_and_drop_and_nothing_else(server: GuardedServer, as_user: AsUser) -> None:
+    ingest, score, web = as_user("ingest"), as_user("score"), as_user("web")
+    ingest.begin_epoch("yard", "e1", live=True)
+    ingest.add_window(window(0, live=True))
+    ingest.add_window(window(1, live=True))
+    for taken in take(score):
+        score.bury_window(taken, reason="broken")
+
+    first, second = web.list_dead(max_count=9)
+    assert web.replay_dead(first.id)
+    assert web.drop_dead(second.id)
+    assert web.inspect().live.waiting == 1
+    assert web.read_events(after_id=web.last_event_id(), max_count=1, block_s=0.01) == []
+    assert (web.source_statuses(), web.rule_statuses(), web.depths([]).dead) == ({}, {}, 0)
+    assert server.refusals() == []
+
+    for step in (take, alert_token, lambda queue: queue.forget_source("yard")):
+        with pytest.raises(QueueError, match="refuses this user"):
+            step(web)
+
+
 def content_of(server: GuardedServer) -> dict[bytes, bytes]:
     with closing(server.client()) as client:
         return {key: client.dump(key) for key in client.scan_iter()}
 
 
 def test_nobody_but_the_admin_sees_other_keys_or_ends_the_server(server: GuardedServer, as_user: AsUser) -> None:
-    for user in ("ingest", "score", "alert", "deliver", "status", "operator"):
+    for user in ("ingest", "score", "alert", "deliver", "status", "web", "operator"):
         call = as_user(user)._call
         for words in (("FLUSHALL",), ("KEYS", "*"), ("CONFIG", "GET", "*"), ("SHUTDOWN",), ("GET", "other")):
             with pytest.raises(QueueError, match="refuses this user"):

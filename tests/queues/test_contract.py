@@ -1,6 +1,8 @@
 """The contract of the queue, over the one in memory and over Redis 6.2 and 7."""
 
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -21,9 +23,20 @@ from tests.queues.conftest import Backend
 from xclip_stream.codec import decode_message, decode_window
 from xclip_stream.errors import QueueError, StaleOwner
 from xclip_stream.protocols import Admission, Admitted, RuleStatus, SourceState, SourceStatus, TakenMessage, TakenWindow
-from xclip_stream.types import Scores, ScoreStatus, WindowId
+from xclip_stream.types import Picture, Scores, ScoreStatus, WindowId
 
 BYTES = PIXELS.nbytes
+
+
+STATUS = SourceStatus("yard", SourceState.RUNNING, True, 25.0, 3.5, None, 4, 1, 0.2, "", 9.5)
+
+
+def becomes(true: Callable[[], bool]) -> bool:
+    """Tell whether something that only takes its time becomes true."""
+    deadline = time.monotonic() + 60
+    while not (is_true := true()) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    return is_true
 
 
 def summary(scores: list[Scores]) -> list[tuple[int, str, int, str]]:
@@ -915,6 +928,39 @@ class TestOverview:
         assert queue.rule_statuses() == {}
         assert queue.load_states() == {}
         assert not queue.epoch_ended("yard")
+
+
+class TestPictures:
+    """What a source looked like last, for people, and only while they look."""
+
+    def test_a_reader_hears_that_somebody_looks_until_nobody_does(self, queue: Queue) -> None:
+        assert not queue.report_source(STATUS).picture
+
+        queue.watch_pictures(["yard", "gate"], ttl_s=600)
+        assert queue.report_source(STATUS).picture
+
+        queue.watch_pictures(["yard"], ttl_s=0.001)
+        assert becomes(lambda: not queue.report_source(STATUS).picture)
+
+    def test_the_newest_picture_is_shown_to_whoever_asks(self, backend: Backend) -> None:
+        reader, viewer = backend.queue(), backend.queue("viewer")
+        assert viewer.latest_picture("yard") is None
+
+        reader.put_picture("yard", Picture(1.5, b"old"), ttl_s=600)
+        reader.put_picture("yard", Picture(2.5, b"\xff\xd8new"), ttl_s=600)
+
+        assert viewer.latest_picture("yard") == Picture(2.5, b"\xff\xd8new")
+        assert viewer.latest_picture("gate") is None
+
+    def test_a_picture_that_no_other_one_followed_is_forgotten(self, queue: Queue) -> None:
+        queue.put_picture("yard", Picture(1.5, b"old"), ttl_s=0.001)
+
+        assert becomes(lambda: queue.latest_picture("yard") is None)
+
+    def test_nobody_needs_to_look_at_anything(self, queue: Queue) -> None:
+        queue.watch_pictures([], ttl_s=600)
+
+        assert not queue.report_source(STATUS).picture
 
 
 class TestForgetting:

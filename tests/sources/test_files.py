@@ -1,9 +1,11 @@
 from fractions import Fraction
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.videos import GEOMETRY, grey, join, noise, number_of, steady, turn_clockwise, write_sound, write_video
 from xclip_stream.errors import SourceRejected
@@ -236,3 +238,16 @@ def test_the_content_of_a_file_names_it_and_not_its_path(tmp_path: Path) -> None
     assert content_sample(one) != content_sample(other)
     with pytest.raises(SourceRejected, match="no such file"):
         content_sample(tmp_path / "gone")
+
+
+def test_what_a_mask_covers_is_neither_scored_nor_shown(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "film.mp4", steady(10, 0.5), pictures=[np.full((120, 160, 3), 200, np.uint8)] * 5)
+
+    with open_source(str(path), geometry=ClipGeometry(4, 32, "stretch"), masks=[(0.0, 0.0, 0.5, 1.0)]) as source:
+        frame = next(iter(source))
+        [scored], shown = frame.pictures(), np.asarray(Image.open(BytesIO(frame.jpeg(width_px=480))))
+
+    for picture in (scored, shown):
+        half = picture.shape[1] // 2
+        assert picture[:, : half - 8].max() < 10
+        assert picture[:, half + 8 :].min() > 150

@@ -1,10 +1,13 @@
+from io import BytesIO
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from transformers import VideoMAEImageProcessor
 
-from xclip_stream.sources.pictures import region_pictures
+from xclip_stream.sources.pictures import jpeg_picture, masked, region_pictures
 from xclip_stream.types import ClipGeometry, Pixels, Region
 
 WHOLE = (Region(""),)
@@ -86,3 +89,32 @@ def test_a_region_one_pixel_high_of_a_wide_frame_is_scaled_without_a_giant_in_be
     [picture] = region_pictures(noise(30_000, 1), WHOLE, ClipGeometry(8, 224))
 
     assert picture.shape == (224, 224, 3)
+
+
+def test_masks_black_out_each_pixel_that_they_touch_and_no_other() -> None:
+    rgb = np.full((10, 20, 3), 200, np.uint8)
+
+    seen = masked(rgb, [(0.0, 0.0, 0.26, 0.5), (0.9, 0.85, 1.0, 1.0)])
+
+    hidden = np.zeros((10, 20), bool)
+    hidden[:5, :6] = hidden[8:, 18:] = True
+    assert (seen[hidden] == 0).all()
+    assert (seen[~hidden] == 200).all()
+    assert (rgb == 200).all()
+
+
+def test_a_jpeg_keeps_the_whole_frame_and_its_shape() -> None:
+    rgb = np.zeros((360, 960, 3), np.uint8)
+    rgb[:, 480:] = 240
+
+    image = Image.open(BytesIO(jpeg_picture(rgb, width_px=480)))
+
+    assert (image.format, image.size) == ("JPEG", (480, 180))
+    assert np.asarray(image)[:, 0].mean() < 10
+    assert np.asarray(image)[:, -1].mean() > 230
+
+
+def test_a_frame_that_is_small_already_is_not_made_bigger() -> None:
+    image = Image.open(BytesIO(jpeg_picture(noise(100, 60), width_px=480)))
+
+    assert image.size == (100, 60)

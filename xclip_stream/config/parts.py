@@ -146,6 +146,7 @@ class SourceConfig(Closed):
     url: SourceUrl
     window: WindowConfig = WindowConfig()
     regions: Mapping[Id, Box] = Field(default_factory=dict, max_length=64)
+    masks: tuple[Box, ...] = Field(default=(), max_length=64)
     start_time: Moment | None = None
     transport: Literal["tcp", "udp"] = "tcp"
     open_timeout_s: float = Field(default=10.0, gt=0, le=600)

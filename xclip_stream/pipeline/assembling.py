@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xclip_stream.protocols import DecodedFrame
-from xclip_stream.types import ClipGeometry, Frame, Region, Window, WindowId
+from xclip_stream.types import Box, ClipGeometry, Frame, Region, Window, WindowId
 from xclip_stream.windowing import Cut, Windowing
 
 _NO_PICTURES = np.zeros((0, 0, 0, 3), np.uint8)
@@ -56,6 +56,7 @@ def file_epoch(
     settings: WindowSettings,
     *,
     regions: Sequence[Region],
+    masks: Sequence[Box] = (),
     geometry: ClipGeometry,
     start_time: float,
 ) -> str:
@@ -70,5 +71,6 @@ def file_epoch(
         [[region.name, region.x0, region.y0, region.x1, region.y1] for region in regions],
         [geometry.image_px, geometry.fit],
         start_time,
+        *([list(masks)] if masks else []),
     ]
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:32]

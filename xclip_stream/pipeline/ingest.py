@@ -9,6 +9,7 @@ from structlog.typing import FilteringBoundLogger
 from xclip_stream.errors import QueueUnavailable, SourceError, StaleOwner
 from xclip_stream.pipeline.assembling import WindowSettings, keep
 from xclip_stream.pipeline.backoff import Backoff, QueueOutage
+from xclip_stream.pipeline.latest_picture import LatestPicture
 from xclip_stream.pipeline.source_report import SourceReport
 from xclip_stream.protocols import Admission, Admitted, Clock, DecodedFrame, FrameSource, IngestQueue, SourceState
 from xclip_stream.types import Frame, ScoreStatus, WindowId
@@ -63,6 +64,9 @@ class FileIngest:
         self._realtime = realtime
         self._outage = QueueOutage(clock=clock, stopping=stopping, log=self._log)
         self._report = SourceReport(source_id=source_id, live=False, queue=queue, clock=clock)
+        self._picture = LatestPicture(
+            source_id=source_id, queue=queue, clock=clock, wanted=lambda: self._report.wishes.picture
+        )
         self._epoch = ""
         self._wanted_seq = 0
         self._windowing = settings.windowing()
@@ -123,6 +127,8 @@ class FileIngest:
                 for cut in self._windowing.push(frame.pts_s, partial(self._keep, frame)):
                     self._add(cut)
                 self._report.note_frame(position_s=frame.pts_s)
+                self._picture.note_frame(frame)
+                self._picture.show()
                 last = (frame.pts_s, frame.captured_at)
             for cut in self._windowing.flush():
                 self._add(cut)

@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 from xclip_stream.errors import LoginRejected, SourceError, SourceRejected, XclipStreamError
 from xclip_stream.pipeline.assembling import WindowSettings, keep
 from xclip_stream.pipeline.backoff import Backoff
+from xclip_stream.pipeline.latest_picture import LatestPicture
 from xclip_stream.pipeline.live_backlog import Backlog, LiveEpochs
 from xclip_stream.pipeline.source_report import SourceReport
 from xclip_stream.protocols import Clock, DecodedFrame, FrameSource, IngestQueue, SourceState
@@ -67,6 +68,9 @@ class LiveIngest:
         self._log = log.bind(source=source_id)
         self._beat = beat
         self._report = SourceReport(source_id=source_id, live=True, queue=queue, clock=clock)
+        self._picture = LatestPicture(
+            source_id=source_id, queue=queue, clock=clock, wanted=lambda: self._report.wishes.picture
+        )
         self._backlog = Backlog(
             source_id=source_id,
             queue=queue,
@@ -136,6 +140,7 @@ class LiveIngest:
             self._refused_logins = 0
         lag_s = max(0.0, self._clock.now() - frame.captured_at)
         self._report.note_frame(position_s=frame.pts_s, lag_s=lag_s)
+        self._picture.note_frame(frame)
         self._last = (frame.pts_s, frame.captured_at)
 
     def _note_loss(self, error: SourceError) -> None:
@@ -172,6 +177,7 @@ class LiveIngest:
                 self._wake_sender.clear()
                 self._backlog.pump()
                 self._send_report()
+                self._picture.show()
             self._backlog.finish(pts_s=self._last[0], captured_at=self._last[1])
             self._count()
             self._report.send()

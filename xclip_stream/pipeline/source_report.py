@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from xclip_stream.errors import QueueUnavailable
-from xclip_stream.protocols import Clock, IngestQueue, SourceState, SourceStatus
+from xclip_stream.protocols import Clock, IngestQueue, SourceState, SourceStatus, Wishes
 
 _EVERY_S = 1.0
 
@@ -29,6 +29,8 @@ class SourceReport:
         self._sent_at = clock.monotonic()
         self.windows = 0
         self.dropped = 0
+        self.wishes = Wishes()
+        """What others want of this source: the answer to the last report."""
 
     @property
     def state(self) -> SourceState:
@@ -56,7 +58,7 @@ class SourceReport:
         fps = self._frames / since_s if since_s >= _EVERY_S else 0.0
         self._frames = 0
         with suppress(QueueUnavailable):
-            self._queue.report_source(self._status(fps))
+            self.wishes = self._queue.report_source(self._status(fps))
 
     def _status(self, fps: float) -> SourceStatus:
         return SourceStatus(

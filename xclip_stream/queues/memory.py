@@ -11,6 +11,7 @@ from xclip_stream.queues.memory_consumer import MemoryConsumer
 from xclip_stream.queues.memory_events import ALERT, MemoryAlert, MemoryDelivery, MemoryEvents, MemoryHistory
 from xclip_stream.queues.memory_inspection import MemoryInspection
 from xclip_stream.queues.memory_leases import MemoryLeases
+from xclip_stream.queues.memory_pictures import MemoryPictures
 from xclip_stream.queues.memory_store import MemoryStore, QueuedMessage, QueuedWindow, SystemClock
 from xclip_stream.queues.memory_windows import MemoryIngest, MemoryScoring
 from xclip_stream.types import DeadLetter
@@ -101,6 +102,7 @@ class MemoryQueue(
     MemoryDelivery,
     MemoryEvents,
     MemoryHistory,
+    MemoryPictures,
     MemoryDeadLetters,
     MemoryOverview,
 ):

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from xclip_stream.errors import StaleOwner
 from xclip_stream.protocols import Clock, RuleStatus, SourceStatus
 from xclip_stream.queues.limits import DEFAULT_MAX_BYTES, QueueLimits
-from xclip_stream.types import DeadLetter, Message, Scores, ScoreStatus, Window, WindowId
+from xclip_stream.types import DeadLetter, Message, Picture, Scores, ScoreStatus, Window, WindowId
 
 Value = TypeVar("Value")
 
@@ -161,6 +161,10 @@ class MemoryStore:
     last_commit: object = None
     source_statuses: dict[str, SourceStatus] = field(default_factory=dict)
     rule_statuses: dict[str, RuleStatus] = field(default_factory=dict)
+    pictures: dict[str, tuple[Picture, float]] = field(default_factory=dict)
+    """The latest picture of each source, and until when it is shown."""
+    looked_at: dict[str, float] = field(default_factory=dict)
+    """Until when somebody looks at the pictures of a source."""
 
     def __post_init__(self) -> None:
         now = self.clock.now

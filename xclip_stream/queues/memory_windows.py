@@ -6,11 +6,11 @@ from itertools import islice
 
 from xclip_stream.codec import encode_window
 from xclip_stream.errors import StaleOwner
-from xclip_stream.protocols import Admission, Admitted, SourceStatus, TakenWindow
+from xclip_stream.protocols import Admission, Admitted, SourceStatus, TakenWindow, Wishes
 from xclip_stream.queues.limits import FILE_SHARE, FILES_FIRST_EVERY, gone_with_it
 from xclip_stream.queues.memory_consumer import MemoryConsumer
 from xclip_stream.queues.memory_store import Grave, QueuedWindow, SourceRecord, tombstone
-from xclip_stream.types import DeadLetter, Scores, ScoreStatus, Window, WindowId
+from xclip_stream.types import DeadLetter, Picture, Scores, ScoreStatus, Window, WindowId
 
 
 class MemoryIngest(MemoryConsumer):
@@ -63,9 +63,15 @@ class MemoryIngest(MemoryConsumer):
             self._add_tombstone(window_id, record, status=status, live=live)
             return Admitted(Admission.ADDED, record.next_seq)
 
-    def report_source(self, status: SourceStatus) -> None:
+    def report_source(self, status: SourceStatus) -> Wishes:
         with self._store.changed:
             self._store.source_statuses[status.source_id] = status
+            looked_at_until = self._store.looked_at.get(status.source_id, float("-inf"))
+            return Wishes(picture=self._store.clock.monotonic() < looked_at_until)
+
+    def put_picture(self, source_id: str, picture: Picture, *, ttl_s: float) -> None:
+        with self._store.changed:
+            self._store.pictures[source_id] = (picture, self._store.clock.monotonic() + ttl_s)
 
     def _admit(self, window_id: WindowId, token: int) -> tuple[SourceRecord | None, Admitted]:
         """Return the source's record when the `seq` is the next one, and otherwise the refusal."""

@@ -17,6 +17,7 @@ from xclip_stream.queues.redis_events import RedisAlert, RedisDelivery, RedisEve
 from xclip_stream.queues.redis_history import RedisHistory
 from xclip_stream.queues.redis_inspection import RedisInspection
 from xclip_stream.queues.redis_leases import RedisLeases
+from xclip_stream.queues.redis_pictures import RedisPictures
 from xclip_stream.queues.redis_windows import RedisIngest, RedisScoring
 from xclip_stream.types import DeadLetter
 
@@ -117,6 +118,7 @@ class RedisQueue(
     RedisDelivery,
     RedisEvents,
     RedisHistory,
+    RedisPictures,
     RedisDeadLetters,
     RedisOverview,
 ):

@@ -106,6 +106,12 @@ class RedisKeys:
     def deliveries(self, sink_id: str) -> str:
         return self.of(f"deliveries:{sink_id}")
 
+    def looked_at(self, source_id: str) -> str:
+        return self.of(f"looked_at:{source_id}")
+
+    def picture(self, source_id: str) -> str:
+        return self.of(f"picture:{source_id}")
+
     def published(self, consumer: str) -> str:
         return self.of(f"published:{consumer}")
 

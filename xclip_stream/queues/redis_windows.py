@@ -8,13 +8,14 @@ from typing import Any
 from xclip_stream.codec import (
     decode_scores,
     decode_window_parts,
+    encode_picture,
     encode_scores,
     encode_source_status,
     encode_window_header,
     window_pixels,
 )
 from xclip_stream.errors import DecodeError
-from xclip_stream.protocols import Admission, Admitted, SourceStatus, TakenWindow
+from xclip_stream.protocols import Admission, Admitted, SourceStatus, TakenWindow, Wishes
 from xclip_stream.queues.limits import FILE_SHARE, FILES_FIRST_EVERY, gone_with_it
 from xclip_stream.queues.redis_connection import Argument, NoGroup, ServerFull
 from xclip_stream.queues.redis_consumer import (
@@ -24,10 +25,11 @@ from xclip_stream.queues.redis_consumer import (
     block_ms,
     fields_of,
     letter_fields,
+    milliseconds,
     source_role,
     stale,
 )
-from xclip_stream.types import Scores, ScoreStatus, Window, WindowId
+from xclip_stream.types import Picture, Scores, ScoreStatus, Window, WindowId
 
 GROUP = "score"
 _UNLIMITED = 1 << 53
@@ -83,9 +85,13 @@ class RedisIngest(RedisConsumer):
         content: list[Argument] = [int(status.ends_epoch), encode_scores(scores)]
         return _admitted(self._run("add_tombstone", keys, [*position, token, *content]))
 
-    def report_source(self, status: SourceStatus) -> None:
-        keys = [self._keys.source_statuses, self._keys.scores]
-        self._run("report", keys, [status.source_id, encode_source_status(status)])
+    def report_source(self, status: SourceStatus) -> Wishes:
+        keys = [self._keys.source_statuses, self._keys.scores, self._keys.looked_at(status.source_id)]
+        (looked_at,) = self._run("report_source", keys, [status.source_id, encode_source_status(status)])
+        return Wishes(picture=bool(looked_at))
+
+    def put_picture(self, source_id: str, picture: Picture, *, ttl_s: float) -> None:
+        self._call("SET", self._keys.picture(source_id), encode_picture(picture), "PX", milliseconds(ttl_s))
 
     def _caps(self, *, live: bool) -> list[Argument]:
         room = self._connection.window_room_bytes(self._limits.max_bytes)

@@ -11,8 +11,8 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from xclip_stream.errors import SourceRejected
-from xclip_stream.sources.pictures import region_pictures, upright
-from xclip_stream.types import ClipGeometry, Pixels, Region
+from xclip_stream.sources.pictures import jpeg_picture, masked, region_pictures, upright
+from xclip_stream.types import Box, ClipGeometry, Pixels, Region
 
 _MAX_READ_ERRORS = 20
 """Read errors in a row after which nothing more is to be expected."""
@@ -24,10 +24,11 @@ _MICROSECONDS = Fraction(1, av.time_base)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is kept of each frame: these regions of it, at model size."""
+    """What is kept of each frame: these regions of it, at model size. Nobody sees what the masks cover."""
 
     regions: tuple[Region, ...]
     geometry: ClipGeometry
+    masks: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,13 @@ class AvFrame:
     view: View
 
     def pictures(self) -> Pixels:
-        return region_pictures(upright(self.frame), self.view.regions, self.view.geometry)
+        return region_pictures(self._shown(), self.view.regions, self.view.geometry)
+
+    def jpeg(self, *, width_px: int) -> bytes:
+        return jpeg_picture(self._shown(), width_px=width_px)
+
+    def _shown(self) -> Pixels:
+        return masked(upright(self.frame), self.view.masks)
 
 
 class OpenVideo:

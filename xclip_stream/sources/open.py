@@ -9,7 +9,7 @@ from xclip_stream.redaction import redact_url
 from xclip_stream.sources.decoding import View
 from xclip_stream.sources.files import FileSource
 from xclip_stream.sources.live import LiveSource
-from xclip_stream.types import WHOLE_FRAME, ClipGeometry, Region
+from xclip_stream.types import WHOLE_FRAME, Box, ClipGeometry, Region
 
 LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https")
 
@@ -24,6 +24,7 @@ def open_source(
     *,
     geometry: ClipGeometry,
     regions: Sequence[Region] = (Region(WHOLE_FRAME),),
+    masks: Sequence[Box] = (),
     start_time: float = 0.0,
     transport: str = "tcp",
     open_timeout_s: float = 10.0,
@@ -35,6 +36,7 @@ def open_source(
         url: a path, a file:// URL, or a camera's rtsp, rtsps, http or https URL.
         geometry: the pictures that the model wants.
         regions: the parts of each frame to give, in this order; by default the whole of it.
+        masks: the parts of each frame that are blacked out before anything is done with it.
         start_time: of a file, event time of its first frame in Unix seconds.
         transport: of RTSP, "tcp" or "udp".
         open_timeout_s: how long connecting to a camera may take.
@@ -43,7 +45,7 @@ def open_source(
     Raises:
         SourceRejected: no source has such a URL.
     """
-    view = View(tuple(regions), geometry)
+    view = View(tuple(regions), geometry, tuple(masks))
     if is_live_url(url):
         return LiveSource(
             url, view=view, transport=transport, open_timeout_s=open_timeout_s, read_timeout_s=read_timeout_s

@@ -1,12 +1,16 @@
 """From a decoded frame to the pictures that the model sees: upright, cut to the regions, fitted to its square."""
 
 from collections.abc import Sequence
+from io import BytesIO
+from math import ceil
 
 import av
 import numpy as np
 from PIL import Image
 
-from xclip_stream.types import ClipGeometry, Pixels, Region
+from xclip_stream.types import Box, ClipGeometry, Pixels, Region
+
+_JPEG_QUALITY = 80
 
 
 def upright(frame: av.VideoFrame) -> Pixels:
@@ -18,6 +22,28 @@ def upright(frame: av.VideoFrame) -> Pixels:
     rgb = frame.to_ndarray(format="rgb24", threads=1)
     # `rotation` is in degrees counter-clockwise, as is rot90; cameras know quarter turns only.
     return np.rot90(np.asarray(rgb, np.uint8), round(frame.rotation / 90))
+
+
+def masked(rgb: Pixels, masks: Sequence[Box]) -> Pixels:
+    """Return `rgb` (H, W, 3) with the boxes blacked out: each pixel of which a part lies in one of them."""
+    if not masks:
+        return rgb
+    height, width = rgb.shape[:2]
+    rgb = rgb.copy()
+    for x0, y0, x1, y1 in masks:
+        rgb[int(y0 * height) : ceil(y1 * height), int(x0 * width) : ceil(x1 * width)] = 0
+    return rgb
+
+
+def jpeg_picture(rgb: Pixels, *, width_px: int) -> bytes:
+    """Return `rgb` (H, W, 3) as a JPEG, made smaller where it is wider than this."""
+    image = Image.fromarray(np.ascontiguousarray(rgb))
+    if image.width > width_px:
+        height = max(1, round(image.height * width_px / image.width))
+        image = image.resize((width_px, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    encoded = BytesIO()
+    image.save(encoded, "JPEG", quality=_JPEG_QUALITY)
+    return encoded.getvalue()
 
 
 def region_pictures(rgb: Pixels, regions: Sequence[Region], geometry: ClipGeometry) -> Pixels:
