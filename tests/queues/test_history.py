@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -9,9 +10,11 @@ import pytest
 from tests import score_builders
 from tests.queues.builders import Queue, alert_token
 from tests.queues.conftest import Backend
+from tests.redis_servers import RedisServer
 from xclip_stream.errors import DecodeError, StaleOwner
 from xclip_stream.history_codec import decode_judged, decode_layout, encode_judged, encode_layout, layout_digest
 from xclip_stream.queues.limits import RULEBOOKS_KEPT
+from xclip_stream.queues.redis import open_queue
 from xclip_stream.types import Scores, ScoreStatus
 
 
@@ -81,6 +84,21 @@ def test_it_has_an_age(backend: Backend) -> None:
     commit(queue, token, judged=[judged(1)])
 
     assert [scores.id.seq for _, scores in queue.read_history("yard", since=0, max_count=9)][-1:] == [1]
+
+
+def test_it_makes_room_where_memory_is_short(own_server: RedisServer) -> None:
+    with closing(open_queue(own_server.url)) as queue, closing(own_server.client()) as client:
+        token = alert_token(queue)
+        commit(queue, token, judged=[judged(seq) for seq in range(100)])
+        client.config_set("maxmemory", client.info("memory")["used_memory"])
+        commit(queue, token, judged=[judged(100)])
+        short = [scores.id.seq for _, scores in queue.read_history("yard", since=0, max_count=999)]
+        client.config_set("maxmemory", 0)
+        commit(queue, token, judged=[judged(101)])
+        after = [scores.id.seq for _, scores in queue.read_history("yard", since=0, max_count=999)]
+
+    assert short == list(range(10, 100))
+    assert after == [*short, 101]
 
 
 def test_none_is_kept_where_none_is_wanted(backend: Backend) -> None:

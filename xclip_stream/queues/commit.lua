@@ -12,6 +12,12 @@ local function argument()
   return ARGV[position - 1]
 end
 
+local function memory_is_short()
+  local info = redis.call('INFO', 'memory')
+  local most = tonumber(info:match('maxmemory:(%d+)'))
+  return most > 0 and tonumber(info:match('used_memory:(%d+)')) > 0.8 * most
+end
+
 if lease_token(lease) ~= token then return -1 end
 local record = redis.call('HMGET', alert, 'commits', 'last')
 local stored = tonumber(record[1] or '0')
@@ -29,9 +35,13 @@ for _ = 1, tonumber(argument()) do
   redis.call('XADD', KEYS[first_outbox + tonumber(argument())], '*', 'message', argument())
 end
 local kept_ms, kept_entries, judged = tonumber(argument()), argument(), tonumber(argument())
+-- Of all that is here the history is missed least. It makes room before something else finds none.
+local is_short = judged > 0 and memory_is_short()
 for _ = 1, judged do
-  redis.call('XADD', history, 'MAXLEN', '~', kept_entries, '*', 's', argument())
+  local entry = argument()
+  if not is_short then redis.call('XADD', history, 'MAXLEN', '~', kept_entries, '*', 's', entry) end
 end
+if is_short then redis.call('XTRIM', history, 'MAXLEN', math.floor(0.9 * redis.call('XLEN', history))) end
 if judged > 0 then
   local time = redis.call('TIME')
   redis.call('XTRIM', history, 'MINID', '~', string.format('%.0f', time[1] * 1000 - kept_ms))
