@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter, ValidationError
 
 from xclip_stream.errors import DecodeError
-from xclip_stream.evidence import Evidence
 from xclip_stream.ordering import START, Position
 from xclip_stream.types import WindowRef
+from xclip_stream.weighing import Weight
 
 STATE_VERSION = 1
 
@@ -37,8 +37,10 @@ class Holding:
     seen: WindowRef
     """The last window that was scored."""
     score: float
-    peak: Evidence
+    peak: Weight
     """Of the window with the highest score so far."""
+    peak_at: float | None = None
+    """Event time of the middle of that window; None in a state that an older version wrote."""
     told_peak: float = 0.0
     revision: int = 0
 

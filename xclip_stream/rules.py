@@ -9,11 +9,11 @@ import json
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from xclip_stream.evidence import Evidence, weigh
 from xclip_stream.ordering import Position
 from xclip_stream.rule_state import Counts, Holding, Rest, RuleState
 from xclip_stream.schedule import Schedule
 from xclip_stream.types import WHOLE_FRAME, EndReason, Event, Phase, Scores, ScoreStatus, WindowRef
+from xclip_stream.weighing import Weight, weigh
 
 UPDATE_STEP = 0.05
 """An event is told again when its peak has risen by this much over the last one told."""
@@ -65,15 +65,21 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One phase of an event, and the sinks that are to hear of it. `number` orders the notices of a source."""
+    """One phase of an event, and the sinks that are to hear of it.
+
+    `number` orders the notices of a source. `begins_at` is the first frame of the first window that held the rule,
+    `peak_at` the middle of the window with the highest score so far, both in event time.
+    """
 
     event: Event
     sinks: tuple[str, ...]
     number: int
+    begins_at: float
+    peak_at: float
 
 
 def default_gap_s(*, span_s: float, stride_s: float) -> float:
-    """Return the hole in event time that evidence does not bridge, for windows of this span and stride."""
+    """Return the hole in event time that no event bridges, for windows of this span and stride."""
     return max(5.0, 2.0 * span_s, 2.0 * stride_s)
 
 
@@ -97,8 +103,8 @@ def step(
     if scores.status in _CLOSING:
         turn.end_all(_CLOSING[scores.status], window)
     elif scores.status is ScoreStatus.SCORED:
-        for rule, region, evidence in weigh_rules(scores, rules):
-            turn.judge(rule, region, evidence, scores)
+        for rule, region, weight in weigh_rules(scores, rules):
+            turn.judge(rule, region, weight, scores)
     return turn.finish(
         position=state.position.after(scores),
         counts=_counted(state, scores),
@@ -120,7 +126,7 @@ def reconcile(
     return turn.finish(position=state.position, counts=state.counts, position_s=state.position_s)
 
 
-def weigh_rules(scores: Scores, rules: Sequence[Rule]) -> Iterator[tuple[Rule, str, Evidence]]:
+def weigh_rules(scores: Scores, rules: Sequence[Rule]) -> Iterator[tuple[Rule, str, Weight]]:
     """Yield what scores say of each rule that watches the source, in each of its regions.
 
     A rule whose prompts or region were not scored is passed over: a scorer may still have an older configuration.
@@ -130,9 +136,9 @@ def weigh_rules(scores: Scores, rules: Sequence[Rule]) -> Iterator[tuple[Rule, s
     for rule in rules:
         if rule.watches(scores.id.source_id):
             for region in rule.regions:
-                evidence = weigh(rule.prompts, rule.background, columns, rows.get(region))
-                if evidence is not None:
-                    yield rule, region, evidence
+                weight = weigh(rule.prompts, rule.background, columns, rows.get(region))
+                if weight is not None:
+                    yield rule, region, weight
 
 
 class _Turn:
@@ -158,21 +164,23 @@ class _Turn:
         )
         return state, self._notices
 
-    def judge(self, rule: Rule, region: str, evidence: Evidence, scores: Scores) -> None:
+    def judge(self, rule: Rule, region: str, weight: Weight, scores: Scores) -> None:
         window = _window_ref(scores)
         holding = self._holdings.get((rule.rule_id, region))
         if holding is None:
-            if self._may_begin(rule, region, evidence, window.captured_at):
-                self._tell(rule, _begin(rule, region, evidence, scores), window)
+            if self._may_begin(rule, region, weight, window.captured_at):
+                self._tell(rule, _begin(rule, region, weight, scores), window)
             return
-        holding = replace(holding, seen=window, score=evidence.score)
-        if evidence.score < rule.exit:
+        holding = replace(holding, seen=window, score=weight.score)
+        if weight.score < rule.exit:
             self.end(holding, EndReason.RELEASED, window)
         elif not rule.is_awake(window.captured_at):
             self.end(holding, EndReason.SCHEDULE, window)
         else:
-            peak = max(holding.peak, evidence, key=lambda seen: seen.score)
-            self._tell(rule, replace(holding, held_at=window.captured_at, peak=peak), window)
+            holding = replace(holding, held_at=window.captured_at)
+            if weight.score > holding.peak.score:
+                holding = replace(holding, peak=weight, peak_at=_middle_of(window))
+            self._tell(rule, holding, window)
 
     def end_stale(self, window: WindowRef, *, gap_s: float) -> None:
         for holding in list(self._holdings.values()):
@@ -193,8 +201,8 @@ class _Turn:
     def forget_rests(self, keep: Container[tuple[str, str]] = ()) -> None:
         self._rests = {key: rest for key, rest in self._rests.items() if key in keep}
 
-    def _may_begin(self, rule: Rule, region: str, evidence: Evidence, at: float) -> bool:
-        if evidence.score < rule.enter or not rule.is_awake(at):
+    def _may_begin(self, rule: Rule, region: str, weight: Weight, at: float) -> bool:
+        if weight.score < rule.enter or not rule.is_awake(at):
             return False
         rest = self._rests.get((rule.rule_id, region))
         # A camera whose clock was set back may be before its last event; it has no rest to keep from then.
@@ -240,10 +248,12 @@ class _Turn:
             model_sha256=holding.model_sha256,
             config_hash=self._config_hash,
         )
-        self._notices.append(Notice(event, holding.sinks, self._state.notices + len(self._notices)))
+        number = self._state.notices + len(self._notices)
+        peak_at = _middle_of(holding.first) if holding.peak_at is None else holding.peak_at
+        self._notices.append(Notice(event, holding.sinks, number, _beginning_of(holding.first), peak_at))
 
 
-def _begin(rule: Rule, region: str, evidence: Evidence, scores: Scores) -> Holding:
+def _begin(rule: Rule, region: str, weight: Weight, scores: Scores) -> Holding:
     window = _window_ref(scores)
     return Holding(
         event_id=_hash([scores.id.source_id, window.epoch, rule.rule_id, region, window.seq]),
@@ -259,8 +269,9 @@ def _begin(rule: Rule, region: str, evidence: Evidence, scores: Scores) -> Holdi
         first=window,
         held_at=window.captured_at,
         seen=window,
-        score=evidence.score,
-        peak=evidence,
+        score=weight.score,
+        peak=weight,
+        peak_at=_middle_of(window),
     )
 
 
@@ -280,6 +291,15 @@ def _counted(state: RuleState, scores: Scores) -> Counts:
 
 def _window_ref(scores: Scores) -> WindowRef:
     return WindowRef(scores.id.epoch, scores.id.seq, scores.first_pts_s, scores.last_pts_s, scores.captured_at)
+
+
+def _beginning_of(window: WindowRef) -> float:
+    """Return the event time of the first frame of a window."""
+    return window.captured_at - (window.last_pts_s - window.first_pts_s)
+
+
+def _middle_of(window: WindowRef) -> float:
+    return (_beginning_of(window) + window.captured_at) / 2
 
 
 def _not_before(seen: WindowRef, window: WindowRef) -> WindowRef:

@@ -48,6 +48,6 @@ class AlertSource:
         """Return the rule with the highest score in the last window, and that score."""
         if self._last_scored is None:
             return "", 0.0
-        ranked = ((evidence.score, rule.rule_id) for rule, _, evidence in weigh_rules(self._last_scored, rules))
+        ranked = ((weight.score, rule.rule_id) for rule, _, weight in weigh_rules(self._last_scored, rules))
         score, rule_id = max(ranked, default=(0.0, ""))
         return rule_id, score

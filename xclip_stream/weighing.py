@@ -11,7 +11,7 @@ _DIGITS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class Weight:
     """The share of a rule's prompts in its softmax, the prompt with the largest one, and the top five of them all."""
 
     score: float
@@ -21,7 +21,7 @@ class Evidence:
 
 def weigh(
     prompts: Sequence[str], background: Sequence[str], columns: Mapping[str, int], row: Sequence[float] | None
-) -> Evidence | None:
+) -> Weight | None:
     """Weigh the logits of one region, `row`, in which a prompt stands at `columns[prompt]`.
 
     None when the region, or a prompt of the rule, was not scored, or a logit is not finite: that is not a zero.
@@ -35,7 +35,7 @@ def weigh(
     shares = _softmax(logits)
     ranked = sorted(zip(shares, wanted, strict=True), key=lambda pair: -pair[0])
     _, best = max(zip(shares, prompts, strict=False), key=lambda pair: pair[0])
-    return Evidence(
+    return Weight(
         score=sum(shares[: len(prompts)]),
         prompt=best,
         top_prompts=tuple(PromptScore(prompt, round(share, _DIGITS)) for share, prompt in ranked[:TOP_PROMPTS]),
