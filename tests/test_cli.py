@@ -28,7 +28,6 @@ COMMANDS = [
     ("run",),
     ("watch",),
     ("check",),
-    ("probe",),
     ("worker",),
     ("events", "tail"),
     ("dead-letters", "list"),

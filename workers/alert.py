@@ -5,8 +5,10 @@ import threading
 from contextlib import closing
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from xclip_stream.config import Config, ConfigWatch, RuleConfig, SourceConfig
+from xclip_stream.metrics import PrometheusAlert
 from xclip_stream.pipeline.alert import AlertLoop, Rulebook
 from xclip_stream.pipeline.lifecycle import SystemClock
 from xclip_stream.pipeline.vitals import Vitals
@@ -25,6 +27,7 @@ def run(
     redis_url: str,
     watch: ConfigWatch,
     vitals: Vitals,
+    registry: CollectorRegistry | None = None,
 ) -> None:
     """Decide until `stop` is set.
 
@@ -48,6 +51,7 @@ def run(
             stopping=stop.is_set,
             log=structlog.get_logger(),
             pulse=pulse,
+            meters=None if registry is None else PrometheusAlert(registry),
         ).run()
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TextIO
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from xclip_stream.config import (
     Config,
@@ -17,6 +18,8 @@ from xclip_stream.config import (
     SinkConfig,
     WebhookSinkConfig,
 )
+from xclip_stream.meters import DeliverMeters
+from xclip_stream.metrics import DeliveryMetrics
 from xclip_stream.pipeline.deliver import DeliverLoop, RetryPolicy
 from xclip_stream.pipeline.lifecycle import StopFlag, SystemClock
 from xclip_stream.pipeline.sink_threads import SinkThreads
@@ -40,15 +43,25 @@ GRACE_S = 8.0
 """How long a stop waits for deliveries in hand. What takes longer is delivered again by the next worker."""
 
 
-def run(config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigWatch, vitals: Vitals) -> None:
+def run(
+    config: Config,
+    *,
+    stop: threading.Event,
+    redis_url: str,
+    watch: ConfigWatch,
+    vitals: Vitals,
+    registry: CollectorRegistry | None = None,
+) -> None:
     """Deliver for every sink of the configuration until `stop` is set.
 
     Raises:
         XclipStreamError: a sink's loop cannot go on. What a sink itself refuses is no such case.
     """
+    metrics = None if registry is None else DeliveryMetrics(registry)
 
     def work(sink: SinkConfig, stop: StopFlag) -> None:
-        deliver(config, sink, stop=stop, redis_url=redis_url, vitals=vitals)
+        meters = None if metrics is None else metrics.of(sink.id)
+        deliver(config, sink, stop=stop, redis_url=redis_url, vitals=vitals, meters=meters)
 
     threads = SinkThreads(work, log=structlog.get_logger())
     with vitals.pulse("deliver", within_s=SILENCE_S) as pulse:
@@ -62,7 +75,15 @@ def run(config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigW
             threads.leave(grace_s=GRACE_S)
 
 
-def deliver(config: Config, sink: SinkConfig, *, stop: threading.Event, redis_url: str, vitals: Vitals) -> None:
+def deliver(
+    config: Config,
+    sink: SinkConfig,
+    *,
+    stop: threading.Event,
+    redis_url: str,
+    vitals: Vitals,
+    meters: DeliverMeters | None = None,
+) -> None:
     """Deliver for one sink until `stop` is set, over a queue connection of its own."""
     with (
         closing(open_queue(redis_url, namespace=config.redis.namespace)) as queue,
@@ -83,6 +104,7 @@ def deliver(config: Config, sink: SinkConfig, *, stop: threading.Event, redis_ur
             ),
             lease_s=lease_s(sink),
             pulse=pulse,
+            meters=meters,
         ).run()
 
 

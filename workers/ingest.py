@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 
 import structlog
+from prometheus_client import CollectorRegistry
 from structlog.typing import FilteringBoundLogger
 
 from workers.reader import ReadingOrder, read_source
 from xclip_stream.config import Config, ConfigWatch, SourceConfig, check_geometry
 from xclip_stream.errors import ConfigError, QueueUnavailable, SourceError
 from xclip_stream.logs import LEVELS
+from xclip_stream.metrics import ReadersCollector
 from xclip_stream.model.checkpoint_files import clip_geometry
 from xclip_stream.pipeline.lifecycle import SystemClock
 from xclip_stream.pipeline.process_names import is_known_dead, process_name
@@ -33,7 +35,15 @@ SILENCE_S = 60.0
 """How long the supervision of the readers may say nothing: to kill one waits for the kernel."""
 
 
-def run(config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigWatch, vitals: Vitals) -> None:
+def run(
+    config: Config,
+    *,
+    stop: threading.Event,
+    redis_url: str,
+    watch: ConfigWatch,
+    vitals: Vitals,
+    registry: CollectorRegistry | None = None,
+) -> None:
     """Read this worker's share until every source is a file that has ended, or `stop` is set.
 
     Raises:
@@ -59,9 +69,12 @@ def run(config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigW
             if outcome is Outcome.GIVEN_UP:
                 report_given_up(queue, source_id)
 
+        readers = Readers(read=read_source, preload=PRELOAD, log=log)
+        if registry is not None:
+            registry.register(ReadersCollector(readers.counts))
         reading = SharedReading(
             queue=queue,
-            readers=Readers(read=read_source, preload=PRELOAD, log=log),
+            readers=readers,
             clock=SystemClock(threading.Event()),
             log=log,
             lease_s=config.ingest.lease_s,

@@ -18,6 +18,7 @@ from xclip_stream.pipeline.ingest_live import LiveIngest
 from xclip_stream.pipeline.lifecycle import StopFlag, SystemClock
 from xclip_stream.pipeline.live_backlog import LiveEpochs
 from xclip_stream.pipeline.reader_process import STOPPED, Heart, Outcome, is_orphaned
+from xclip_stream.pipeline.tally import Tally
 from xclip_stream.protocols import FrameSource, IngestQueue
 from xclip_stream.queues.redis import RedisQueue, open_queue
 from xclip_stream.sources import content_sample, local_path, open_source
@@ -100,10 +101,12 @@ def _read(order: ReadingOrder, heart: Heart, stop: StopFlag, queue: RedisQueue) 
         max_gap_s=config.window.max_gap_s,
         regions=tuple(region.name for region in regions),
     )
-    beat = _make_beat(heart, stop)
+    beat, tally = _make_beat(heart, stop), heart.tally
     if source.live:
         epochs = LiveEpochs(lease=order.lease, number=heart.epoch_number)
-        live_ingest(order, source, queue=queue, settings=settings, epochs=epochs, stop=stop, beat=beat).run()
+        live_ingest(
+            order, source, queue=queue, settings=settings, epochs=epochs, stop=stop, beat=beat, tally=tally
+        ).run()
         return STOPPED
 
     def name_epoch() -> str:
@@ -117,7 +120,9 @@ def _read(order: ReadingOrder, heart: Heart, stop: StopFlag, queue: RedisQueue) 
             start_time=config.start_unix_s,
         )
 
-    ingest = file_ingest(order, source, queue=queue, settings=settings, name_epoch=name_epoch, stop=stop, beat=beat)
+    ingest = file_ingest(
+        order, source, queue=queue, settings=settings, name_epoch=name_epoch, stop=stop, beat=beat, tally=tally
+    )
     return Outcome.DONE if ingest.run() else STOPPED
 
 
@@ -130,6 +135,7 @@ def live_ingest(
     epochs: LiveEpochs,
     stop: StopFlag,
     beat: Callable[[], None],
+    tally: Tally,
 ) -> LiveIngest:
     return LiveIngest(
         source_id=order.source.id,
@@ -143,6 +149,7 @@ def live_ingest(
         token=order.token,
         backlog_windows=order.source.backlog_windows,
         beat=beat,
+        tally=tally,
     )
 
 
@@ -155,6 +162,7 @@ def file_ingest(
     name_epoch: Callable[[], str],
     stop: StopFlag,
     beat: Callable[[], None],
+    tally: Tally,
 ) -> FileIngest:
     return FileIngest(
         source_id=order.source.id,
@@ -168,6 +176,7 @@ def file_ingest(
         token=order.token,
         beat=beat,
         realtime=order.source.realtime,
+        tally=tally,
     )
 
 

@@ -9,10 +9,14 @@ from contextlib import closing
 from typing import Protocol
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from xclip_stream.config import Config, ConfigWatch
 from xclip_stream.errors import PromptError, ScoringError
+from xclip_stream.meters import ScoreMeters
+from xclip_stream.metrics import GpuCollector, PrometheusScore
 from xclip_stream.model.clip_scorer import BatchScorer
+from xclip_stream.model.gpu_memory import gpu_memory_bytes
 from xclip_stream.pipeline.batch_guard import BatchGuard
 from xclip_stream.pipeline.lifecycle import SystemClock
 from xclip_stream.pipeline.score import ScoreLoop
@@ -36,6 +40,7 @@ def run(
     redis_url: str,
     watch: ConfigWatch,
     vitals: Vitals,
+    registry: CollectorRegistry | None = None,
     load: LoadScorer | None = None,
 ) -> None:
     """Score windows until `stop` is set.
@@ -79,7 +84,14 @@ def run(
                 max_age_s=config.queue.max_age_s,
                 max_deliveries=config.queue.max_deliveries,
                 pulse=pulse,
+                meters=None if registry is None else score_meters(registry),
             ).run()
+
+
+def score_meters(registry: CollectorRegistry) -> ScoreMeters:
+    """Return the meters of the loop, and let the registry show the memory of the GPU where there is one."""
+    registry.register(GpuCollector(gpu_memory_bytes))
+    return PrometheusScore(registry)
 
 
 def silence_s(config: Config) -> float:

@@ -124,4 +124,11 @@ class RuleState:
         return state
 
 
+def newly_lost(before: RuleState, after: RuleState) -> int:
+    """Return how many windows were given up as lost between two states of a source, but for those of an epoch that
+    both began and ended between them."""
+    same_epoch = before.position.generation == after.position.generation
+    return after.counts.lost - (before.counts.lost if same_epoch else 0)
+
+
 _STATE = TypeAdapter(RuleState)

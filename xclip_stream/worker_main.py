@@ -5,16 +5,20 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from prometheus_client import CollectorRegistry
 from structlog.typing import FilteringBoundLogger
 
+from xclip_stream import __version__
 from xclip_stream.config import Config, ConfigWatch, load_config
 from xclip_stream.errors import CheckpointError, ConfigError, PromptError, QueueUnavailable, XclipStreamError
 from xclip_stream.logs import LEVELS, set_up_logging
+from xclip_stream.metrics import expose, process_registry
 from xclip_stream.pipeline.lifecycle import StopFlag, die_with_supervisor, stop_on_signals
 from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.queues.redis import open_queue
@@ -35,11 +39,19 @@ _NEEDS_THE_USER = (ConfigError, CheckpointError, PromptError)
 class RunWorker(Protocol):
     """The `run` of a worker: works until `stop` is set or, where that is possible, until all is done.
 
-    It starts with `config`, looks at `watch` for what changes, and lets `vitals` hear of its loops.
+    It starts with `config`, looks at `watch` for what changes, lets `vitals` hear of its loops, and counts what
+    it does in `registry` where there is one.
     """
 
     def __call__(
-        self, config: Config, *, stop: threading.Event, redis_url: str, watch: ConfigWatch, vitals: Vitals
+        self,
+        config: Config,
+        *,
+        stop: threading.Event,
+        redis_url: str,
+        watch: ConfigWatch,
+        vitals: Vitals,
+        registry: CollectorRegistry | None = None,
     ) -> None: ...
 
 
@@ -54,7 +66,7 @@ def worker_main(name: str, run: RunWorker, arguments: Sequence[str] | None = Non
         "--health",
         metavar="HOST:PORT",
         default=os.environ.get(HEALTH_VARIABLE),
-        help=f"serve /healthz and /readyz there (default: {HEALTH_VARIABLE}, else nowhere)",
+        help=f"serve /healthz, /readyz and /metrics there (default: {HEALTH_VARIABLE}, else nowhere)",
     )
     options = parser.parse_args(arguments)
     return serve(name, run, config_path=options.config, log_level=options.log_level, health=options.health)
@@ -64,10 +76,10 @@ def serve(name: str, run: RunWorker, *, config_path: Path, log_level: str = "inf
     """Run a worker until it is done or asked to stop, and return its exit code.
 
     Args:
-        health: `HOST:PORT` at which it serves /healthz and /readyz; None or an empty text for nowhere.
+        health: `HOST:PORT` at which it serves /healthz, /readyz and /metrics; None or an empty text for nowhere.
     """
     is_supervised = die_with_supervisor()
-    stop, vitals = StopFlag(), Vitals()
+    stop, vitals, registry = StopFlag(), Vitals(), None
     with ExitStack() as stack:
         stack.enter_context(stop_on_signals(stop))
         try:
@@ -75,13 +87,17 @@ def serve(name: str, run: RunWorker, *, config_path: Path, log_level: str = "inf
             log = set_up_logging(worker=name, level=log_level, secrets=config.secret_values())
             redis_url = queue_url(config, role=f"the {name} worker")
             if health:
-                served = stack.enter_context(HealthServer(health, alive=vitals.silence, ready=vitals.obstacle))
+                registry = process_registry(name, version=__version__, is_ready=lambda: vitals.obstacle() is None)
+                served = stack.enter_context(
+                    HealthServer(health, alive=vitals.silence, ready=vitals.obstacle, metrics=partial(expose, registry))
+                )
                 log.info("health_served", address=served.address)
         except XclipStreamError as error:
             print_error(error)
             return MISCONFIGURED
         watch = ConfigWatch(config_path, config, quiet=is_supervised)
-        return _guarded(run, config, stop=stop, redis_url=redis_url, watch=watch, vitals=vitals, log=log)
+        work = partial(run, config, stop=stop, redis_url=redis_url, watch=watch, vitals=vitals, registry=registry)
+        return _guarded(work, redis_url, stop=stop, config_hash=config.config_hash, log=log)
 
 
 def queue_url(config: Config, *, role: str) -> str:
@@ -133,19 +149,12 @@ def debugging() -> bool:
 
 
 def _guarded(
-    run: RunWorker,
-    config: Config,
-    *,
-    stop: threading.Event,
-    redis_url: str,
-    watch: ConfigWatch,
-    vitals: Vitals,
-    log: FilteringBoundLogger,
+    work: Callable[[], None], redis_url: str, *, stop: threading.Event, config_hash: str, log: FilteringBoundLogger
 ) -> int:
-    log.info("worker_started", config_hash=config.config_hash)
+    log.info("worker_started", config_hash=config_hash)
     try:
         reach_queue(redis_url, stop=stop, log=log)
-        run(config, stop=stop, redis_url=redis_url, watch=watch, vitals=vitals)
+        work()
     except _NEEDS_THE_USER as error:
         log.error("worker_misconfigured", error=str(error), exc_info=debugging())
         return MISCONFIGURED

@@ -72,6 +72,18 @@ def test_there_is_nothing_else(address: str) -> None:
     assert ask(address, "/healthz", "POST")[0] == 501
 
 
+def test_metrics_are_served_as_they_are_given() -> None:
+    def metrics() -> tuple[str, bytes]:
+        return "text/plain; version=0.0.4", b"up 1\n"
+
+    with HealthServer("127.0.0.1:0", alive=lambda: None, ready=lambda: None, metrics=metrics) as server:
+        status, headers, body = ask(server.address, "/metrics")
+        unknown = ask(server.address, "/")
+
+    assert (status, headers["Content-Type"], body) == (200, "text/plain; version=0.0.4", b"up 1\n")
+    assert json.loads(unknown[2])["reason"] == "ask for /healthz or /readyz or /metrics"
+
+
 def test_a_head_request_has_no_body(address: str, patient: Patient) -> None:
     patient.obstacle = "not yet"
 

@@ -9,8 +9,8 @@ import xclip_stream
 from xclip_stream.cli.check import check
 from xclip_stream.cli.dead_letters import dead_letters
 from xclip_stream.cli.events import events
+from xclip_stream.cli.exporter import exporter
 from xclip_stream.cli.overview import status
-from xclip_stream.cli.probe import probe
 from xclip_stream.cli.run import run
 from xclip_stream.cli.watch import watch
 from xclip_stream.cli.worker import worker
@@ -29,9 +29,9 @@ app = typer.Typer(
 app.command()(run)
 app.command()(watch)
 app.command()(check)
-app.command()(probe)
 app.command()(worker)
 app.command()(status)
+app.command()(exporter)
 app.add_typer(events)
 app.add_typer(dead_letters)
 

@@ -26,7 +26,7 @@ def worker(
     log_level: Annotated[LogLevel, typer.Option(help="The least important lines to log.")] = LogLevel.INFO,
     health: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", envvar=HEALTH_VARIABLE, help="Serve /healthz and /readyz there."),
+        typer.Option(metavar="HOST:PORT", envvar=HEALTH_VARIABLE, help="Serve /healthz, /readyz and /metrics there."),
     ] = None,
 ) -> None:
     """Run one worker against the Redis of the configuration.

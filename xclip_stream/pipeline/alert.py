@@ -7,11 +7,12 @@ from structlog.typing import FilteringBoundLogger
 
 from xclip_stream.errors import DecodeError, QueueUnavailable, StaleOwner
 from xclip_stream.events import encode_event
+from xclip_stream.meters import AlertMeters
 from xclip_stream.pipeline.alert_source import AlertSource
 from xclip_stream.pipeline.backoff import QueueOutage
 from xclip_stream.pipeline.vitals import Pulse
 from xclip_stream.protocols import AlertQueue, Clock, RuleStatus
-from xclip_stream.rule_state import RuleState
+from xclip_stream.rule_state import RuleState, newly_lost
 from xclip_stream.rulebook import encode_rules
 from xclip_stream.rules import Notice, Rule, default_gap_s, reconcile, step
 from xclip_stream.types import Latency, Message, Scores, ScoreStatus
@@ -69,6 +70,7 @@ class AlertLoop:
         block_s: float = 1.0,
         max_count: int = 256,
         pulse: Pulse | None = None,
+        meters: AlertMeters | None = None,
     ) -> None:
         self._queue = queue
         self._book = rulebook
@@ -80,6 +82,7 @@ class AlertLoop:
         self._lease_s = lease_s
         self._block_s = block_s
         self._max_count = max_count
+        self._meters = meters or AlertMeters()
         self._outage = QueueOutage(clock=clock, stopping=stopping, log=log, pulse=pulse)
         self._token: int | None = None
         self._renewed_at = 0.0
@@ -209,7 +212,7 @@ class AlertLoop:
         released = source.ordering.release(now_s=now_s)
         if not released and not source.refused:
             return
-        state, told, book = source.state, list[tuple[Notice, Scores | None]](), self._book
+        before, state, told, book = source.state, source.state, list[tuple[Notice, Scores | None]](), self._book
         gap_s = book.gap_s.get(state.source_id, _USUAL_GAP_S)
         for taken in released:
             state, notices = step(state, taken.scores, book.rules, gap_s=gap_s, config_hash=book.config_hash)
@@ -218,6 +221,13 @@ class AlertLoop:
         done = [*source.refused, *(taken.entry_id for taken in released)]
         self._commit(token, source, state, told, done=done, judged=[taken.scores for taken in released])
         self._log_commit(source, count=len(released), events=len(told), now_s=now_s)
+        self._meters.scores_judged(
+            state.source_id,
+            [taken.scores for taken in released],
+            lost=newly_lost(before, state),
+            late=source.late,
+            took_s=self._clock.monotonic() - now_s,
+        )
         source.refused.clear()
         source.late = 0
 
@@ -253,6 +263,7 @@ class AlertLoop:
         source.is_changed = True
         for notice in notices:
             self._log_event(notice)
+            self._meters.event_told(notice.event)
 
     def _report(self, source: AlertSource, *, now_s: float) -> None:
         state = source.state

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from structlog.typing import FilteringBoundLogger
 
 from xclip_stream.errors import DeliveryError, DeliveryRejected, QueueUnavailable, SinkGone, StaleOwner
+from xclip_stream.meters import DeliverMeters
 from xclip_stream.pipeline.backoff import Backoff, QueueOutage
 from xclip_stream.pipeline.vitals import Pulse
 from xclip_stream.protocols import Clock, DeliveryQueue, Sink, TakenMessage
@@ -93,6 +94,7 @@ class DeliverLoop:
         block_s: float = 1.0,
         draw: Callable[[], float] = random.random,
         pulse: Pulse | None = None,
+        meters: DeliverMeters | None = None,
     ) -> None:
         self._sink_id = sink_id
         self._sink = sink
@@ -106,6 +108,7 @@ class DeliverLoop:
         self._draw = draw
         self._lease = SinkLease(queue=queue, sink_id=sink_id, clock=clock, ttl_s=lease_s)
         self._pulse = pulse or Pulse()
+        self._meters = meters or DeliverMeters()
         self._outage = QueueOutage(clock=clock, stopping=stopping, log=self._log, pulse=self._pulse)
 
     def run(self) -> None:
@@ -147,8 +150,10 @@ class DeliverLoop:
             self._lease.renew()
             started_at = self._clock.monotonic()
             failure = self._attempt(taken.message)
+            took_s = self._clock.monotonic() - started_at
+            self._meters.attempted(failure, took_s=took_s)
             if failure is None:
-                self._settle(taken, attempts=backoff.failures + 1, took_s=self._clock.monotonic() - started_at)
+                self._settle(taken, attempts=backoff.failures + 1, took_s=took_s)
                 return
             delay_s = max(backoff.next_delay_s(), failure.retry_after_s or 0.0)
             if isinstance(failure, SinkGone):
@@ -184,18 +189,20 @@ class DeliverLoop:
 
     def _settle(self, taken: TakenMessage, *, attempts: int, took_s: float) -> None:
         self._outage.insist(lambda: self._queue.settle_message(self._sink_id, taken))
-        age_s = self._clock.now() - taken.message.committed_at
+        now = self._clock.now()
+        self._meters.delivered(taken.message, now=now)
         self._log.info(
             "message_delivered",
             message_id=taken.message.message_id,
             source=taken.message.source_id,
             attempts=attempts,
             ms=round(took_s * 1000, 1),
-            age_ms=round(age_s * 1000),
+            age_ms=round((now - taken.message.committed_at) * 1000),
         )
 
     def _bury(self, taken: TakenMessage, *, reason: str, attempts: int) -> None:
         self._outage.insist(lambda: self._queue.bury_message(self._sink_id, taken, reason=reason))
+        self._meters.buried()
         self._log.error(
             "message_buried",
             message_id=taken.message.message_id,

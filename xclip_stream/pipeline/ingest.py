@@ -11,6 +11,7 @@ from xclip_stream.pipeline.assembling import WindowSettings, keep
 from xclip_stream.pipeline.backoff import Backoff, QueueOutage
 from xclip_stream.pipeline.latest_picture import LatestPicture
 from xclip_stream.pipeline.source_report import SourceReport
+from xclip_stream.pipeline.tally import Tally
 from xclip_stream.protocols import Admission, Admitted, Clock, DecodedFrame, FrameSource, IngestQueue, SourceState
 from xclip_stream.types import Frame, ScoreStatus, WindowId
 from xclip_stream.windowing import Cut
@@ -34,6 +35,7 @@ class FileIngest:
         token: that of the lease of the source.
         beat: called often; that it was not tells a supervisor that reading hangs.
         realtime: read no faster than the file plays.
+        tally: counts what is read and queued.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class FileIngest:
         token: int = 0,
         beat: Callable[[], None] = lambda: None,
         realtime: bool = False,
+        tally: Tally | None = None,
     ) -> None:
         self._source_id = source_id
         self._source = source
@@ -63,7 +66,8 @@ class FileIngest:
         self._beat = beat
         self._realtime = realtime
         self._outage = QueueOutage(clock=clock, stopping=stopping, log=self._log)
-        self._report = SourceReport(source_id=source_id, live=False, queue=queue, clock=clock)
+        self._tally = tally or Tally()
+        self._report = SourceReport(source_id=source_id, live=False, queue=queue, clock=clock, tally=self._tally)
         self._picture = LatestPicture(
             source_id=source_id, queue=queue, clock=clock, wanted=lambda: self._report.wishes.picture
         )
@@ -150,6 +154,7 @@ class FileIngest:
         window = self._settings.assemble(cut, window_id, live=False, produced_at=self._clock.now())
         self._put(lambda: self._queue.add_window(window, token=self._token))
         self._report.windows = cut.seq + 1
+        self._tally.add(windows=1)
         self._log.debug("window_added", seq=cut.seq, last_pts_s=window.last_pts_s)
 
     def _close_epoch(self, pts_s: float, captured_at: float) -> None:

@@ -13,6 +13,7 @@ from xclip_stream.pipeline.backoff import Backoff
 from xclip_stream.pipeline.latest_picture import LatestPicture
 from xclip_stream.pipeline.live_backlog import Backlog, LiveEpochs
 from xclip_stream.pipeline.source_report import SourceReport
+from xclip_stream.pipeline.tally import Tally
 from xclip_stream.protocols import Clock, DecodedFrame, FrameSource, IngestQueue, SourceState
 from xclip_stream.types import Frame
 from xclip_stream.windowing import Cut
@@ -42,6 +43,7 @@ class LiveIngest:
         backlog_windows: how many windows wait here while the queue takes none.
         beat: called often; that it was not tells a supervisor that reading hangs.
         draw: gives the random part of a delay, 0 to 1.
+        tally: counts what is read, queued and dropped.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class LiveIngest:
         backlog_windows: int = 4,
         beat: Callable[[], None] = lambda: None,
         draw: Callable[[], float] = random.random,
+        tally: Tally | None = None,
     ) -> None:
         self._source_id = source_id
         self._source = source
@@ -67,7 +70,8 @@ class LiveIngest:
         self._stopping = stopping
         self._log = log.bind(source=source_id)
         self._beat = beat
-        self._report = SourceReport(source_id=source_id, live=True, queue=queue, clock=clock)
+        self._tally = tally or Tally()
+        self._report = SourceReport(source_id=source_id, live=True, queue=queue, clock=clock, tally=self._tally)
         self._picture = LatestPicture(
             source_id=source_id, queue=queue, clock=clock, wanted=lambda: self._report.wishes.picture
         )
@@ -152,6 +156,7 @@ class LiveIngest:
             self._is_marked_lost = True
         state = SourceState.FAILED if isinstance(error, SourceRejected) else SourceState.STALLED
         self._report.note_state(state, error=str(error))
+        self._tally.add(losses=before is SourceState.RUNNING)
         if state is not before:
             self._log.warning("source_lost", state=str(state), error=str(error), damage=list(self._source.damage))
 
@@ -193,7 +198,9 @@ class LiveIngest:
         self._report.send_when_due()
 
     def _count(self) -> None:
-        self._report.windows, self._report.dropped = self._backlog.sent, self._backlog.dropped
+        report, sent, dropped = self._report, self._backlog.sent, self._backlog.dropped
+        self._tally.add(windows=sent - report.windows, dropped=dropped - report.dropped)
+        report.windows, report.dropped = sent, dropped
 
 
 def _login_delay_s(refused: int) -> float:

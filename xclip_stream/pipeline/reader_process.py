@@ -10,8 +10,10 @@ from typing import Generic, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
+from xclip_stream.meters import ReaderCounts
 from xclip_stream.pipeline.backoff import Backoff
 from xclip_stream.pipeline.lifecycle import StopFlag
+from xclip_stream.pipeline.tally import Tally
 
 Order = TypeVar("Order")
 
@@ -37,14 +39,15 @@ STOPPED = 13
 
 
 class Heart:
-    """What a reader and its supervisor share: that it is alive, and in which epoch of a camera it is.
+    """What a reader and its supervisor share: that it is alive, in which epoch of a camera it is, and what it counts.
 
-    It outlives the process: a reader that is started again goes on with the same epoch.
+    It outlives the process: a reader that is started again goes on with the same epoch and counts.
     """
 
     def __init__(self, context: ForkServerContext) -> None:
         self._beat_at = context.RawValue("d", 0.0)
         self.epoch_number = context.RawValue("i", 0)
+        self.tally = Tally(context)
 
     @property
     def beat_at(self) -> float:
@@ -98,6 +101,11 @@ class ReaderProcess(Generic[Order]):
         self._stop_by: float | None = None
         self._deaths = 0
         self._backoff = Backoff(first_s=1.0, cap_s=30.0)
+
+    @property
+    def counts(self) -> ReaderCounts:
+        """What it has counted through all its lives."""
+        return self._heart.tally.counts(deaths=self._deaths)
 
     @property
     def is_due(self) -> bool:

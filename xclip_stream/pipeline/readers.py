@@ -1,12 +1,13 @@
 """The reader processes of one ingest worker."""
 
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing.forkserver import ensure_running
 from typing import Generic
 
 from structlog.typing import FilteringBoundLogger
 
+from xclip_stream.meters import ReaderCounts
 from xclip_stream.pipeline.reader_process import Order, Outcome, Read, ReaderProcess
 
 _STARTED_AT_ONCE = 16
@@ -36,6 +37,10 @@ class Readers(Generic[Order]):
     def names(self) -> Sequence[str]:
         """The sources that have a reader, in the order in which they were added."""
         return list(self._readers)
+
+    def counts(self) -> Mapping[str, ReaderCounts]:
+        """Return what each reader has counted. Any thread may ask."""
+        return {name: reader.counts for name, reader in self._readers.copy().items()}
 
     def warm_up(self) -> None:
         """Wait until the server has imported its modules. The first reader would wait for that, and so who adds it."""

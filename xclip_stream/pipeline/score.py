@@ -7,6 +7,7 @@ from dataclasses import replace
 from structlog.typing import FilteringBoundLogger
 
 from xclip_stream.errors import QueueUnavailable, ScorerBroken, ScorerOutOfMemory, ScoringError
+from xclip_stream.meters import ScoreMeters
 from xclip_stream.pipeline.backoff import QueueOutage
 from xclip_stream.pipeline.batch_guard import BatchGuard
 from xclip_stream.pipeline.vitals import Pulse
@@ -59,6 +60,7 @@ class ScoreLoop:
         max_deliveries: int = 3,
         block_s: float = 1.0,
         pulse: Pulse | None = None,
+        meters: ScoreMeters | None = None,
     ) -> None:
         self._queue = queue
         self._scorer = scorer
@@ -74,6 +76,7 @@ class ScoreLoop:
         self._max_age_s = max_age_s
         self._max_deliveries = max_deliveries
         self._block_s = block_s
+        self._meters = meters or ScoreMeters()
         self._outage = QueueOutage(clock=clock, stopping=stopping, log=log, pulse=pulse)
         self._outcomes: Counter[str] = Counter()
 
@@ -137,7 +140,7 @@ class ScoreLoop:
     def _score(self, batch: Sequence[TakenWindow]) -> None:
         rest = list(batch)
         while rest:
-            part = rest[: self._batch_size]
+            part, started_at = rest[: self._batch_size], self._clock.monotonic()
             try:
                 with self._guard.scoring():
                     found = self._scorer.score([self._request(taken) for taken in part])
@@ -147,6 +150,7 @@ class ScoreLoop:
             except ScoringError as error:
                 self._score_singly(part, error)
             else:
+                self._meters.batch_scored(windows=len(part), took_s=self._clock.monotonic() - started_at)
                 for taken, logits in zip(part, found, strict=True):
                     self._publish(taken, ScoreStatus.SCORED, logits)
             del rest[: len(part)]
@@ -173,7 +177,7 @@ class ScoreLoop:
         scores = self._outcome(taken, status, logits)
         published = self._outage.insist(lambda: self._queue.publish_scores(taken, scores))
         self._guard.let_go(taken)
-        self._outcomes[status if published else "not_held"] += 1
+        self._note(taken, status if published else "not_held")
 
     def _outcome(self, taken: TakenWindow, status: ScoreStatus, logits: Logits | None) -> Scores:
         window = taken.window
@@ -205,7 +209,7 @@ class ScoreLoop:
         buried = taken.deliveries >= self._max_deliveries
         if buried:
             self._outage.insist(lambda: self._queue.bury_window(taken, reason=reason))
-        self._outcomes["failed"] += 1
+        self._note(taken, "failed")
         self._log.warning(
             "window_buried" if buried else "window_failed",
             source=taken.window.id.source_id,
@@ -213,6 +217,10 @@ class ScoreLoop:
             deliveries=taken.deliveries,
             reason=reason,
         )
+
+    def _note(self, taken: TakenWindow, outcome: str) -> None:
+        self._outcomes[outcome] += 1
+        self._meters.window_done(taken.window, outcome, now=self._clock.now())
 
     def _log_batch(self, *, took_s: float, oldest_s: float) -> None:
         self._log.info(

@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 from xclip_stream.errors import QueueUnavailable
+from xclip_stream.pipeline.tally import Tally
 from xclip_stream.protocols import Clock, IngestQueue, SourceState, SourceStatus, Wishes
 
 _EVERY_S = 1.0
@@ -12,13 +13,17 @@ class SourceReport:
     """Reports a source about once a second, and when its state has changed.
 
     One thread may note and another one send: nothing is decided by what a report says.
+
+    Args:
+        tally: counts the frames.
     """
 
-    def __init__(self, *, source_id: str, live: bool, queue: IngestQueue, clock: Clock) -> None:
+    def __init__(self, *, source_id: str, live: bool, queue: IngestQueue, clock: Clock, tally: Tally) -> None:
         self._source_id = source_id
         self._live = live
         self._queue = queue
         self._clock = clock
+        self._tally = tally
         self._state = SourceState.CONNECTING
         self._error = ""
         self._duration_s: float | None = None
@@ -43,6 +48,7 @@ class SourceReport:
 
     def note_frame(self, *, position_s: float, lag_s: float = 0.0) -> None:
         self._frames += 1
+        self._tally.add(frames=1)
         self._position_s, self._lag_s = position_s, lag_s
 
     def send_when_due(self) -> None:

@@ -1,8 +1,9 @@
-"""`/healthz` and `/readyz` of one process, for whoever restarts it and whoever sends it work."""
+"""`/healthz`, `/readyz` and `/metrics` of one process, for whoever restarts it, sends it work, or watches it."""
 
 import json
 import socket
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
@@ -16,6 +17,10 @@ from xclip_stream.redaction import redact_text
 Check = Callable[[], str | None]
 """Returns in one line what is wrong, or None. Called from any thread."""
 
+Metrics = Callable[[], tuple[str, bytes]]
+"""Returns the content type and the text of a scrape. Called from any thread."""
+
+_Page = Callable[[], tuple[HTTPStatus, str, bytes]]
 _CLIENT_TIMEOUT_S = 5.0
 
 
@@ -24,14 +29,17 @@ class HealthServer:
 
     `/healthz` asks `alive`: whoever gets a 503 there should start the process again. `/readyz` asks `ready`: a 503
     there passes by itself. The body is one line of JSON: `{"status": "ok"}`, or `{"status": "failing", "reason": "…"}`.
+    `/metrics` answers what `metrics` gives.
 
     Args:
         address: `HOST:PORT`; an IPv6 host stands in brackets; port 0 takes a free one.
     """
 
-    def __init__(self, address: str, *, alive: Check, ready: Check) -> None:
+    def __init__(self, address: str, *, alive: Check, ready: Check, metrics: Metrics | None = None) -> None:
         self._asked_for = address
-        self._checks = {"/healthz": alive, "/readyz": ready}
+        self._pages: dict[str, _Page] = {"/healthz": partial(_verdict, alive), "/readyz": partial(_verdict, ready)}
+        if metrics is not None:
+            self._pages["/metrics"] = lambda: (HTTPStatus.OK, *metrics())
         self._server: _Server | None = None
 
     @property
@@ -51,7 +59,7 @@ class HealthServer:
         host, port = _host_and_port(self._asked_for)
         try:
             family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-            self._server = _Server(family, place, self._checks)
+            self._server = _Server(family, place, self._pages)
         except OSError as error:
             raise ConfigError(f"cannot serve health on {self._asked_for}: {error.strerror or error}") from error
         Thread(target=self._server.serve_forever, name="health", daemon=True).start()
@@ -70,9 +78,9 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     """A client that never reads its answer must not delay the end of the process."""
 
-    def __init__(self, family: socket.AddressFamily, place: tuple[object, ...], checks: dict[str, Check]) -> None:
+    def __init__(self, family: socket.AddressFamily, place: tuple[object, ...], pages: dict[str, _Page]) -> None:
         self.address_family = family
-        self.checks = checks
+        self.pages = pages
         super().__init__(place[:2], _Handler)  # type: ignore[arg-type]  # (host, port), of either family
 
     def server_bind(self) -> None:
@@ -96,26 +104,33 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _head(self) -> bytes:
         """Send everything but the body, and return that."""
-        status, body = self._answer()
-        line = json.dumps(body).encode() + b"\n"
+        page = self.server.pages.get(self.path.partition("?")[0], self._unknown)
+        status, kind, body = page()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(line)))
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
-        return line
+        return body
 
     def log_message(self, *_arguments: object) -> None:
         """Probes come every few seconds; the log is for what happens."""
 
-    def _answer(self) -> tuple[HTTPStatus, dict[str, str]]:
-        check = self.server.checks.get(self.path.partition("?")[0])
-        if check is None:
-            return HTTPStatus.NOT_FOUND, {"status": "failing", "reason": "ask for /healthz or /readyz"}
-        reason = check()
-        if reason is None:
-            return HTTPStatus.OK, {"status": "ok"}
-        return HTTPStatus.SERVICE_UNAVAILABLE, {"status": "failing", "reason": redact_text(reason)}
+    def _unknown(self) -> tuple[HTTPStatus, str, bytes]:
+        known = " or ".join(self.server.pages)
+        return HTTPStatus.NOT_FOUND, *_line({"status": "failing", "reason": f"ask for {known}"})
+
+
+def _verdict(check: Check) -> tuple[HTTPStatus, str, bytes]:
+    reason = check()
+    if reason is None:
+        return HTTPStatus.OK, *_line({"status": "ok"})
+    return HTTPStatus.SERVICE_UNAVAILABLE, *_line({"status": "failing", "reason": redact_text(reason)})
+
+
+def _line(body: dict[str, str]) -> tuple[str, bytes]:
+    """Return one line of JSON, after its content type."""
+    return "application/json", json.dumps(body).encode() + b"\n"
 
 
 def _host_and_port(address: str) -> tuple[str, int]:

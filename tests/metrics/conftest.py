@@ -1,0 +1,15 @@
+"""The system that the tests of this folder look at: it is started once, and nobody changes it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.metrics.system import System, running_system
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with running_system(tmp_path_factory.mktemp("system")) as system:
+        system.wait_until(lambda: bool(system.scrape("deliver").series("frame_to_delivery_seconds_count")))
+        system.wait_until(lambda: system.scrape("deliver")("frame_to_delivery_seconds_count", sink="log") >= 2)
+        yield system

@@ -1,0 +1,295 @@
+"""Each loop on real parts, and what its meters show of it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from multiprocessing import get_context
+from typing import Self
+
+import pytest
+import structlog
+from prometheus_client import CollectorRegistry
+
+from tests.fakes import FakeClock
+from tests.metrics.reading import shown
+from tests.queues.builders import alert_token, fill, window
+from tests.score_builders import judge, recording, rule
+from tests.score_builders import window as scored
+from xclip_stream.errors import DeliveryError, DeliveryRejected, ScoringError
+from xclip_stream.events import encode_event
+from xclip_stream.meters import AlertMeters, ReaderCounts
+from xclip_stream.metrics import DeliveryMetrics, GpuCollector, PrometheusAlert, PrometheusScore, ReadersCollector
+from xclip_stream.model.gpu_memory import gpu_memory_bytes
+from xclip_stream.pipeline.alert import AlertLoop, Rulebook
+from xclip_stream.pipeline.batch_guard import BatchGuard
+from xclip_stream.pipeline.deliver import DeliverLoop
+from xclip_stream.pipeline.score import ScoreLoop
+from xclip_stream.pipeline.tally import Tally
+from xclip_stream.protocols import ClipRequest
+from xclip_stream.queues.memory import MemoryQueue
+from xclip_stream.types import Event, Latency, Logits, Message, ScoreStatus, WindowId
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def queue(clock: FakeClock) -> MemoryQueue:
+    return MemoryQueue(consumer="one", clock=clock)
+
+
+class SlowScorer:
+    """Takes two seconds a batch, and refuses batches with a window of the source `broken`."""
+
+    name, sha256 = "slow", "0" * 64
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+
+    def score(self, requests: Sequence[ClipRequest]) -> list[Logits]:
+        self._clock.advance(2.0)
+        if any(request.prompts == ("broken",) for request in requests):
+            raise ScoringError("it is broken")
+        return [scored(0).logits[:, : len(request.prompts)].repeat(2, axis=0) for request in requests]
+
+
+def score_loop(queue: MemoryQueue, clock: FakeClock, registry: CollectorRegistry) -> ScoreLoop:
+    log = structlog.get_logger()
+    guard = BatchGuard(queue=queue, clock=clock, log=log, timeout_s=60, claim_idle_s=30, on_hung=lambda: None)
+    return ScoreLoop(
+        queue=queue,
+        scorer=SlowScorer(clock),
+        guard=guard,
+        prompts={"yard": ("a", "b"), "bad": ("broken",)},
+        clock=clock,
+        stopping=lambda: False,
+        log=log,
+        max_deliveries=1,
+        meters=PrometheusScore(registry),
+    )
+
+
+def test_each_call_of_the_model_and_each_window_is_counted(
+    queue: MemoryQueue, clock: FakeClock, registry: CollectorRegistry
+) -> None:
+    clock.advance(window(2).produced_at - clock.now())
+    fill(queue, 2)
+
+    score_loop(queue, clock, registry).step()
+
+    of = shown(registry)
+    assert of("windows_scored_total", source="yard", outcome="scored") == 2
+    assert (of("batch_seconds_count"), of("batch_seconds_sum")) == (1, 2.0)
+    assert of("batch_windows_sum") == 2
+    assert of("window_to_score_seconds_sum") == (2 + 2) + (1 + 2)
+    assert of("capture_to_window_seconds_count") == 0
+
+
+def test_of_a_camera_the_time_to_the_complete_window_is_measured_too(
+    queue: MemoryQueue, clock: FakeClock, registry: CollectorRegistry
+) -> None:
+    clock.advance(window(0).produced_at - clock.now())
+    fill(queue, 1, live=True)
+
+    score_loop(queue, clock, registry).step()
+
+    assert shown(registry)("capture_to_window_seconds_sum") == pytest.approx(0.875)
+
+
+def test_windows_that_expire_and_windows_that_fail_are_told_apart(
+    queue: MemoryQueue, clock: FakeClock, registry: CollectorRegistry
+) -> None:
+    fill(queue, 1, source="cam", live=True)
+    clock.advance(11.0)
+    fill(queue, 1, source="bad")
+
+    score_loop(queue, clock, registry).step()
+
+    of = shown(registry)
+    assert of("windows_scored_total", source="cam", outcome="expired") == 1
+    assert of("windows_scored_total", source="bad", outcome="failed") == 1
+    assert of("batch_seconds_count") == 0
+
+
+def alert_loop(queue: MemoryQueue, clock: FakeClock, meters: AlertMeters) -> AlertLoop:
+    book = Rulebook(
+        rules=[rule(sinks=("ops",), sources=("yard",))],
+        sink_ids=frozenset({"ops"}),
+        gap_s={"yard": 100.0},
+        config_hash="c" * 16,
+    )
+    return AlertLoop(
+        queue=queue,
+        rulebook=book,
+        clock=clock,
+        stopping=clock.stopping_after(1.0),
+        log=structlog.get_logger(),
+        block_s=0.6,
+        meters=meters,
+    )
+
+
+def add_tombstones(queue: MemoryQueue, *statuses: ScoreStatus) -> None:
+    queue.begin_epoch("yard", "e1", live=True)
+    for seq, status in enumerate(statuses):
+        queue.add_tombstone(WindowId("yard", "e1", seq), status=status, live=True, pts_s=seq, captured_at=1000.0 + seq)
+
+
+def test_what_was_given_up_is_counted_by_its_reason_when_it_is_committed(
+    queue: MemoryQueue, clock: FakeClock, registry: CollectorRegistry
+) -> None:
+    add_tombstones(queue, ScoreStatus.DROPPED, ScoreStatus.DROPPED, ScoreStatus.EXPIRED, ScoreStatus.FAILED)
+
+    alert_loop(queue, clock, PrometheusAlert(registry)).run()
+
+    of = shown(registry)
+    outcomes = ("scored", "dropped", "expired", "failed", "lost")
+    counted = [of("windows_judged_total", source="yard", outcome=outcome) for outcome in outcomes]
+    assert counted == [0, 2, 1, 1, 0]
+    assert of("commit_seconds_count") == 1
+
+
+def test_only_the_start_of_an_event_is_an_alert(registry: CollectorRegistry) -> None:
+    meters = PrometheusAlert(registry)
+    for phase in told_event():
+        meters.event_told(phase)
+
+    of = shown(registry)
+    assert of("events_total", source="yard", rule="climbing", phase="started") == 1
+    assert of("events_total", source="yard", rule="climbing", phase="ended") == 1
+    assert of("frame_to_alert_seconds_count", rule="climbing") == 1
+    assert of("frame_to_alert_seconds_sum", rule="climbing") == 2.5
+
+
+class Sink:
+    """Does what the script says, an entry for each attempt, and takes half a second."""
+
+    def __init__(self, clock: FakeClock, *script: Exception | None) -> None:
+        self._clock, self._script = clock, list(script)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *cause: object) -> None:
+        pass
+
+    def deliver(self, message: Message) -> None:
+        self._clock.advance(0.5)
+        if self._script and (failure := self._script.pop(0)) is not None:
+            raise failure
+
+
+def told_event() -> list[Event]:
+    """The start and the end of one event, each committed 2.5 s after its window."""
+    _, notices = judge(recording([0.9, 0.1]), rule())
+    latency = Latency(produced_ms=100.0, scored_ms=2000.0, committed_ms=2500.0)
+    return [replace(notice.event, latency=latency) for notice in notices]
+
+
+def told_message(clock: FakeClock, name: str) -> Message:
+    body = encode_event(told_event()[0], number=0)
+    return Message(message_id=name, source_id="yard", body=body, committed_at=clock.now())
+
+
+def send(queue: MemoryQueue, *messages: Message) -> None:
+    """Put messages into the outbox of the sink."""
+    outbox = [("ops", each) for each in messages]
+    queue.commit(alert_token(queue), source_id="yard", state=b"s", events=[], outbox=outbox, done=[])
+
+
+def deliver(queue: MemoryQueue, clock: FakeClock, registry: CollectorRegistry, sink: Sink) -> None:
+    DeliverLoop(
+        sink_id="ops",
+        sink=sink,
+        queue=queue,
+        clock=clock,
+        stopping=clock.stopping_after(30.0),
+        log=structlog.get_logger(),
+        block_s=1.0,
+        draw=lambda: 0.0,
+        meters=DeliveryMetrics(registry).of("ops"),
+    ).run()
+
+
+def test_attempts_retries_and_dead_letters_of_a_sink_are_counted(
+    queue: MemoryQueue, clock: FakeClock, registry: CollectorRegistry
+) -> None:
+    send(queue, *(told_message(clock, name) for name in ("one", "two")))
+
+    deliver(queue, clock, registry, Sink(clock, DeliveryError("away"), None, DeliveryRejected("no")))
+
+    of = shown(registry)
+    outcomes = [of("delivery_attempts_total", sink="ops", outcome=each) for each in ("taken", "failed", "rejected")]
+    assert outcomes == [1, 1, 1]
+    assert of("messages_delivered_total", sink="ops") == 1
+    assert of("messages_buried_total", sink="ops") == 1
+    assert of("delivery_seconds_sum", sink="ops") == pytest.approx(1.5)
+
+
+def test_the_time_to_the_delivery_goes_on_from_the_commit(
+    queue: MemoryQueue, clock: FakeClock, registry: CollectorRegistry
+) -> None:
+    send(queue, told_message(clock, "one"))
+    clock.advance(3.0)
+
+    deliver(queue, clock, registry, Sink(clock))
+
+    of = shown(registry)
+    assert of("frame_to_delivery_seconds_count", sink="ops") == 1
+    assert of("frame_to_delivery_seconds_sum", sink="ops") == pytest.approx(2.5 + 3.0 + 0.5)
+
+
+def test_a_message_that_is_no_event_of_this_version_is_delivered_all_the_same(
+    queue: MemoryQueue, clock: FakeClock, registry: CollectorRegistry
+) -> None:
+    send(queue, replace(told_message(clock, "one"), body=b"{}"))
+
+    deliver(queue, clock, registry, Sink(clock))
+
+    assert shown(registry)("messages_delivered_total", sink="ops") == 1
+
+
+def test_the_readers_that_there_are_now_are_shown(registry: CollectorRegistry) -> None:
+    counts = {"yard": ReaderCounts(frames=100, windows=9, dropped=2, losses=1, deaths=3), "door": ReaderCounts()}
+    registry.register(ReadersCollector(lambda: counts))
+    before = shown(registry)
+
+    del counts["yard"]
+
+    assert before("readers") == 2
+    names = ("frames_decoded", "windows_queued", "windows_dropped", "source_losses", "reader_deaths")
+    assert [before(f"{name}_total", source="yard") for name in names] == [100, 9, 2, 1, 3]
+    assert list(shown(registry).series("frames_decoded_total")) == [(("source", "door"),)]
+
+
+def add_to(tally: Tally) -> None:
+    tally.add(frames=2, windows=1)
+    tally.add(frames=1, dropped=1, losses=1)
+
+
+def test_what_a_process_counts_is_seen_in_another_and_goes_on_in_the_next() -> None:
+    context = get_context("forkserver")
+    tally = Tally(context)
+
+    for _ in range(2):
+        process = context.Process(target=add_to, args=(tally,))
+        process.start()
+        process.join()
+
+    assert tally.counts(deaths=1) == ReaderCounts(frames=6, windows=2, dropped=2, losses=2, deaths=1)
+
+
+def test_the_memory_of_a_gpu_is_shown_by_its_state(registry: CollectorRegistry) -> None:
+    registry.register(GpuCollector(lambda: {"used": 3, "total": 8}))
+
+    assert shown(registry)("gpu_memory_bytes", state="used") == 3
+
+
+def test_where_no_gpu_is_used_none_is_shown() -> None:
+    assert gpu_memory_bytes() == {}

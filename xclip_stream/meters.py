@@ -1,0 +1,56 @@
+"""What the loops tell of their work, for whoever measures it. The classes here let it pass unmeasured."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xclip_stream.errors import DeliveryError
+from xclip_stream.types import Event, Message, Scores, Window
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderCounts:
+    """What the reader of one source has counted through all its lives, as long as one worker reads the source."""
+
+    frames: int = 0
+    """Frames that were decoded."""
+    windows: int = 0
+    """Windows that the queue has taken."""
+    dropped: int = 0
+    """Windows that were given up because it took no more."""
+    losses: int = 0
+    """How often a camera that gave frames was lost."""
+    deaths: int = 0
+    """How often the process died or hung."""
+
+
+class ScoreMeters:
+    """What the score loop tells."""
+
+    def batch_scored(self, *, windows: int, took_s: float) -> None:
+        """The model has scored so many windows in one call."""
+
+    def window_done(self, window: Window, outcome: str, *, now: float) -> None:
+        """A window was let go of: `scored`, `expired`, `failed`, or `not_held` where another worker had it by then."""
+
+
+class AlertMeters:
+    """What the alert loop tells, after each commit."""
+
+    def scores_judged(self, source_id: str, scores: Sequence[Scores], *, lost: int, late: int, took_s: float) -> None:
+        """These scores have had their turn; `lost` windows were given up, and `late` ones came after that."""
+
+    def event_told(self, event: Event) -> None:
+        """A phase of an event was committed."""
+
+
+class DeliverMeters:
+    """What the loop of one sink tells."""
+
+    def attempted(self, failure: DeliveryError | None, *, took_s: float) -> None:
+        """The sink was offered a message; None: it took it."""
+
+    def delivered(self, message: Message, *, now: float) -> None:
+        """A message was taken and is settled."""
+
+    def buried(self) -> None:
+        """A message was given up."""
