@@ -113,10 +113,10 @@ def test_check_tells_every_mistake_and_ends_with_two(site: Path) -> None:
 
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.splitlines() == [
-        "error: bad.yaml:2:24: rules[0].enterr: unknown key, did you mean 'enter'?",
-        "error: bad.yaml:4:21: sinks[0].type: must be console, jsonl, redis or webhook, did you mean 'webhook'?",
-    ]
+    unknown_key, unknown_type = done.stderr.splitlines()
+    assert unknown_key == "error: bad.yaml:2:24: rules[0].enterr: unknown key, did you mean 'enter'?"
+    assert unknown_type.startswith("error: bad.yaml:4:21: sinks[0].type: must be console, jsonl, redis, webhook, ")
+    assert unknown_type.endswith(", did you mean 'webhook'?")
 
 
 def test_check_notes_what_is_seldom_meant(site: Path) -> None:

@@ -308,7 +308,7 @@ BAD = [
     ("films/yard.mp4", "''", "6:10: sources[1].url: is empty"),
     ("start_time: 2024-05-01T20:00:00+02:00", "transport: udp", "7:16: sources[1].transport: is for live sources"),
     ("id: yard", "realtime: true\n    id: yard", "2:15: sources[0].realtime: is for files"),
-    ("type: console", "type: consol", "19:25: sinks[0].type: must be console, jsonl, redis or webhook, did you mean"),
+    ("type: console", "type: consol", "19:25: sinks[0].type: must be console, jsonl, redis, webhook, kafka"),
     (", type: console", "", "19:5: sinks[0]: type is missing"),
     ("type: console", "type: console, colour: 1", "19:34: sinks[0].colour: unknown key"),
     ("https://example", "ftp://example", "20:35: sinks[1].url: must start with http:// or https://"),

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from xclip_stream.inspection import Inspection
 from xclip_stream.types import DeadLetter, Logits, Message, Picture, Pixels, Scores, ScoreStatus, Window, WindowId
@@ -465,6 +465,18 @@ class Sink(Protocol):
             DeliveryError: trying again may help.
             DeliveryRejected: trying again will not help.
         """
+
+
+@runtime_checkable
+class BatchSink(Sink, Protocol):
+    """A sink that is given several messages at once, as a mail is that tells of all that happened in a minute."""
+
+    @property
+    def window_s(self) -> float:
+        """For how long messages are gathered from the first one on."""
+
+    def deliver_all(self, messages: Sequence[Message]) -> None:
+        """Deliver all of them, or none; raises what `deliver` does."""
 
 
 class Clock(Protocol):

@@ -376,3 +376,141 @@ def test_a_message_taken_but_not_settled_stands_in_a_file_once(queue, clock, tmp
     a_loop(queue, JsonlSink(path=path), clock, stopping=clock.stopping_after(5.0)).run()
 
     assert path.read_text() == '{"id":"a:0"}\n{"id":"a:1"}\n'
+
+
+# ------------------------------------------------------------------------------------------------- several in one piece
+
+
+class DigestSink:
+    """Takes batches; refuses those that hold a message of `bad`."""
+
+    window_s = 60.0
+
+    def __init__(self, script: Sequence[Exception | None] = (), *, bad: str = "") -> None:
+        self.script = list(script)
+        self.bad = bad
+        self.taken: list[list[str]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *cause: object) -> None:
+        pass
+
+    def deliver(self, message: Message) -> None:
+        self.deliver_all([message])
+
+    def deliver_all(self, messages: Sequence[Message]) -> None:
+        ids = [message.message_id for message in messages]
+        failure = self.script.pop(0) if self.script else None
+        if failure is not None:
+            raise failure
+        if self.bad in ids:
+            raise DeliveryRejected("not this one")
+        self.taken.append(ids)
+
+
+def test_a_sink_of_digests_gets_what_comes_within_its_window_in_one_piece(queue, clock):
+    fill(queue, "e1:0", "e1:1")
+    sink = DigestSink()
+    arrivals = [clock.monotonic() + 30.0, clock.monotonic() + 80.0]
+
+    def sleep(duration_s: float) -> None:
+        clock.advance(duration_s)
+        if arrivals and clock.monotonic() >= arrivals[0]:
+            fill(queue, f"e2:{arrivals.pop(0):.0f}")
+
+    clock.sleep = sleep
+
+    a_loop(queue, sink, clock, stopping=clock.stopping_after(200.0)).run()
+
+    assert [len(ids) for ids in sink.taken] == [3, 1]
+    assert sink.taken[0][:2] == ["e1:0", "e1:1"]
+    assert queue.depths(["ops"]).outbox["ops"] == 0
+
+
+def test_a_digest_that_is_not_taken_is_tried_again_as_a_whole_and_none_of_it_is_settled_before(queue, clock):
+    fill(queue, "e1:0", "e1:1")
+    sink = DigestSink([OUTAGE, OUTAGE])
+
+    a_loop(queue, sink, clock, stopping=clock.stopping_after(100.0)).run()
+
+    assert sink.taken == [["e1:0", "e1:1"]]
+
+
+def test_of_a_digest_that_is_rejected_only_the_message_at_fault_is_buried(queue, clock):
+    fill(queue, "e1:0", "e1:1", "e1:2")
+    sink = DigestSink(bad="e1:1")
+
+    a_loop(queue, sink, clock, stopping=clock.stopping_after(100.0)).run()
+
+    assert sink.taken == [["e1:0"], ["e1:2"]]
+    assert [letter.subject for letter in queue.list_dead(max_count=10)] == ["e1:1"]
+
+
+def test_of_a_digest_only_what_is_too_old_is_given_up(queue, clock):
+    fill(queue, "e1:0", committed_at=clock.now() - 1000)
+    fill(queue, "e1:1", committed_at=clock.now())
+    sink = DigestSink([OUTAGE])
+
+    a_loop(queue, sink, clock, stopping=clock.stopping_after(100.0), retry=RetryPolicy(max_age_s=500)).run()
+
+    assert sink.taken == [["e1:1"]]
+    assert [letter.subject for letter in queue.list_dead(max_count=10)] == ["e1:0"]
+
+
+def test_a_stop_while_a_digest_is_gathered_leaves_all_of_it_to_the_next_worker(queue, clock):
+    fill(queue, "e1:0")
+    sink = DigestSink()
+
+    a_loop(queue, sink, clock, stopping=clock.stopping_after(30.0)).run()
+    left = queue.depths(["ops"]).outbox["ops"]
+    a_loop(queue, sink, clock, stopping=clock.stopping_after(100.0)).run()
+
+    assert (left, sink.taken) == (1, [["e1:0"]])
+
+
+# ---------------------------------------------------------------------------------------------------- when it is open
+
+
+class DoorSink(ScriptedSink):
+    """Writes down when it is opened and closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened = 0
+        self.closed = 0
+
+    def __enter__(self) -> Self:
+        self.opened += 1
+        return self
+
+    def __exit__(self, *cause: object) -> None:
+        self.closed += 1
+
+
+def test_a_worker_that_stands_by_does_not_open_the_sink(queue, clock):
+    other = queue.consumer("deliver-2")
+    other.acquire_sink("ops", ttl_s=1000.0)
+    sink = DoorSink()
+
+    a_loop(queue, sink, clock, stopping=clock.stopping_after(100.0)).run()
+
+    assert sink.opened == 0
+
+
+def test_a_worker_that_is_taken_over_closes_the_sink_and_opens_it_when_it_owns_the_outbox_again(queue, clock):
+    other = queue.consumer("deliver-2")
+    sink = DoorSink()
+
+    def taken_over() -> None:
+        clock.advance(10.0)
+        other.acquire_sink("ops", ttl_s=60.0)
+
+    sink.during = taken_over
+    fill(queue, "e1:0")
+    stopping_at_the_second = lambda: sink.opened == 2  # noqa: E731 - the flag of a stop
+
+    a_loop(queue, sink, clock, stopping=stopping_at_the_second).run()
+
+    assert (sink.opened, sink.closed) == (2, 2)

@@ -1,5 +1,6 @@
 import io
 import json
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -8,11 +9,15 @@ from pathlib import Path
 
 import pytest
 import redis
+from structlog.testing import capture_logs
 
+from tests.brokers import JetStream, KafkaBroker, NatsServer
 from tests.servers import Answer, Endpoint, http_endpoint
 from tests.workers.running import running, unwatched
-from workers.deliver import build_sink, lease_s, run
+from workers.deliver import run
+from workers.sinks import build_sink, lease_s
 from xclip_stream.config import Config, ConfigWatch, load_config, read_config
+from xclip_stream.errors import ConfigError
 from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.types import Message
@@ -71,6 +76,54 @@ def test_every_kind_of_sink_gets_every_message_in_order(redis_url, endpoint, tmp
     for received in (printed, written, copied, posted):
         assert [json.loads(line)["id"] for line in received] == ids
     assert endpoint.requests[0].headers["x-site"] == "north"
+
+
+def test_every_broker_and_program_gets_every_message_in_order(redis_url, tmp_path):
+    got = tmp_path / "got"
+    with (
+        KafkaBroker() as kafka,
+        NatsServer(tmp_path / "nats") as nats,
+        closing(JetStream(nats.url, stream="XCLIP", subjects="xclip.events.>")) as stream,
+    ):
+        sinks = f"""
+  - {{id: records, type: kafka, servers: ["{kafka.address}"], topic: alerts}}
+  - {{id: stream, type: nats, servers: ["{nats.url}"]}}
+  - {{id: program, type: exec, command: [sh, -c, 'echo "$1" >> {got}', sh]}}
+"""
+        ids, names = ["a:0", "b:0", "a:1"], ("records", "stream", "program")
+        fill(redis_url, *ids, sinks=names)
+        with running(run, a_config(sinks, tmp_path), redis_url) as until:
+            until(lambda: waiting(redis_url, *names) == 0)
+        received = [kafka.values("alerts", count=3), stream.bodies(), got.read_bytes().splitlines()]
+
+    assert [[json.loads(body)["id"] for body in bodies] for bodies in received] == [ids] * 3
+
+
+def test_a_sink_whose_library_is_missing_ends_the_worker_at_its_start_with_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "confluent_kafka", None)
+    config = a_config("\n  - {id: bus, type: kafka, servers: ['a:9092'], topic: t}\n", tmp_path)
+
+    with pytest.raises(ConfigError, match=r"^sink bus: type kafka needs .*: pip install 'xclip-stream\[kafka\]'$"):
+        run(config, stop=threading.Event(), redis_url="", watch=unwatched(config), vitals=Vitals())
+
+
+def test_a_sink_whose_library_is_missing_and_that_is_added_later_stops_no_other(redis_url, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "confluent_kafka", None)
+    path = tmp_path / "site.yaml"
+    one, bus = (
+        "\n  - {id: one, type: jsonl, path: one.jsonl}\n",
+        "  - {id: bus, type: kafka, servers: ['a:9'], topic: t}\n",
+    )
+    path.write_text(HEAD + one)
+    watch = ConfigWatch(path, load_config(path), look_every_s=0.01)
+
+    with capture_logs() as logs, running(run, watch.config, redis_url, watch=watch) as until:
+        path.write_text(HEAD + one + bus)
+        until(lambda: [entry["sink"] for entry in logs if entry["event"] == "sink_unusable"] == ["bus"])
+        fill(redis_url, "a:0", sinks=("one", "bus"))
+        until(lambda: waiting(redis_url, "one") == 0)
+
+    assert waiting(redis_url, "bus") == 1
 
 
 def test_a_sink_that_is_down_delays_no_other_and_catches_up_in_order(redis_url, endpoint, tmp_path):
@@ -175,6 +228,9 @@ def test_a_sink_whose_loop_cannot_go_on_ends_the_worker_with_the_reason(tmp_path
         ("type: webhook, url: 'https://a.example/', timeout_s: 60", 90.0),
         ("type: webhook, url: 'https://a.example/', timeout_s: 1", 5.0),
         ("type: redis, stream: alerts", 9.0),
+        ("type: kafka, servers: ['a:9092'], topic: t, timeout_s: 10", 18.0),
+        ("type: nats, servers: ['nats://a'], timeout_s: 10", 15.0),
+        ("type: exec, command: ['true']", 45.0),
         ("type: console", 5.0),
     ],
 )

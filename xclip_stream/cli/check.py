@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from xclip_stream.cli.output import emit, table_console
-from xclip_stream.config import Config, RuleConfig, SinkConfig, check_geometry, load_config
+from xclip_stream.config import Config, RuleConfig, check_geometry, load_config
 from xclip_stream.model import clip_geometry
 from xclip_stream.redaction import redact_url
+from xclip_stream.sinks.extras import missing_extra
 
 
 def check(
@@ -55,6 +56,9 @@ def _notes(config: Config) -> Iterator[str]:
             yield f"no rule watches source {source.id}"
         if not source.live and not Path(source.url.get_secret_value()).is_file():
             yield f"source {source.id}: there is no file {source.shown_url} now"
+    for sink in config.sinks:
+        if problem := missing_extra(sink.type):
+            yield f"sink {sink.id}: {problem}"
     if not config.sinks:
         yield "there is no sink: events are on the public event stream only"
 
@@ -91,20 +95,8 @@ def _awake(rule: RuleConfig) -> str:
 def _sinks(config: Config) -> Table:
     table = Table("sink", "type", "where", title="Sinks", title_justify="left")
     for sink in config.sinks:
-        table.add_row(*map(Text, (sink.id, sink.type, _place(sink))))
+        table.add_row(*map(Text, (sink.id, sink.type, sink.place)))
     return table
-
-
-def _place(sink: SinkConfig) -> str:
-    match sink.type:
-        case "console":
-            return f"standard output, {sink.format}"
-        case "jsonl":
-            return str(sink.path)
-        case "redis":
-            return sink.stream
-        case "webhook":
-            return redact_url(sink.url.get_secret_value())
 
 
 def _plain(config: Config) -> dict[str, Any]:

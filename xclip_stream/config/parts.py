@@ -70,7 +70,7 @@ class ModelConfig(Closed):
 
 
 class TlsConfig(Closed):
-    """The files of TLS connections to the Redis. The server's certificate and its name are verified in any case."""
+    """The files of TLS connections. The server's certificate and its name are verified in any case."""
 
     ca_file: AnchoredPath | None = None
     cert_file: AnchoredPath | None = None

@@ -1,18 +1,48 @@
 """The sections of the sinks: one for each `type`."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
-from xclip_stream.config.parts import Closed
-from xclip_stream.config.values import AnchoredPath, Id, RedisAddress, WebhookSecret, WebhookUrl
+from xclip_stream.config.parts import Closed, TlsConfig
+from xclip_stream.config.values import (
+    AnchoredPath,
+    HostAndPort,
+    Id,
+    MailAddress,
+    MqttUrl,
+    NatsUrl,
+    RedisAddress,
+    ServiceUrl,
+    SmtpUrl,
+    WebhookSecret,
+    WebhookUrl,
+    distinct,
+)
+from xclip_stream.redaction import redact_url
+from xclip_stream.types import Phase
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TOPIC = re.compile(r"[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)*")
 
 
-class SinkSection(Closed):
+def _plain_topic(text: str) -> str:
+    """Refuse wildcards, blanks and empty levels, which brokers take for something else, or not at all."""
+    if not _TOPIC.fullmatch(text):
+        raise ValueError("must be letters, digits, dashes and underscores, with single dots or slashes between them")
+    return text
+
+
+Timeout = Annotated[float, Field(gt=0, le=300)]
+Phases = Annotated[tuple[Phase, ...], Field(min_length=1), AfterValidator(distinct)]
+"""What people want to be told of; programs get all phases."""
+TopicName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain_topic)]
+
+
+class SinkSection(Closed, ABC):
     """What every sink has: an id, and how long a message that it does not take is tried again."""
 
     id: Id
@@ -21,6 +51,11 @@ class SinkSection(Closed):
     max_attempts: int = Field(default=1000, ge=1, le=1_000_000)
     max_age_s: float = Field(default=86_400.0, gt=0, le=30 * 86_400)
 
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Where its events go, as it may be shown."""
+
 
 class ConsoleSinkConfig(SinkSection):
     """Events on standard output."""
@@ -28,12 +63,20 @@ class ConsoleSinkConfig(SinkSection):
     type: Literal["console"]
     format: Literal["text", "json"] = "text"
 
+    @property
+    def place(self) -> str:
+        return f"standard output, {self.format}"
+
 
 class JsonlSinkConfig(SinkSection):
     """Events appended to a file, one JSON object a line."""
 
     type: Literal["jsonl"]
     path: AnchoredPath
+
+    @property
+    def place(self) -> str:
+        return str(self.path)
 
 
 class RedisSinkConfig(SinkSection):
@@ -43,6 +86,10 @@ class RedisSinkConfig(SinkSection):
     stream: str = Field(min_length=1, max_length=512)
     maxlen: int = Field(default=100_000, ge=1, le=100_000_000)
     url: RedisAddress | None = None
+
+    @property
+    def place(self) -> str:
+        return self.stream
 
 
 class WebhookSinkConfig(SinkSection):
@@ -64,7 +111,140 @@ class WebhookSinkConfig(SinkSection):
                 raise ValueError(f"the value of {name!r} has a line break or another control character")
         return headers
 
+    @property
+    def place(self) -> str:
+        return redact_url(self.url.get_secret_value())
+
+
+class MqttSinkConfig(SinkSection):
+    """Events to an MQTT broker; with `home_assistant`, rules as entities of it."""
+
+    type: Literal["mqtt"]
+    url: MqttUrl
+    tls: TlsConfig = TlsConfig()
+    protocol: Literal["5", "3.1.1"] = "5"
+    prefix: TopicName = "xclip-stream"
+    home_assistant: bool = False
+    discovery_prefix: TopicName = "homeassistant"
+    onvif: bool = False
+    timeout_s: Timeout = 10.0
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        _check_tls_scheme(self.tls, self.url, "mqtts")
+        return self
+
+    @property
+    def place(self) -> str:
+        return redact_url(self.url.get_secret_value())
+
+
+class KafkaSinkConfig(SinkSection):
+    """Events to a topic of Kafka."""
+
+    type: Literal["kafka"]
+    servers: Annotated[tuple[HostAndPort, ...], Field(min_length=1), AfterValidator(distinct)]
+    topic: TopicName
+    mode: Literal["structured", "binary"] = "structured"
+    user: str | None = Field(default=None, min_length=1)
+    password: SecretStr | None = None
+    sasl: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    tls: TlsConfig | None = None
+    """None: no TLS. An empty one trusts the authorities that the system trusts."""
+    timeout_s: Timeout = 10.0
+
+    @model_validator(mode="after")
+    def _check_login(self) -> Self:
+        if (self.user is None) != (self.password is None):
+            raise ValueError("user and password belong together: give both or none")
+        return self
+
+    @property
+    def place(self) -> str:
+        return f"{', '.join(self.servers)}, topic {self.topic}"
+
+
+class NatsSinkConfig(SinkSection):
+    """Events to a stream of NATS JetStream."""
+
+    type: Literal["nats"]
+    servers: Annotated[tuple[NatsUrl, ...], Field(min_length=1)]
+    tls: TlsConfig = TlsConfig()
+    subject: TopicName = "xclip.events"
+    timeout_s: Timeout = 10.0
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        for url in self.servers:
+            _check_tls_scheme(self.tls, url, "tls")
+        return self
+
+    @property
+    def place(self) -> str:
+        shown = ", ".join(redact_url(url.get_secret_value()) for url in self.servers)
+        return f"{shown}, subject {self.subject}.>"
+
+
+class EmailSinkConfig(SinkSection):
+    """Events by e-mail, those of `digest_s` in one."""
+
+    type: Literal["email"]
+    url: SmtpUrl
+    tls: TlsConfig = TlsConfig()
+    sender: MailAddress = Field(alias="from")
+    to: Annotated[tuple[MailAddress, ...], Field(min_length=1, max_length=100), AfterValidator(distinct)]
+    digest_s: float = Field(default=60.0, ge=0, le=86_400)
+    phases: Phases = (Phase.STARTED, Phase.ENDED)
+    timeout_s: Timeout = 10.0
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        _check_tls_scheme(self.tls, self.url, "smtps", "smtp+starttls")
+        return self
+
+    @property
+    def place(self) -> str:
+        return f"{', '.join(self.to)} through {redact_url(self.url.get_secret_value())}"
+
+
+class AppriseSinkConfig(SinkSection):
+    """Events to a service that apprise knows: Slack, Discord, Teams, ntfy and many others."""
+
+    type: Literal["apprise"]
+    url: ServiceUrl
+    phases: Phases = (Phase.STARTED, Phase.ENDED)
+
+    @property
+    def place(self) -> str:
+        return self.url.get_secret_value().partition("://")[0] + "://***"
+
+
+class ExecSinkConfig(SinkSection):
+    """Events to a program, which is started for each."""
+
+    type: Literal["exec"]
+    command: Annotated[tuple[str, ...], Field(min_length=1, max_length=100)]
+    input: Literal["argument", "stdin"] = "argument"
+    reject_codes: tuple[Annotated[int, Field(ge=1, le=255)], ...] = ()
+    timeout_s: Timeout = 30.0
+
+    @property
+    def place(self) -> str:
+        return self.command[0]
+
+
+def _check_tls_scheme(tls: TlsConfig, url: SecretStr, *schemes: str) -> None:
+    if tls != TlsConfig() and url.get_secret_value().partition("://")[0].lower() not in schemes:
+        raise ValueError(f"tls is for a url that begins with {' or '.join(schemes)}")
+
 
 SinkConfig = Annotated[
-    ConsoleSinkConfig | JsonlSinkConfig | RedisSinkConfig | WebhookSinkConfig, Field(discriminator="type")
+    ConsoleSinkConfig
+    | JsonlSinkConfig
+    | RedisSinkConfig
+    | WebhookSinkConfig
+    | KafkaSinkConfig
+    | NatsSinkConfig
+    | ExecSinkConfig,
+    Field(discriminator="type"),
 ]

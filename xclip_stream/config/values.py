@@ -18,9 +18,18 @@ from xclip_stream.redis_url import RedisUrl
 
 LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https")
 WEBHOOK_SCHEMES = ("http", "https")
+MQTT_SCHEMES = ("mqtt", "mqtts")
+NATS_SCHEMES = ("nats", "tls")
+SMTP_SCHEMES = ("smtp", "smtp+starttls", "smtps")
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+_HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):\d{1,5}")
+_MAIL_ADDRESS = re.compile(r"[^\s@<>,;:\"()]+@[^\s@<>,;:\"()]+")
 _ADDRESS_WITHOUT_SCHEME = re.compile(r"[^/\s]*:[^/\s]*@|[\w.-]+:\d+/")
+
+
+class SecretUrl(SecretStr):
+    """A URL that is secret as a whole: its path is a token."""
 
 
 def anchored(text: str, info: ValidationInfo) -> Path:
@@ -72,9 +81,34 @@ def _redis_url(url: SecretStr) -> SecretStr:
     return url
 
 
-def _webhook_url(url: SecretStr) -> SecretStr:
-    _checked_url(url.get_secret_value(), WEBHOOK_SCHEMES)
+def _url_of(schemes: tuple[str, ...]) -> AfterValidator:
+    """Return the check that a URL has a host and one of these schemes."""
+
+    def check(url: SecretStr) -> SecretStr:
+        _checked_url(url.get_secret_value(), schemes)
+        return url
+
+    return AfterValidator(check)
+
+
+def _service_url(url: SecretUrl) -> SecretUrl:
+    """Refuse what is no URL; which schemes there are, its library knows."""
+    scheme, separator, rest = url.get_secret_value().partition("://")
+    if not separator or not scheme or not rest or any(mark.isspace() for mark in rest):
+        raise ValueError("must be a URL of apprise, like ntfy://host/topic")
     return url
+
+
+def _mail_address(text: str) -> str:
+    if not _MAIL_ADDRESS.fullmatch(text):
+        raise ValueError("must be an address like alarm@example.org")
+    return text
+
+
+def _host_and_port(text: str) -> str:
+    if not _HOST_AND_PORT.fullmatch(text):
+        raise ValueError("must be host:port")
+    return text
 
 
 def _webhook_secret(secret: SecretStr) -> SecretStr:
@@ -135,7 +169,13 @@ Prompts = Annotated[tuple[Prompt, ...], Field(min_length=1, max_length=1000), Af
 Box = Annotated[tuple[float, float, float, float], AfterValidator(_box)]
 AnchoredPath = Annotated[Path, AfterValidator(_anchored_path)]
 SourceUrl = Annotated[SecretStr, AfterValidator(_source_url)]
-WebhookUrl = Annotated[SecretStr, AfterValidator(_webhook_url)]
+WebhookUrl = Annotated[SecretStr, _url_of(WEBHOOK_SCHEMES)]
+MqttUrl = Annotated[SecretStr, _url_of(MQTT_SCHEMES)]
+NatsUrl = Annotated[SecretStr, _url_of(NATS_SCHEMES)]
+SmtpUrl = Annotated[SecretStr, _url_of(SMTP_SCHEMES)]
+ServiceUrl = Annotated[SecretUrl, AfterValidator(_service_url)]
+MailAddress = Annotated[str, AfterValidator(_mail_address)]
+HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
 Device = Annotated[str, AfterValidator(_device)]

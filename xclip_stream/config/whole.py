@@ -23,6 +23,7 @@ from xclip_stream.config.parts import (
 )
 from xclip_stream.config.problems import dotted
 from xclip_stream.config.sinks import SinkConfig
+from xclip_stream.config.values import SecretUrl
 from xclip_stream.config.viewing import HistoryConfig, WebConfig
 from xclip_stream.errors import ConfigError
 from xclip_stream.redaction import redact_url
@@ -30,6 +31,7 @@ from xclip_stream.types import WHOLE_FRAME, Region
 from xclip_stream.windowing import Windowing
 
 _AUTHORITY_END = re.compile(r"[/?#]")
+_URL_PARTS = re.compile(r"[/?#&=@:]+")
 _PASSWORD_OPTION = re.compile(r"[?&][a-z_]*password=([^&#]*)", re.IGNORECASE)
 BETWEEN_SECTIONS = "between_sections"
 """The pydantic error type of problems between the sections; its context carries them."""
@@ -105,7 +107,7 @@ class Config(Closed):
 
     def secret_values(self) -> tuple[str, ...]:
         """Return every text that must never be shown: passwords, webhook secrets, values of headers."""
-        found = {part for secret in _secrets(self) for part in _secret_parts(secret.get_secret_value())}
+        found = {part for secret in _secrets(self) for part in _secret_parts(secret)}
         return tuple(sorted(found, key=len, reverse=True))
 
 
@@ -180,8 +182,15 @@ def _secrets(value: Any) -> Iterator[SecretStr]:
             yield from _secrets(list(value.values()))
 
 
-def _secret_parts(text: str) -> Iterator[str]:
-    """Yield what is secret in a text: of a URL the password, as it is written and as it is meant; of a path nothing."""
+def _secret_parts(secret: SecretStr) -> Iterator[str]:
+    """Yield what is secret in a text: of a URL the password, as it is written and as it is meant; of a path nothing.
+
+    Of a URL that is secret as a whole it is the password and each part that is long enough to be a token.
+    """
+    text = secret.get_secret_value()
+    if isinstance(secret, SecretUrl):
+        parts = {part for part in _URL_PARTS.split(text.partition("://")[2]) if len(part) >= 8 and "." not in part}
+        yield from {text, *parts, *map(unquote, parts)}
     if "://" not in text:
         yield from [] if text.startswith("/") else [text]
         return
