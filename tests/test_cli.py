@@ -28,6 +28,7 @@ COMMANDS = [
     ("run",),
     ("watch",),
     ("check",),
+    ("probe",),
     ("worker",),
     ("events", "tail"),
     ("dead-letters", "list"),

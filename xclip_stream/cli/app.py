@@ -11,6 +11,7 @@ from xclip_stream.cli.dead_letters import dead_letters
 from xclip_stream.cli.events import events
 from xclip_stream.cli.exporter import exporter
 from xclip_stream.cli.overview import status
+from xclip_stream.cli.probe import probe
 from xclip_stream.cli.run import run
 from xclip_stream.cli.watch import watch
 from xclip_stream.cli.worker import worker
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(watch)
 app.command()(check)
+app.command()(probe)
 app.command()(worker)
 app.command()(status)
 app.command()(exporter)

@@ -11,6 +11,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from xclip_stream.errors import SourceRejected
+from xclip_stream.sources.facts import VideoFacts, facts_of
 from xclip_stream.sources.pictures import jpeg_picture, masked, region_pictures, upright
 from xclip_stream.types import Box, ClipGeometry, Pixels, Region
 
@@ -57,6 +58,8 @@ class OpenVideo:
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         self._container = container
         self._stream = stream
+        self.tap: Callable[[av.Packet[VideoStream]], None] | None = None
+        """Is shown each packet before it is decoded; for whoever measures a stream."""
 
     @property
     def duration_s(self) -> float | None:
@@ -72,6 +75,11 @@ class OpenVideo:
     @property
     def codec(self) -> str:
         return self._stream.codec_context.name
+
+    @property
+    def facts(self) -> VideoFacts:
+        """What the container says of itself."""
+        return facts_of(self._container, self._stream)
 
     @property
     def frame_s(self) -> float:
@@ -120,6 +128,8 @@ class OpenVideo:
             try:
                 for packet in self._container.demux(self._stream):
                     errors = 0
+                    if self.tap is not None:
+                        self.tap(packet)
                     yield packet
             except FFmpegError as error:
                 errors += 1

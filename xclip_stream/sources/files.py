@@ -51,6 +51,13 @@ class FileSource:
         return self._duration_s
 
     @property
+    def video(self) -> OpenVideo:
+        """The open container; there is one inside the `with` block only."""
+        if self._video is None:
+            raise RuntimeError("a source is read inside its `with` block")
+        return self._video
+
+    @property
     def damage(self) -> Sequence[str]:
         return [*self._damage.lines(), *self._remarks]
 
@@ -76,19 +83,18 @@ class FileSource:
             self._video = None
 
     def __iter__(self) -> Iterator[AvFrame]:
-        if self._video is None:
-            raise RuntimeError("a source is read inside its `with` block")
-        timeline = Timeline(frame_s=self._video.frame_s)
+        video = self.video
+        timeline = Timeline(frame_s=video.frame_s)
         index = -1
-        for index, frame in enumerate(self._frames(self._video, timeline)):
-            pts_s = timeline.place(frame.pts, frame.dts, frame.time_base or self._video.time_base)
+        for index, frame in enumerate(self._frames(video, timeline)):
+            pts_s = timeline.place(frame.pts, frame.dts, frame.time_base or video.time_base)
             if pts_s is None:
                 self._damage.note("late frame left out", at_s=timeline.last_s)
             else:
                 yield AvFrame(index, pts_s, self._start_time + pts_s, frame, self._view)
         if index < 0:
-            raise SourceRejected(f"{self._path}: not one frame of its {self._video.codec} video could be decoded")
-        self._remark(self._video, timeline)
+            raise SourceRejected(f"{self._path}: not one frame of its {video.codec} video could be decoded")
+        self._remark(video, timeline)
 
     def _frames(self, video: OpenVideo, timeline: Timeline) -> Iterator[av.VideoFrame]:
         frames = video.frames(

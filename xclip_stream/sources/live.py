@@ -99,6 +99,13 @@ class LiveSource:
         self._is_new_connection = True
 
     @property
+    def video(self) -> OpenVideo:
+        """The open container; there is one inside the `with` block only."""
+        if self._video is None:
+            raise RuntimeError("a source is read inside its `with` block")
+        return self._video
+
+    @property
     def damage(self) -> Sequence[str]:
         return self._damage.lines()
 
@@ -125,16 +132,15 @@ class LiveSource:
             self._video = None
 
     def __iter__(self) -> Iterator[AvFrame]:
-        if self._video is None:
-            raise RuntimeError("a source is read inside its `with` block")
-        timeline = self._timeline = self._timeline or Timeline(frame_s=self._video.frame_s)
-        for frame in self._frames(self._video, timeline):
+        video = self.video
+        timeline = self._timeline = self._timeline or Timeline(frame_s=video.frame_s)
+        for frame in self._frames(video, timeline):
             arrived_at = self._monotonic()
             if self._is_new_connection:
                 self._reconnected(timeline, arrived_at)
             self._frame_at = arrived_at
             self._next_index += 1
-            pts_s = timeline.place(frame.pts, frame.dts, frame.time_base or self._video.time_base)
+            pts_s = timeline.place(frame.pts, frame.dts, frame.time_base or video.time_base)
             if pts_s is None:
                 self._damage.note("late frame left out", at_s=timeline.last_s)
                 continue

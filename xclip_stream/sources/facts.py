@@ -1,0 +1,48 @@
+"""What a container says of its video, before anything of it was measured."""
+
+from dataclasses import dataclass
+
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+_LEVELLED = {"h264", "hevc"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoFacts:
+    """What is declared of a video stream; None where nothing is."""
+
+    container: str
+    codec: str
+    profile: str | None
+    level: str | None
+    pixel_format: str | None
+    width: int
+    height: int
+    declared_fps: float | None
+    audio: tuple[str, ...]
+    """The codecs of its sound, which is not read."""
+
+
+def facts_of(container: InputContainer, stream: VideoStream) -> VideoFacts:
+    """Return what `container` says of `stream`, as far as it is known now."""
+    context = stream.codec_context
+    rate = stream.average_rate or stream.guessed_rate
+    return VideoFacts(
+        container=container.format.name,
+        codec=context.name,
+        profile=context.profile,
+        level=_level(context.name, context.level),
+        pixel_format=context.pix_fmt,
+        width=context.width,
+        height=context.height,
+        declared_fps=float(rate) if rate else None,
+        audio=tuple(sound.codec_context.name for sound in container.streams.audio),
+    )
+
+
+def _level(codec: str, level: int) -> str | None:
+    """Return a level as people write it: 4.1 is 41 in H.264 and 123 in H.265."""
+    if codec not in _LEVELLED or level <= 0:
+        return None
+    return f"{level / (10 if codec == 'h264' else 30):.1f}"
