@@ -328,6 +328,8 @@ def test_watch_tells_mistakes_in_terms_of_its_options(
         ("https://cams.example.org/live?x=1", "cams.example.org"),
         ("/films/my yard (2).mp4", "my-yard-2"),
         ("/films/???", "source"),
+        ("/dev/video0", "video0"),
+        ("v4l2:///dev/video2?size=1280x720", "video2"),
     ],
 )
 def test_a_source_is_named_after_its_host_or_file(source: str, name: str) -> None:

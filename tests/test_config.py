@@ -305,6 +305,7 @@ BAD = [
     ),
     ("rtsp://", "", "3:10: sources[0].url: looks like an address without its scheme"),
     ("10.0.0.5", "", "3:10: sources[0].url: is not a valid URL"),
+    ("films/yard.mp4", "v4l2:///dev/video0?rate=5", "6:10: sources[1].url: has no option 'rate'"),
     ("films/yard.mp4", "''", "6:10: sources[1].url: is empty"),
     ("start_time: 2024-05-01T20:00:00+02:00", "transport: udp", "7:16: sources[1].transport: is for live sources"),
     ("id: yard", "realtime: true\n    id: yard", "2:15: sources[0].realtime: is for files"),
@@ -547,3 +548,12 @@ def test_every_password_of_a_redis_url_is_a_secret() -> None:
     config = read(GOOD + "redis: {url: 'redis+sentinel://u:p%40ss@a,[::1]:5/main?sentinel_password=q%26a'}\n")
 
     assert {"p%40ss", "p@ss", "q%26a", "q&a"} <= set(config.secret_values())
+
+
+def test_a_device_is_a_live_source(tmp_path: Path) -> None:
+    text = "sources: [{id: desk, url: /dev/video0}]\nrules: [{id: r, prompts: [x]}]\n"
+
+    (source,) = read_config(text, name="site.yaml", folder=tmp_path).sources
+
+    assert source.live
+    assert source.shown_url == "v4l2:///dev/video0"

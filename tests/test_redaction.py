@@ -19,6 +19,8 @@ from xclip_stream.redaction import redact_text, redact_url
         ("rtsp://h/user=admin_password=hunter2_channel=1.sdp", "rtsp://h/user=***_password=***_channel=1.sdp"),
         ("rtsp://u:hunter2@[h/s", "rtsp://***"),
         ("videos/a b.mp4", "videos/a b.mp4"),
+        ("v4l2:///dev/video0?fps=15", "v4l2:///dev/video0?fps=15"),
+        ("v4l2://u:hunter2@h?fps=15", "v4l2://***@h?fps=***"),
         ("redis+sentinel://u:hunter2@a:1,[::1]:2,c/main/0", "redis+sentinel://***@a:1,[::1]:2,c/main/0"),
         ("rediss+cluster://a:1,b:2?ssl_keyfile=/k", "rediss+cluster://a:1,b:2?ssl_keyfile=***"),
         ("redis+sentinel://u:hunter2,a:1/main", "redis+sentinel://***"),

@@ -13,9 +13,9 @@ _HOST = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?")
 
 
 def redact_url(url: str) -> str:
-    """Return `url` without user, password and the values of its query; a file path comes back unchanged."""
+    """Return `url` without user, password and the values of its query; the path of a file or device stays as it is."""
     scheme, separator, rest = url.partition("://")
-    if not separator:
+    if not separator or (scheme == "v4l2" and rest.startswith("/")):
         return url
     # A password may hold an unescaped "/" or "?", which a strict reading would take for the end of the host.
     address, mark, query = rest.partition("?")

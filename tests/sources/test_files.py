@@ -206,7 +206,7 @@ def test_a_name_that_looks_like_a_protocol_is_only_a_file_name(url: str) -> None
 def test_other_schemes_are_rejected_without_showing_a_password(url: str) -> None:
     shown = reason(url)
 
-    assert "is not supported; use a file or rtsp, rtsps, http, https" in shown
+    assert "is not supported; use a file or rtsp, rtsps, http, https, v4l2" in shown
     assert "hunter2" not in shown
 
 

@@ -46,7 +46,7 @@ class Wishes:
 
 def watch(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="A video file, or an rtsp, rtsps, http or https URL.")
+        str, typer.Argument(metavar="SOURCE", help="A video file; an rtsp, rtsps, http or https URL; or /dev/video0.")
     ],
     prompts: Annotated[list[str], typer.Argument(metavar="PROMPT", help="What to look for, in plain words.")],
     *,
@@ -152,10 +152,10 @@ def config_values(wishes: Wishes) -> dict[str, Any]:
 
 def source_name(source: str) -> str:
     """Return an id for a source: the host of a URL, or the name of a file."""
-    if "://" in source:
+    if "://" in source and not source.startswith("v4l2:"):
         name = re.split(r"[/?#]", source.partition("://")[2].rpartition("@")[2])[0].partition(":")[0]
     else:
-        name = Path(source).stem
+        name = Path(source.partition("?")[0] if "://" in source else source).stem
     return _slug(name) or "source"
 
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, SecretStr, ValidationInfo
 
 from xclip_stream.config.suggestions import did_you_mean
+from xclip_stream.device_url import DEVICE_SCHEME, DeviceUrl, is_device_path
 from xclip_stream.redis_url import RedisUrl
 
 LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https")
@@ -66,6 +67,11 @@ def _either(schemes: tuple[str, ...]) -> str:
 
 def _source_url(url: SecretStr, info: ValidationInfo) -> SecretStr:
     text = url.get_secret_value().strip()
+    if is_device_path(text):
+        return SecretStr(f"{DEVICE_SCHEME}://{text}")
+    if text.startswith(f"{DEVICE_SCHEME}:"):
+        DeviceUrl.parse(text)
+        return SecretStr(text)
     if "://" in text:
         _checked_url(text, LIVE_SCHEMES)
         return SecretStr(text)

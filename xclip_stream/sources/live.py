@@ -1,58 +1,25 @@
-"""Cameras: RTSP, and video over HTTP."""
+"""Cameras: RTSP, video over HTTP, and what is plugged into this machine."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
 import av
-from av.error import (
-    DecoderNotFoundError,
-    ExitError,
-    FFmpegError,
-    HTTPClientError,
-    HTTPForbiddenError,
-    HTTPNotFoundError,
-    HTTPUnauthorizedError,
-    InvalidDataError,
-    ProtocolNotFoundError,
-)
+from av.error import ExitError, FFmpegError, InvalidDataError
 
-from xclip_stream.errors import LoginRejected, SourceError, SourceRejected, SourceUnavailable
+from xclip_stream.errors import SourceUnavailable
 from xclip_stream.redaction import redact_url
+from xclip_stream.sources.camera_opening import open_camera
 from xclip_stream.sources.capture_clock import CaptureClock
 from xclip_stream.sources.damage import Damage
-from xclip_stream.sources.decoding import AvFrame, OpenVideo, View, open_video
+from xclip_stream.sources.decoding import AvFrame, OpenVideo, View
 from xclip_stream.sources.timeline import Timeline
 
-_RTSP_PROTOCOLS = "rtsp,rtsps,rtp,srtp,tcp,udp,tls,crypto"
-# Without "file", so that a playlist from the network cannot name a file of this machine.
-_HTTP_PROTOCOLS = "http,https,tcp,tls,crypto"
-_HTTP_FORMATS = (
-    "asf,flv,h264,hevc,hls,ivf,matroska,webm,mjpeg,mov,mp4,m4a,3gp,3g2,mj2,mpeg,mpegts,mpegvideo,mpjpeg,nut,ogg"
-)
-
-_ANALYSE_US = 200_000
-"""How much of a stream FFmpeg may look at before it gives the first frame: what it looks at comes late."""
 _NEARLY = 0.98
 """Two clocks measure the same silence."""
 PICTURELESS_S = 20.0
 """Packets without one picture for this long mean that something is wrong; a key frame may take its time."""
-
-# What opening a camera may end in, first match first; all else is SourceUnavailable.
-_FAILURES: tuple[tuple[type[Exception], type[SourceError], str], ...] = (
-    (HTTPUnauthorizedError, LoginRejected, "wrong user or password"),
-    (HTTPForbiddenError, LoginRejected, "wrong user or password"),
-    (HTTPNotFoundError, SourceRejected, "no such stream there (404); check the path of the URL"),
-    (HTTPClientError, SourceRejected, "the camera refuses the request"),
-    (ProtocolNotFoundError, SourceRejected, "this protocol is not supported"),
-    (DecoderNotFoundError, SourceRejected, "there is no decoder for its video"),
-    (ConnectionRefusedError, SourceUnavailable, "connection refused; is the camera on, and the port right?"),
-    (TimeoutError, SourceUnavailable, "no answer"),
-    (ExitError, SourceUnavailable, "no answer"),
-    (InvalidDataError, SourceUnavailable, "sends no video that can be read"),
-)
 
 
 class LiveSource:
@@ -61,7 +28,7 @@ class LiveSource:
     The stream of a camera has no end: that it ended, fell silent or broke is a SourceUnavailable.
 
     Args:
-        url: rtsp, rtsps, http or https; user and password in it are used and never shown.
+        url: rtsp, rtsps, http, https or v4l2; user and password in it are used and never shown.
         view: what is kept of each frame.
         transport: of RTSP, "tcp" or "udp".
         open_timeout_s: how long connecting may take.
@@ -110,17 +77,12 @@ class LiveSource:
         return self._damage.lines()
 
     def __enter__(self) -> Self:
-        is_rtsp = urlsplit(self._url).scheme.lower() in {"rtsp", "rtsps"}
-        try:
-            self._video = open_video(
-                self._url,
-                options=self._rtsp_options() if is_rtsp else self._http_options(),
-                shown=self._shown,
-                input_format="rtsp" if is_rtsp else None,
-                timeouts_s=(self._open_timeout_s, self._read_timeout_s),
-            )
-        except FFmpegError as error:
-            raise _opening_failed(error, self._shown) from None
+        self._video = open_camera(
+            self._url,
+            transport=self._transport,
+            open_timeout_s=self._open_timeout_s,
+            read_timeout_s=self._read_timeout_s,
+        )
         self._is_new_connection = True
         return self
 
@@ -185,29 +147,3 @@ class LiveSource:
             timeline.reconnect(arrived_at - self._frame_at)
         self._capture_clock.reconnect()
         self._is_new_connection = False
-
-    def _rtsp_options(self) -> dict[str, str]:
-        return {
-            "protocol_whitelist": _RTSP_PROTOCOLS,
-            "rtsp_transport": self._transport,
-            "allowed_media_types": "video",
-            "analyzeduration": str(_ANALYSE_US),
-            # In microseconds. Its old name, "stimeout", would be ignored without a word, and opening could hang.
-            "timeout": str(int(self._read_timeout_s * 1e6)),
-        }
-
-    def _http_options(self) -> dict[str, str]:
-        return {
-            "protocol_whitelist": _HTTP_PROTOCOLS,
-            "format_whitelist": _HTTP_FORMATS,
-            "analyzeduration": str(_ANALYSE_US),
-            "rw_timeout": str(int(self._read_timeout_s * 1e6)),
-        }
-
-
-def _opening_failed(error: FFmpegError, shown: str) -> SourceError:
-    """Say what is wrong in our words: the driver's text carries the password."""
-    for cause, verdict, reason in _FAILURES:
-        if isinstance(error, cause):
-            return verdict(f"{shown}: {reason}")
-    return SourceUnavailable(f"{shown}: cannot be reached ({error.strerror})")

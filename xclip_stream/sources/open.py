@@ -6,17 +6,16 @@ from urllib.parse import unquote, urlsplit
 
 from xclip_stream.errors import SourceRejected
 from xclip_stream.redaction import redact_url
+from xclip_stream.sources.camera_opening import LIVE_SCHEMES, is_camera_url
 from xclip_stream.sources.decoding import View
 from xclip_stream.sources.files import FileSource
 from xclip_stream.sources.live import LiveSource
 from xclip_stream.types import WHOLE_FRAME, Box, ClipGeometry, Region
 
-LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https")
-
 
 def is_live_url(url: str) -> bool:
     """Return whether `url` is read as a camera; everything else is a file, or refused."""
-    return _scheme(url) in LIVE_SCHEMES
+    return is_camera_url(url)
 
 
 def open_source(
@@ -33,7 +32,7 @@ def open_source(
     """Return the source for `url`; nothing is opened before it is entered.
 
     Args:
-        url: a path, a file:// URL, or a camera's rtsp, rtsps, http or https URL.
+        url: a path, a file:// URL, a camera's rtsp, rtsps, http or https URL, or a device such as /dev/video0.
         geometry: the pictures that the model wants.
         regions: the parts of each frame to give, in this order; by default the whole of it.
         masks: the parts of each frame that are blacked out before anything is done with it.
