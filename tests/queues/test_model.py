@@ -130,6 +130,13 @@ class QueueModel(RuleBasedStateMachine):
             self.courses[source] = course = Course(course.run, epoch, course.generation + 1, 0, ended=False)
         assert wanted == course.next_seq
 
+    @rule(source=sources, count=st.integers(1, 3))
+    def read_on(self, source: str, count: int) -> None:
+        """Begin, and give the next windows, as a reader does that nothing happens to."""
+        self.begin_epoch(source, anew=self.courses[source].ended)
+        for _ in range(count):
+            self.add_window(source, 0)
+
     @rule(source=sources, step=steps)
     def add_window(self, source: str, step: int) -> None:
         course = self.courses[source]
@@ -161,6 +168,13 @@ class QueueModel(RuleBasedStateMachine):
             self.books.owe((source, course.run, course.generation, course.next_seq), source)
             course.next_seq += 1
             course.ended = status is ScoreStatus.SOURCE_ENDED
+
+    @rule(source=sources)
+    def end(self, source: str) -> None:
+        """Come to the end of a source. Nothing follows it."""
+        self.read_on(source, 1)
+        self.add_tombstone(source, 0, ScoreStatus.SOURCE_ENDED)
+        self.add_window(source, 0)
 
     @rule(source=sources)
     def forget(self, source: str) -> None:
@@ -212,6 +226,14 @@ class QueueModel(RuleBasedStateMachine):
             self.let_go.add(taken.entry_id)
             self.books.windows_published += published
 
+    @rule(number=scorers, place=places, buried=st.booleans())
+    def let_go_of_all(self, number: int, place: int, buried: bool) -> None:
+        """Let all who ever held a window let go of it, those among them who were thought dead."""
+        self.take(number, 4)
+        self.take_over()
+        for more in range(len(self.held)):
+            (self.bury if buried else self.publish)(place + more)
+
     @rule(number=scorers)
     def crash(self, number: int) -> None:
         gone = self.scorers[number]
@@ -231,6 +253,14 @@ class QueueModel(RuleBasedStateMachine):
         else:
             assert self.reader.drop_dead(letter.id)
             self.books.letters_dropped += 1
+
+    @rule(source=sources, number=scorers, place=places)
+    def bring_back(self, source: str, number: int, place: int) -> None:
+        """Let windows die, and replay one of them."""
+        self.read_on(source, 2)
+        self.let_go_of_all(number, place, buried=True)
+        self.finish_letter(place, replayed=True)
+        self.what_waits_is_what_was_added_and_not_let_go_of()
 
     # ------------------------------------------------------------------------------------------------------- alert
 
@@ -316,7 +346,7 @@ def test_each_seq_leads_to_one_entry_of_scores_and_nothing_is_left_over(
     run_machine(
         machine,
         settings=settings(
-            max_examples=100 if server is None else 12,
+            max_examples=100 if server is None else 30,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),

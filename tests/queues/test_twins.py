@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from tests.queues.builders import PIXELS, Queue, message, scores_of, window
 from tests.redis_servers import RedisServer
@@ -33,6 +33,7 @@ sources = st.sampled_from(["file", "camera"])
 epochs = st.sampled_from(["e1", "e2"])
 workers = st.sampled_from([0, 1])
 readers = st.sampled_from([0, 0, 0, 1, 2])
+places = st.integers(0, 9)
 
 
 class Twin:
@@ -117,7 +118,8 @@ class Twins(RuleBasedStateMachine):
             team = twin.workers[worker].join_ingest(["file", "camera"], ttl_s=600)
             if left:
                 twin.workers[worker].leave_ingest(["file"])
-            return taken, len(team.others), team.free
+            left_free = twin.workers[1 - worker].join_ingest(["file", "camera"], ttl_s=600).free
+            return taken, len(team.others), team.free, left_free
 
         self.both(step)
 
@@ -136,25 +138,41 @@ class Twins(RuleBasedStateMachine):
     def take_windows_over(self) -> None:
         self.both(lambda twin: taken_windows(twin, twin.undertaker, 1))
 
-    @rule(number=st.integers(0, 5))
-    def publish(self, number: int) -> None:
+    @precondition(lambda self: self.twins[0].windows)
+    @rule(place=places)
+    def publish(self, place: int) -> None:
         def step(twin: Twin) -> object:
-            if number >= len(twin.windows):
-                return None
-            queue, taken = twin.windows[number]
+            queue, taken = twin.windows[place % len(twin.windows)]
             return queue.publish_scores(taken, scores_of(taken))
 
         self.both(step)
 
-    @rule(number=st.integers(0, 5))
-    def bury(self, number: int) -> None:
+    @precondition(lambda self: self.twins[0].windows)
+    @rule(place=places)
+    def bury(self, place: int) -> None:
         def step(twin: Twin) -> object:
-            if number >= len(twin.windows):
-                return None
-            queue, taken = twin.windows[number]
+            queue, taken = twin.windows[place % len(twin.windows)]
             return queue.bury_window(taken, reason="broken")
 
         self.both(step)
+
+    @rule(source=sources, worker=workers, buried=st.booleans())
+    def do_all_windows(self, source: str, worker: int, buried: bool) -> None:
+        """Read on and let go of all that anybody ever held, so that scores and dead letters pile up."""
+        self.add_what_is_wanted(source, "e1", 3, 0)
+        self.take_windows(worker, 4)
+        for place in range(len(self.twins[0].windows)):
+            (self.bury if buried else self.publish)(place)
+        self.compare()
+
+    @rule(source=sources, worker=workers)
+    def hold_what_another_has(self, source: str, worker: int) -> None:
+        """Take windows, be thought dead, and wake up."""
+        self.add_what_is_wanted(source, "e1", 2, 0)
+        self.take_windows(worker, 4)
+        self.take_windows_over()
+        self.hold_windows(worker)
+        self.compare()
 
     @rule(worker=workers)
     def become_alert_worker(self, worker: int) -> None:
@@ -169,6 +187,22 @@ class Twins(RuleBasedStateMachine):
     @rule(worker=workers)
     def step_down(self, worker: int) -> None:
         self.both(lambda twin: twin.workers[worker].release_alert(twin.tokens[worker] or 0))
+
+    @rule(worker=workers)
+    def be_replaced(self, worker: int) -> None:
+        """Step down, let another one take over, and step down again."""
+        self.become_alert_worker(worker)
+        self.step_down(worker)
+        self.become_alert_worker(1 - worker)
+        self.step_down(worker)
+        self.compare()
+
+    @rule(worker=workers)
+    def renew(self, worker: int) -> None:
+        def step(twin: Twin) -> None:
+            twin.workers[worker].renew_alert(twin.tokens[worker] or 0, ttl_s=600)
+
+        self.both(lambda twin: or_stale(lambda: step(twin)))
 
     @rule(worker=workers, max_count=st.integers(1, 4))
     def take_scores(self, worker: int, max_count: int) -> None:
@@ -216,22 +250,34 @@ class Twins(RuleBasedStateMachine):
 
         self.both(lambda twin: or_stale(lambda: step(twin)))
 
-    @rule(number=st.integers(0, 4), settled=st.booleans())
-    def finish_message(self, number: int, settled: bool) -> None:
-        for twin in self.twins:
-            if number < len(twin.messages) and settled:
-                twin.workers[0].settle_message("ops", twin.messages[number])
-            elif number < len(twin.messages):
-                twin.workers[0].bury_message("ops", twin.messages[number], reason="410")
+    @rule(worker=workers, count=st.integers(1, 3))
+    def tell(self, worker: int, count: int) -> None:
+        """Make messages, and take them."""
+        self.become_alert_worker(worker)
+        for _ in range(count):
+            self.commit(worker, 0, 1)
+        self.become_deliverer(worker)
+        self.take_messages(worker, 3)
 
-    @rule(number=st.integers(0, 3), replayed=st.booleans())
-    def finish_letter(self, number: int, replayed: bool) -> None:
+    @precondition(lambda self: self.twins[0].messages)
+    @rule(place=places, settled=st.booleans())
+    def finish_message(self, place: int, settled: bool) -> None:
+        for twin in self.twins:
+            taken = twin.messages[place % len(twin.messages)]
+            if settled:
+                twin.workers[0].settle_message("ops", taken)
+            else:
+                twin.workers[0].bury_message("ops", taken, reason="410")
+
+    @rule(place=places, replayed=st.booleans())
+    def finish_letter(self, place: int, replayed: bool) -> None:
         def step(twin: Twin) -> object:
             letters = twin.workers[0].list_dead(max_count=10)
-            if number >= len(letters) or (replayed and not letters[number].payload):
+            letter = letters[place % len(letters)] if letters else None
+            if letter is None or (replayed and not letter.payload):
                 return None
             finish = twin.workers[0].replay_dead if replayed else twin.workers[0].drop_dead
-            return finish(letters[number].id)
+            return finish(letter.id)
 
         self.both(step)
 
@@ -285,6 +331,6 @@ def test_the_queue_in_memory_and_the_one_on_redis_are_twins(servers: dict[str, R
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=20, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
