@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.conftest import missing_part
 from xclip_stream.web.health import HealthServer
@@ -36,7 +37,7 @@ def services(*profile: str, **environ: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("profile", [(), ("--profile", "gpu")])
+@pytest.mark.parametrize("profile", [(), ("--profile", "gpu"), ("--profile", "metrics")])
 def test_compose_accepts_the_file(profile: tuple[str, ...]) -> None:
     assert compose(*profile, "config", "-q") == ""
 
@@ -50,6 +51,18 @@ def test_a_gpu_scorer_stands_by_in_a_profile() -> None:
 
     assert set(found) == {"redis", *WORKERS, "score-gpu"}
     assert found["score-gpu"]["deploy"]["resources"]["reservations"]["devices"][0]["driver"] == "nvidia"
+
+
+def test_prometheus_finds_the_workers_and_the_exporter_where_they_serve() -> None:
+    found = services("--profile", "metrics")
+    job = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())["scrape_configs"][0]
+    wanted = {(name, place["port"]) for place in job["dns_sd_configs"] for name in place["names"]}
+
+    assert set(found) == {"redis", *WORKERS, "exporter", "prometheus"}
+    assert wanted == {*((role, 8080) for role in WORKERS), ("exporter", 9475)}
+    assert "0.0.0.0:9475" in found["exporter"]["entrypoint"]
+    assert found["prometheus"]["volumes"][0]["source"] == str(ROOT / "deploy" / "prometheus")
+    assert all("ports" not in found[role] for role in (*WORKERS, "exporter"))
 
 
 @pytest.mark.parametrize("role", sorted(WORKERS))
@@ -74,7 +87,7 @@ def test_the_health_of_each_worker_is_asked_for_where_it_is_served(illness: str 
     found = services()
     asked = found["score"]["healthcheck"]["test"]
 
-    assert all(found[role]["environment"]["XCLIP_STREAM_HEALTH"] == "127.0.0.1:8080" for role in WORKERS)
+    assert all(found[role]["environment"]["XCLIP_STREAM_HEALTH"] == "0.0.0.0:8080" for role in WORKERS)
     assert all(found[role]["healthcheck"]["test"] == asked for role in WORKERS)
     assert asked[:3] == ["CMD", "python", "-c"]
     with HealthServer("127.0.0.1:0", alive=lambda: illness, ready=lambda: "not asked") as server:
