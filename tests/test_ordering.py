@@ -81,6 +81,26 @@ def test_a_live_source_gives_a_missing_window_up_when_its_patience_is_over_and_t
     assert add(ordering, window(1, live=True), window(3, live=True)) == [Arrival.LATE, Arrival.DUPLICATE]
 
 
+def test_windows_that_scorers_have_not_come_to_yet_are_waited_for_until_they_are_too_old():
+    """As while a model is loaded: the first windows of a camera wait in the queue, tombstones of later ones do not."""
+    ordering = Ordering(START, max_age_s=10.0)
+    add(ordering, tombstone(2, ScoreStatus.DROPPED, live=True), now_s=0)
+
+    assert released(ordering, now_s=10.0 + PATIENCE_S - 0.1) == []
+    add(ordering, window(0, live=True), now_s=10.0 + PATIENCE_S - 0.1)
+    assert released(ordering, now_s=10.0 + PATIENCE_S - 0.1) == [(1, 0)]
+    assert released(ordering, now_s=10.0 + PATIENCE_S) == [(1, 2)]
+
+
+def test_patience_begins_when_a_window_has_overtaken_another_in_the_queue():
+    ordering = Ordering(START, max_age_s=10.0)
+    add(ordering, tombstone(2, ScoreStatus.DROPPED, live=True), now_s=0)
+    add(ordering, window(3, status=ScoreStatus.EXPIRED, live=True), now_s=4.0)
+
+    assert released(ordering, now_s=4.0 + PATIENCE_S - 0.1) == []
+    assert released(ordering, now_s=4.0 + PATIENCE_S) == [(1, 2), (1, 3)]
+
+
 def test_the_patience_counts_from_when_the_gap_was_first_seen():
     ordering = Ordering(START)
     add(ordering, window(0, live=True), now_s=0)

@@ -47,6 +47,7 @@ class Worker:
     body: bytes = field(default_factory=lambda: RuleState("yard").encode())
     entries: dict[str, TakenScores] = field(default_factory=dict)
     told: list[Notice] = field(default_factory=list)
+    published: int = 0
 
     def __post_init__(self) -> None:
         self.wake()
@@ -58,10 +59,8 @@ class Worker:
         self.read: set[str] = set()
 
     def publish(self, scores: Scores) -> None:
-        entry_id = f"{len(self.told)}-{len(self.entries)}-{scores.generation}-{scores.id.seq}"
-        while entry_id in self.entries:
-            entry_id += "'"
-        self.entries[entry_id] = TakenScores(entry_id, scores)
+        self.published += 1
+        self.entries[str(self.published)] = TakenScores(str(self.published), scores)
 
     def work(self, *, now_s: float, dies_before_commit: bool = False) -> None:
         """Read what is new, judge what has its turn, and commit it in one step."""

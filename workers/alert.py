@@ -50,6 +50,7 @@ def run(
             clock=SystemClock(stop),
             stopping=stop.is_set,
             log=structlog.get_logger(),
+            max_age_s=config.queue.max_age_s,
             pulse=pulse,
             meters=None if registry is None else PrometheusAlert(registry),
         ).run()

@@ -53,10 +53,18 @@ class Ordering:
     A file source waits for a missing `seq` as long as it takes. A live source gives it up after `patience_s`: the next
     scores released leave a hole in the `seq`, and what arrives for the hole later is late. A newer generation begins
     when the older one has ended, for a live source also when the patience is over. Time is an argument.
+
+    Patience begins with scores that have overtaken the missing ones in the queue. Where only tombstones wait that did
+    not go through it, the scorers may just be behind: they load their model. Then a missing `seq` is given up when its
+    window, if it still waits in the queue, has become too old to be scored.
+
+    Args:
+        max_age_s: how old a live window may become in the queue.
     """
 
-    def __init__(self, position: Position) -> None:
+    def __init__(self, position: Position, *, max_age_s: float = 10.0) -> None:
         self._position = position
+        self._max_age_s = max_age_s
         self._waiting: dict[tuple[int, int], _Waiting] = {}
         self._given_up: deque[tuple[int, int]] = deque(maxlen=_GAPS_REMEMBERED)
         self._latencies_s: deque[float] = deque(maxlen=_LATENCIES)
@@ -126,7 +134,11 @@ class Ordering:
     def _is_patience_over(self, now_s: float) -> bool:
         if not self._waiting:
             return False
-        return now_s - min(waiting.since_s for waiting in self._waiting.values()) >= self.patience_s
+        patience_s = self.patience_s
+        return any(
+            now_s - waiting.since_s >= (patience_s if waiting.has_overtaken else self._max_age_s + patience_s)
+            for waiting in self._waiting.values()
+        )
 
     def _give_up(self) -> bool:
         """Go on with the oldest entry that waits; False when what is missing must be waited for."""
@@ -150,3 +162,7 @@ class Ordering:
 class _Waiting:
     taken: TakenScores
     since_s: float
+
+    @property
+    def has_overtaken(self) -> bool:
+        return self.taken.scores.status.has_been_queued

@@ -119,6 +119,11 @@ class ScoreStatus(StrEnum):
         """True for what nothing may follow in an epoch."""
         return self in {ScoreStatus.SOURCE_ENDED, ScoreStatus.SOURCE_STOPPED}
 
+    @property
+    def has_been_queued(self) -> bool:
+        """True for what became of a window that was in the queue; the others are told past it, by who reads."""
+        return self in {ScoreStatus.SCORED, ScoreStatus.EXPIRED, ScoreStatus.FAILED}
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:

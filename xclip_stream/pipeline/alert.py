@@ -55,6 +55,7 @@ class AlertLoop:
         rulebook: what to decide by.
         new_rulebook: gives the next one once, when there is one; asked often.
         lease_s: how long a loop that has died keeps the others waiting.
+        max_age_s: how old a window of a camera may become in the queue; scores for it are waited for as long.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class AlertLoop:
         stopping: Callable[[], bool],
         log: FilteringBoundLogger,
         lease_s: float = 5.0,
+        max_age_s: float = 10.0,
         block_s: float = 1.0,
         max_count: int = 256,
         pulse: Pulse | None = None,
@@ -80,6 +82,7 @@ class AlertLoop:
         self._stopping = stopping
         self._log = log
         self._lease_s = lease_s
+        self._max_age_s = max_age_s
         self._block_s = block_s
         self._max_count = max_count
         self._meters = meters or AlertMeters()
@@ -169,7 +172,7 @@ class AlertLoop:
         token = self._renew()
         states = {source_id: _decoded(source_id, body) for source_id, body in sorted(self._queue.load_states().items())}
         now_s = self._clock.monotonic()
-        self._sources = {source_id: AlertSource(state, now_s=now_s) for source_id, state in states.items()}
+        self._sources = {source_id: AlertSource(state, now_s=now_s, max_age_s=self._max_age_s) for source_id, state in states.items()}
         self._met.update(states)
         self._settle_all(token)
 
@@ -193,7 +196,7 @@ class AlertLoop:
 
     def _source(self, source_id: str, *, now_s: float) -> AlertSource:
         if source_id not in self._sources:
-            self._sources[source_id] = AlertSource(RuleState(source_id), now_s=now_s)
+            self._sources[source_id] = AlertSource(RuleState(source_id), now_s=now_s, max_age_s=self._max_age_s)
         return self._sources[source_id]
 
     def _is_stranger(self, source: AlertSource, *, now_s: float) -> bool:

@@ -14,10 +14,10 @@ REPORT_EVERY_S = 1.0
 class AlertSource:
     """What the alert loop holds of one source between two commits; `state` is what is committed."""
 
-    def __init__(self, state: RuleState, *, now_s: float) -> None:
+    def __init__(self, state: RuleState, *, now_s: float, max_age_s: float) -> None:
         self.state = state
         self.met_at_s = now_s
-        self.ordering = Ordering(state.position)
+        self.ordering = Ordering(state.position, max_age_s=max_age_s)
         self.refused: list[str] = []
         self.late = 0
         self.is_changed = False
