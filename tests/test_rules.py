@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 from math import exp
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.score_builders import CLIMB, EMPTY, FALL, judge, recording, rule, story, tombstone, window
 from xclip_stream.errors import DecodeError
-from xclip_stream.rules import Notice, Rule, RuleState, default_gap_s, reconcile, step
+from xclip_stream.rules import UPDATE_STEP, Notice, Rule, RuleState, default_gap_s, reconcile, step
 from xclip_stream.schedule import Schedule
 from xclip_stream.types import EndReason, Phase, Scores, ScoreStatus
 
@@ -410,6 +411,21 @@ def test_events_of_a_rule_follow_each_other_with_the_cooldown_between(scores, on
         assert after.start_time - before.end_time >= one.cooldown_s
     for start in starts:
         assert start.window.captured_at - start.start_time >= one.min_duration_s
+
+
+@given(histories(), rules())
+def test_an_event_keeps_to_its_rule_and_to_its_epoch(scores, one):
+    told = [notice.event for notice in closed(scores, one)]
+
+    for event_id in {event.event_id for event in told}:
+        *held, end = [event for event in told if event.event_id == event_id]
+        assert held[0].peak_score >= one.enter
+        assert all(event.score >= one.exit for event in held)
+        assert end.end_reason is not EndReason.RELEASED or end.score < one.exit
+        assert all(event.window.captured_at - event.start_time < one.max_duration_s for event in held[1:])
+        assert all(after.peak_score >= before.peak_score + UPDATE_STEP - 1e-3 for before, after in pairwise(held))
+        assert {event.window.epoch for event in held} == {held[0].window.epoch}
+        assert end.window.epoch == held[0].window.epoch or end.end_reason is EndReason.SOURCE_LOST
 
 
 @given(histories(), rules("one"), rules("two"))

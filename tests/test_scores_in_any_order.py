@@ -85,7 +85,7 @@ class Worker:
         return self.ordering.add(taken, now_s=now_s) is not Arrival.WAITING
 
 
-STEPS = st.sampled_from(["publish"] * 6 + ["again", "work", "work", "die", "die before the commit"])
+STEPS = st.sampled_from(["publish"] * 6 + ["again", "work", "work", "wait", "die", "die before the commit"])
 
 
 @given(st.booleans(), st.data())
@@ -106,6 +106,8 @@ def test_any_order_with_copies_holes_and_crashes_gives_the_events_of_the_order(l
                 worker.publish(data.draw(st.sampled_from(published)))
             case "work":
                 worker.work(now_s=0.0)
+            case "wait" if not live:
+                worker.work(now_s=2 * PATIENCE_CAP_S)
             case "die":
                 worker.wake()
             case "die before the commit":
