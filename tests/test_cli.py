@@ -29,6 +29,7 @@ COMMANDS = [
     ("watch",),
     ("check",),
     ("probe",),
+    ("init",),
     ("worker",),
     ("events", "tail"),
     ("dead-letters", "list"),

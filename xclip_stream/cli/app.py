@@ -10,6 +10,7 @@ from xclip_stream.cli.check import check
 from xclip_stream.cli.dead_letters import dead_letters
 from xclip_stream.cli.events import events
 from xclip_stream.cli.exporter import exporter
+from xclip_stream.cli.init import init
 from xclip_stream.cli.overview import status
 from xclip_stream.cli.probe import probe
 from xclip_stream.cli.run import run
@@ -22,11 +23,12 @@ from xclip_stream.worker_main import DEBUG_VARIABLE, FAILED, MISCONFIGURED, debu
 app = typer.Typer(
     name="xclip-stream",
     help="Spot actions in live video from plain-text prompts.",
-    epilog='Start with: xclip-stream watch yard.mp4 "a person climbing over a fence"',
+    epilog='Start with: xclip-stream init, or xclip-stream watch yard.mp4 "a person climbing over a fence"',
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.command()(init)
 app.command()(run)
 app.command()(watch)
 app.command()(check)

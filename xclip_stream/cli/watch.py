@@ -137,7 +137,7 @@ def config_values(wishes: Wishes) -> dict[str, Any]:
     background = {"background": list(wishes.background)} if wishes.background else {}
     rules = [
         {"id": rule_id, "prompts": [prompt], "enter": wishes.enter, "exit": leave, **background}
-        for rule_id, prompt in zip(_rule_ids(wishes.prompts), wishes.prompts, strict=True)
+        for rule_id, prompt in zip(rule_ids(wishes.prompts), wishes.prompts, strict=True)
     ]
     source = wishes.source if "://" in wishes.source else str(Path(wishes.source).expanduser().absolute())
     window = {"span_s": wishes.span_s, "stride_s": wishes.stride_s}
@@ -156,15 +156,17 @@ def source_name(source: str) -> str:
         name = re.split(r"[/?#]", source.partition("://")[2].rpartition("@")[2])[0].partition(":")[0]
     else:
         name = Path(source.partition("?")[0] if "://" in source else source).stem
-    return _slug(name) or "source"
+    return slug(name) or "source"
 
 
-def _rule_ids(prompts: Sequence[str]) -> list[str]:
-    slugs = [_slug(prompt.lower()) or "rule" for prompt in prompts]
+def rule_ids(prompts: Sequence[str]) -> list[str]:
+    """Return an id for the rule of each prompt."""
+    slugs = [slug(prompt.lower()) or "rule" for prompt in prompts]
     return [slug if slugs.count(slug) == 1 else f"{slug[:60]}-{number}" for number, slug in enumerate(slugs, 1)]
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
+    """Return a text as an id; empty where nothing of it can stand in one."""
     return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-_.")[:64]
 
 
