@@ -172,7 +172,9 @@ class AlertLoop:
         token = self._renew()
         states = {source_id: _decoded(source_id, body) for source_id, body in sorted(self._queue.load_states().items())}
         now_s = self._clock.monotonic()
-        self._sources = {source_id: AlertSource(state, now_s=now_s, max_age_s=self._max_age_s) for source_id, state in states.items()}
+        self._sources = {
+            source_id: AlertSource(state, now_s=now_s, max_age_s=self._max_age_s) for source_id, state in states.items()
+        }
         self._met.update(states)
         self._settle_all(token)
 
