@@ -1,19 +1,23 @@
 """Real brokers that a test starts, freezes, kills and starts again: Kafka's own mock cluster, and a NATS server."""
 
 import asyncio
+import getpass
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import nats
 from confluent_kafka import Consumer
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.conftest import missing_part
 
@@ -170,3 +174,66 @@ class NatsServer(Server):
             *("--addr", "127.0.0.1", "--port", str(self.port), "--jetstream", "--store_dir", str(self.folder / "data")),
             *self._options,
         ]
+
+
+class Mosquitto(Server):
+    """An MQTT broker that keeps what is retained when it is killed, with options of its configuration file."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        super().__init__(folder, program="mosquitto", package="mosquitto")
+        self._options = options or ("allow_anonymous true",)
+        self.url = f"mqtt://127.0.0.1:{self.port}"
+
+    def arguments(self) -> Sequence[str]:
+        lines = [
+            f"listener {self.port} 127.0.0.1",
+            *self._options,
+            *("persistence true", f"persistence_location {self.folder}/", "autosave_interval 1"),
+            *("autosave_on_changes true", f"user {getpass.getuser()}"),
+        ]
+        path = self.folder / "mosquitto.conf"
+        path.write_text("\n".join(lines) + "\n")
+        return ["-c", str(path)]
+
+
+class MqttListener:
+    """A client that subscribes as Home Assistant does, and keeps all that it hears in its order."""
+
+    def __init__(self, broker: Mosquitto, *filters: str) -> None:
+        self._broker = broker
+        self._filters = filters
+        self.heard: list[MQTTMessage] = []
+        self._changed = threading.Condition()
+
+    def __enter__(self) -> Self:
+        self._client = Client(CallbackAPIVersion.VERSION2)
+        self._client.on_connect = lambda client, *_: client.subscribe([(name, 1) for name in self._filters])
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_message = lambda _, __, message: self._keep(message)
+        self._subscribed = threading.Event()
+        self._client.connect("127.0.0.1", self._broker.port)
+        self._client.loop_start()
+        assert self._subscribed.wait(START_TIMEOUT_S)
+        return self
+
+    def __exit__(self, *cause: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(START_TIMEOUT_S)
+
+    def payloads(self, topic: str) -> list[bytes]:
+        return [bytes(message.payload) for message in list(self.heard) if message.topic == topic]
+
+    def wait_for(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds of what was heard."""
+        with self._changed:
+            assert self._changed.wait_for(holds, START_TIMEOUT_S), [
+                (message.topic, message.payload[:200]) for message in self.heard
+            ]
+
+    def _keep(self, message: MQTTMessage) -> None:
+        with self._changed:
+            self.heard.append(message)
+            self._changed.notify_all()

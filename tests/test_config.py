@@ -309,7 +309,7 @@ BAD = [
     ("films/yard.mp4", "''", "6:10: sources[1].url: is empty"),
     ("start_time: 2024-05-01T20:00:00+02:00", "transport: udp", "7:16: sources[1].transport: is for live sources"),
     ("id: yard", "realtime: true\n    id: yard", "2:15: sources[0].realtime: is for files"),
-    ("type: console", "type: consol", "19:25: sinks[0].type: must be console, jsonl, redis, webhook, kafka"),
+    ("type: console", "type: consol", "19:25: sinks[0].type: must be console, jsonl, redis, webhook, mqtt"),
     (", type: console", "", "19:5: sinks[0]: type is missing"),
     ("type: console", "type: console, colour: 1", "19:34: sinks[0].colour: unknown key"),
     ("https://example", "ftp://example", "20:35: sinks[1].url: must start with http:// or https://"),
@@ -449,6 +449,43 @@ def test_it_knows_its_secrets_so_that_logs_can_mask_them() -> None:
     config = read(GOOD, {"CAM_PASSWORD": "p%40ss-word"})
 
     assert set(config.secret_values()) == {"p%40ss-word", "p@ss-word", "whsec_c2VjcmV0", "topsecret"}
+
+
+SINKS_WITH_SECRETS = """
+  - {id: home, type: mqtt, url: "mqtt://user-1:pass-1@broker"}
+  - {id: lake, type: kafka, servers: ["a:9092"], topic: t, user: user-2, password: pass-2}
+  - {id: stream, type: nats, servers: ["nats://user-3:pass-3@a", "nats://user-3:pass-4@b"]}
+  - {id: mail, type: email, url: "smtps://user-5:pass-5@host", from: a@b, to: [c@d]}
+  - {id: phone, type: apprise, url: "slack://TokenTokenA/TokenTokenB/TokenTokenC/#general"}
+"""
+
+
+def test_the_secrets_of_every_sink_are_known_and_not_shown_where_it_goes() -> None:
+    config = read(GOOD + SINKS_WITH_SECRETS.lstrip("\n"))
+
+    secrets = {f"pass-{number}" for number in range(1, 6)} | {f"TokenToken{letter}" for letter in "ABC"}
+    shown = f"{config!r} {[sink.place for sink in config.sinks]} {config.model_dump_json()}"
+    assert secrets <= set(config.secret_values())
+    assert [secret for secret in secrets if secret in shown] == []
+
+
+BAD_SINKS = [
+    ("type: mqtt, url: 'mqtt://a', tls: {ca_file: x}", "tls is for a url that begins with mqtts"),
+    ("type: mqtt, url: 'mqtt://a', prefix: 'a/#'", "prefix: must be letters, digits"),
+    ("type: kafka, servers: [a], topic: t", "servers[0]: must be host:port"),
+    ("type: kafka, servers: ['a:1'], topic: t, user: u", "user and password belong together"),
+    ("type: nats, servers: ['http://a']", "servers[0]: must start with nats:// or tls://"),
+    ("type: email, url: 'smtp://a', from: a, to: [c@d]", "from: must be an address like"),
+    ("type: apprise, url: ntfy", "url: must be a URL of apprise"),
+    ("type: exec, command: []", "command: is empty"),
+]
+
+
+@pytest.mark.parametrize(("sink", "sentence"), BAD_SINKS)
+def test_a_mistake_in_a_sink_is_told_in_a_sentence(sink: str, sentence: str) -> None:
+    (line,) = complaints(f"{GOOD}  - {{id: new, {sink}}}\n")
+
+    assert sentence in line
 
 
 # ------------------------------------------------------------------------------------------------------ as a whole

@@ -7,8 +7,8 @@ from contextlib import closing
 import structlog
 from prometheus_client import CollectorRegistry
 
-from workers.sinks import build_sink, lease_s
-from xclip_stream.config import Config, ConfigWatch, SinkConfig
+from workers.sinks import SinkPlan, build_sink, lease_s, plan_sinks
+from xclip_stream.config import Config, ConfigWatch
 from xclip_stream.errors import ConfigError
 from xclip_stream.meters import DeliverMeters
 from xclip_stream.metrics import DeliveryMetrics
@@ -46,16 +46,16 @@ def run(
         raise ConfigError("\n".join(missing))
     metrics = None if registry is None else DeliveryMetrics(registry)
 
-    def work(sink: SinkConfig, stop: StopFlag) -> None:
-        meters = None if metrics is None else metrics.of(sink.id)
-        deliver(config, sink, stop=stop, redis_url=redis_url, vitals=vitals, meters=meters)
+    def work(plan: SinkPlan, stop: StopFlag) -> None:
+        meters = None if metrics is None else metrics.of(plan.id)
+        deliver(config, plan, stop=stop, redis_url=redis_url, vitals=vitals, meters=meters)
 
     threads = SinkThreads(work, log=structlog.get_logger())
     with vitals.pulse("deliver", within_s=SILENCE_S) as pulse:
         try:
             while not stop.is_set():
                 watch.poll()
-                threads.follow(watch.config.sinks)
+                threads.follow(plan_sinks(watch.config))
                 pulse.ready()
                 stop.wait(LOOK_EVERY_S)
         finally:
@@ -64,7 +64,7 @@ def run(
 
 def deliver(
     config: Config,
-    sink: SinkConfig,
+    plan: SinkPlan,
     *,
     stop: threading.Event,
     redis_url: str,
@@ -72,6 +72,7 @@ def deliver(
     meters: DeliverMeters | None = None,
 ) -> None:
     """Deliver for one sink until `stop` is set, over a queue connection of its own."""
+    sink = plan.sink
     if problem := missing_extra(sink.type):
         # It was added while we run: the others go on, and its messages wait.
         structlog.get_logger().error("sink_unusable", sink=sink.id, reason=problem)
@@ -83,7 +84,7 @@ def deliver(
     ):
         DeliverLoop(
             sink_id=sink.id,
-            sink=build_sink(sink, redis_url=redis_url, console=sys.stdout),
+            sink=build_sink(plan, redis_url=redis_url, console=sys.stdout),
             queue=queue,
             clock=SystemClock(stop),
             stopping=stop.is_set,

@@ -52,13 +52,21 @@ def parse_event(body: bytes) -> Event:
     Raises:
         DecodeError: it is not an event of this schema.
     """
+    return _event_of(parse_envelope(body).data)
+
+
+def parse_envelope(body: bytes) -> CloudEvent:
+    """Read the CloudEvents JSON of one phase of an event as it was written.
+
+    Raises:
+        DecodeError: it is not an event of this schema.
+    """
     try:
-        data = CloudEvent.model_validate_json(body).data
+        return CloudEvent.model_validate_json(body)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the message"
         raise DecodeError(f"not an event of {SCHEMA_ID}: {place}: {first['msg']}") from error
-    return _event_of(data)
 
 
 def format_time(at: float) -> str:

@@ -1,47 +1,14 @@
 import io
 import json
 import os
-from dataclasses import replace
 
 import pytest
 
+from tests.event_builders import NOON, a_message
 from xclip_stream.errors import DeliveryRejected
-from xclip_stream.events import encode_event
-from xclip_stream.sinks.console import ConsoleSink, show_time
-from xclip_stream.types import EndReason, Event, Message, Phase, WindowRef
-
-NOON = 1_772_366_400.0  # 2026-03-01T12:00:00Z
-
-
-def an_event(**changes: object) -> Event:
-    event = Event(
-        event_id="e1",
-        phase=Phase.STARTED,
-        revision=0,
-        source_id="yard",
-        region="",
-        rule_id="climbing",
-        severity="critical",
-        labels={},
-        prompt="a person climbing over a fence",
-        score=0.934,
-        peak_score=0.934,
-        threshold=0.7,
-        start_time=NOON,
-        end_time=None,
-        end_reason=None,
-        window=WindowRef(epoch="a", seq=3, first_pts_s=3.0, last_pts_s=7.0, captured_at=NOON + 2),
-        top_prompts=(),
-        model_name="tiny",
-        model_sha256="0" * 64,
-        config_hash="c",
-    )
-    return replace(event, **changes)
-
-
-def a_message(**changes: object) -> Message:
-    event = an_event(**changes)
-    return Message(event.message_id, event.source_id, encode_event(event, number=1), committed_at=NOON)
+from xclip_stream.sinks.console import ConsoleSink
+from xclip_stream.sinks.wording import show_time
+from xclip_stream.types import EndReason, Message, Phase
 
 
 def written(message: Message, **options: object) -> str:

@@ -15,7 +15,7 @@ from tests.brokers import JetStream, KafkaBroker, NatsServer
 from tests.servers import Answer, Endpoint, http_endpoint
 from tests.workers.running import running, unwatched
 from workers.deliver import run
-from workers.sinks import build_sink, lease_s
+from workers.sinks import build_sink, lease_s, plan_sinks
 from xclip_stream.config import Config, ConfigWatch, load_config, read_config
 from xclip_stream.errors import ConfigError
 from xclip_stream.pipeline.vitals import Vitals
@@ -228,6 +228,9 @@ def test_a_sink_whose_loop_cannot_go_on_ends_the_worker_with_the_reason(tmp_path
         ("type: webhook, url: 'https://a.example/', timeout_s: 60", 90.0),
         ("type: webhook, url: 'https://a.example/', timeout_s: 1", 5.0),
         ("type: redis, stream: alerts", 9.0),
+        ("type: mqtt, url: 'mqtt://a', timeout_s: 10", 30.0),
+        ("type: email, url: 'smtp://a', from: a@b, to: [c@d], timeout_s: 10", 60.0),
+        ("type: apprise, url: 'ntfy://a/b'", 60.0),
         ("type: kafka, servers: ['a:9092'], topic: t, timeout_s: 10", 18.0),
         ("type: nats, servers: ['nats://a'], timeout_s: 10", 15.0),
         ("type: exec, command: ['true']", 45.0),
@@ -243,7 +246,7 @@ def test_a_lease_outlasts_the_longest_delivery(tmp_path, sink, lease):
 def test_a_redis_sink_without_a_url_is_on_the_redis_of_the_queue(tmp_path, redis_url):
     config = a_config("\n  - {id: copy, type: redis, stream: alerts}\n", tmp_path)
 
-    with build_sink(config.sinks[0], redis_url=redis_url, console=io.StringIO()) as sink:
+    with build_sink(plan_sinks(config)[0], redis_url=redis_url, console=io.StringIO()) as sink:
         sink.deliver(Message("a:0", "yard", b"{}", 1.0))
 
     with redis.Redis.from_url(redis_url) as client:

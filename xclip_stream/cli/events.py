@@ -11,7 +11,7 @@ from xclip_stream.cli.output import emit
 from xclip_stream.errors import DecodeError
 from xclip_stream.events import parse_event
 from xclip_stream.protocols import EventLog
-from xclip_stream.sinks.console import event_line
+from xclip_stream.sinks.wording import event_line
 
 OLDEST = "0"
 BLOCK_S = 1.0

@@ -243,8 +243,11 @@ SinkConfig = Annotated[
     | JsonlSinkConfig
     | RedisSinkConfig
     | WebhookSinkConfig
+    | MqttSinkConfig
     | KafkaSinkConfig
     | NatsSinkConfig
+    | EmailSinkConfig
+    | AppriseSinkConfig
     | ExecSinkConfig,
     Field(discriminator="type"),
 ]

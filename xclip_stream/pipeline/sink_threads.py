@@ -4,17 +4,27 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
-from xclip_stream.config import SinkConfig
 from xclip_stream.pipeline.lifecycle import StopFlag
 
 
-class SinkThread(threading.Thread):
+class Plan(Protocol):
+    """What one sink is to be; two that are equal are the same."""
+
+    @property
+    def id(self) -> str: ...
+
+
+P = TypeVar("P", bound=Plan)
+
+
+class SinkThread(threading.Thread, Generic[P]):
     """Delivers for one sink until it is asked to stop, and keeps the error that it ended with."""
 
-    def __init__(self, sink: SinkConfig, work: Callable[[StopFlag], None]) -> None:
+    def __init__(self, sink: P, work: Callable[[StopFlag], None]) -> None:
         # A daemon: a sink that hangs must not keep the process alive after the grace.
         super().__init__(name=f"deliver-{sink.id}", daemon=True)
         self._work = work
@@ -30,19 +40,19 @@ class SinkThread(threading.Thread):
             self.failure = error
 
 
-class SinkThreads:
+class SinkThreads(Generic[P]):
     """A thread for each sink of the configuration, as it is now.
 
     Args:
         work: delivers for a sink until the flag is set; called in the sink's thread.
     """
 
-    def __init__(self, work: Callable[[SinkConfig, StopFlag], None], *, log: FilteringBoundLogger) -> None:
+    def __init__(self, work: Callable[[P, StopFlag], None], *, log: FilteringBoundLogger) -> None:
         self._work = work
         self._log = log
-        self._threads: dict[str, SinkThread] = {}
+        self._threads: dict[str, SinkThread[P]] = {}
 
-    def follow(self, sinks: Sequence[SinkConfig]) -> None:
+    def follow(self, sinks: Sequence[P]) -> None:
         """Start what is wanted and does not run, and ask to stop what is not wanted so any more; to be called often.
 
         A thread is replaced only when it has ended: one that hangs in its sink shall not become two.

@@ -1,14 +1,12 @@
 """Events to a terminal or a pipe, one line each."""
 
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal, Self, TextIO
 
 from xclip_stream.errors import DecodeError, DeliveryRejected
 from xclip_stream.events import parse_event
-from xclip_stream.types import Event, Message, Phase
-
-A_DAY_S = 86_400.0
+from xclip_stream.sinks.wording import event_line
+from xclip_stream.types import Message
 
 
 class ConsoleSink:
@@ -43,27 +41,3 @@ class ConsoleSink:
         encoding = self._stream.encoding or "utf-8"
         self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
         self._stream.flush()
-
-
-def event_line(event: Event) -> str:
-    """Return one phase of an event as a line: time, phase, severity, rule, place, score, prompt, and how it ended."""
-    place = f"{event.source_id}/{event.region}" if event.region else event.source_id
-    score = f"peak {event.peak_score:.2f}" if event.phase is Phase.ENDED else f"score {event.score:.2f}"
-    prompt = " ".join(event.prompt.split())
-    line = f'{_moment(event)}  {event.phase:<7}  {event.severity:<8}  {event.rule_id}  {place}  {score}  "{prompt}"'
-    if event.end_time is None:
-        return line
-    return f"{line}  lasted {event.end_time - event.start_time:.1f} s ({event.end_reason})"
-
-
-def _moment(event: Event) -> str:
-    at = event.start_time if event.phase is Phase.STARTED else event.window.captured_at
-    return show_time(at if event.end_time is None else event.end_time)
-
-
-def show_time(at: float) -> str:
-    """Return event time as UTC, or as the place in a recording that was given no start time."""
-    if 0 <= at < A_DAY_S:
-        minutes, seconds = divmod(round(at, 1), 60)
-        return f"{int(minutes) // 60}:{int(minutes) % 60:02}:{seconds:04.1f}"
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
