@@ -195,9 +195,11 @@ def test_a_birth_that_the_broker_has_retained_is_no_new_one(broker):
 
 def test_a_rule_that_is_gone_takes_its_entities_with_it(broker):
     introduced(broker, [CLIMBING, FIGHT])
-    with MqttListener(broker, "homeassistant/#") as listener, a_sink(broker, [CLIMBING]) as sink:
+    heard = ("homeassistant/#", "site/state/#")
+    with MqttListener(broker, *heard) as listener, a_sink(broker, [CLIMBING]) as sink:
         settle(sink, broker)
         listener.wait_for(lambda: len(listener.payloads(YARD)) == 4)  # retained; new; with what goes; new
+        listener.wait_for(lambda: listener.payloads("site/state/yard/fight/frame")[-1:] == [b""])
         found = retained(broker)
 
     going = json.loads(listener.payloads(YARD)[2])["components"]
