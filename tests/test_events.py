@@ -225,7 +225,7 @@ def redis_url(tmp_path: Path) -> Iterator[str]:
 
 def consume(url: str, *, last: str) -> list[str]:
     """Run the consumer of the reference until it has handled the message `last`, then kill it."""
-    (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (program,) = (text for text in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "xreadgroup" in text)
     consumer = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=os.environ | {"REDIS_URL": url}
     )
