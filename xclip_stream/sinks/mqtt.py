@@ -17,6 +17,8 @@ from xclip_stream.sinks.tls import TlsFiles
 from xclip_stream.types import Message
 
 ONLINE, OFFLINE = b"online", b"offline"
+RECALL_WITHIN_S = 2.0
+"""How long the first event waits for the states that an earlier run has left; a broker may not let us read them."""
 
 
 class MqttSink:
@@ -52,6 +54,7 @@ class MqttSink:
         self._onvif = onvif
         self._states: dict[str, SensorState] = {}
         self._states_lock = threading.Lock()
+        self._recalled = threading.Event()
         self._connection = MqttConnection(
             url=url,
             client_id=client_id,
@@ -85,6 +88,9 @@ class MqttSink:
         if self._discovery is None:
             self._connection.publish_all(publications)
             return
+        self._connection.wait()
+        self._recalled.wait(RECALL_WITHIN_S)
+        self._recalled.set()
         topic = self._topics.state(event.data.source_id, event.data.rule_id, event.data.region)
         self._connection.publish_all([*publications, *self._state(topic, event, message)])
 
@@ -142,3 +148,4 @@ class MqttSink:
         with self._states_lock:  # an event that begins now shall be published after this
             for topic in discovery.state_topics - self._states.keys():
                 client.publish(topic, OFF.encode(), qos=1, retain=True)
+        self._recalled.set()

@@ -112,6 +112,17 @@ class MqttConnection:
         self._connected.clear()
         self._refused.clear()
 
+    def wait(self) -> Client:
+        """Wait for the connection.
+
+        Raises:
+            DeliveryError: there is none within the time limit; says why.
+        """
+        client = self.start()
+        if not self._connected.wait(self._timeout_s):
+            raise DeliveryError(f"{self.name}: {self._trouble or f'no connection within {self._timeout_s:g} s'}")
+        return client
+
     def publish_all(self, publications: Sequence[Publication]) -> None:
         """Publish at QoS 1 and return when the broker has acknowledged all of it.
 
@@ -119,9 +130,7 @@ class MqttConnection:
             DeliveryError: there is no connection, or it was not acknowledged in time, or refused.
             DeliveryRejected: it was refused for what it is.
         """
-        client = self.start()
-        if not self._connected.wait(self._timeout_s):
-            raise DeliveryError(f"{self.name}: {self._trouble or f'no connection within {self._timeout_s:g} s'}")
+        client = self.wait()
         for info in [client.publish(sent.topic, sent.payload, qos=1, retain=sent.retain) for sent in publications]:
             self._await(info)
 
