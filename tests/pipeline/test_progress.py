@@ -3,7 +3,7 @@
 import pytest
 
 from xclip_stream.pipeline.progress import Progress, Scope
-from xclip_stream.protocols import SourceState, SourceStatus
+from xclip_stream.protocols import RuleStatus, SourceState, SourceStatus
 from xclip_stream.queues.memory import MemoryQueue
 
 
@@ -65,3 +65,33 @@ def test_a_camera_that_is_not_reached_is_silent_but_has_not_failed(queue: Memory
     assert snapshot is not None
     assert (snapshot.failed, snapshot.silent) == (frozenset(), {"yard"})
     assert not progress.is_read(snapshot)
+
+
+def test_windows_that_were_scored_or_failed_are_counted_over_epochs_and_those_given_up_are_not(
+    queue: MemoryQueue, progress: Progress
+) -> None:
+    def judged(windows: int, *, dropped: int = 0, expired: int = 0) -> int:
+        queue.report_rules(
+            RuleStatus(
+                source_id="yard",
+                windows=windows,
+                dropped=dropped,
+                expired=expired,
+                failed=1,
+                position_s=0.0,
+                top_rule="",
+                top_score=0.0,
+                open_events=0,
+                events=0,
+                updated_at=100.0,
+            )
+        )
+        progress.look()
+        return progress.scored
+
+    first = [judged(5), judged(9, dropped=3, expired=1), judged(9, dropped=5, expired=1)]
+    another_epoch = judged(2)
+
+    assert first == [5, 5, 5]
+    assert another_epoch == 5
+    assert judged(4) == 7

@@ -47,8 +47,15 @@ class Stage:
         path = self.folder / "diary"
         return path.read_text().splitlines() if path.exists() else []
 
-    def spec(self, name: str, body: str = WORKS, idle: Callable[[QueueDepths], bool] = lambda _: True) -> WorkerSpec:
-        return WorkerSpec(name, (sys.executable, "-c", PRELUDE + body, name, str(self.folder / "diary")), idle)
+    def spec(
+        self,
+        name: str,
+        body: str = WORKS,
+        idle: Callable[[QueueDepths], bool] = lambda _: True,
+        done: Callable[[], int] = lambda: 0,
+    ) -> WorkerSpec:
+        command = (sys.executable, "-c", PRELUDE + body, name, str(self.folder / "diary"))
+        return WorkerSpec(name, command, idle, done=done)
 
     def supervisor(
         self,
@@ -148,6 +155,34 @@ def test_a_worker_that_crashes_again_and_again_is_given_up_with_its_last_error(s
     assert outcome.reason == "score: crashed 5 times in a row (exit code 1): the cable is cut"
     assert stage.diary.count("score started") == 5
     assert "ingest stopped" in stage.diary
+
+
+def test_a_worker_that_gets_something_done_between_its_crashes_is_not_given_up(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a scorer that two windows among many good ones kill, three times each."""
+    monkeypatch.setattr(children, "MAX_IDLE_S", 0.0)
+    crashes = 0
+
+    def done() -> int:
+        nonlocal crashes
+        crashes += 1
+        return min(crashes, 4) // 2
+
+    supervisor = stage.supervisor([stage.spec("score", "sys.exit(1)", done=done)])
+
+    outcome = supervisor.run()
+
+    assert outcome.verdict is Verdict.GIVEN_UP
+    assert outcome.reason.startswith("score: crashed 5 times in a row")
+    assert stage.diary.count("score started") == 3 + 5
+
+
+def test_one_that_has_done_something_may_crash_for_as_long_as_a_dead_letter_takes(stage: Stage) -> None:
+    spec = stage.spec("score", "sys.exit(1)", done=lambda: 1)
+    supervisor = stage.supervisor([spec], is_finished=lambda: stage.started("score", times=8))
+
+    assert supervisor.run().verdict is Verdict.FINISHED
 
 
 def test_a_worker_that_is_killed_is_named_with_its_signal(stage: Stage) -> None:

@@ -66,22 +66,28 @@ def rewind_files(config: Config, overview: Overview, *, again: bool) -> None:
             sys.stderr.write(f"{source.id}: goes on after {known[source.id].windows} windows (--again starts anew)\n")
 
 
-def worker_specs(config_path: Path, *, log_level: str, all_read: Callable[[], bool]) -> list[WorkerSpec]:
+def worker_specs(
+    config_path: Path, *, log_level: str, all_read: Callable[[], bool], scored: Callable[[], int]
+) -> list[WorkerSpec]:
     """Return the four workers in the order in which the work flows.
 
     Args:
         all_read: whether no source has anything more to give; from then on ingest has reason to end.
+        scored: how many windows the score worker has dealt with.
     """
 
     def spec(
-        name: str, is_idle: Callable[[QueueDepths], bool], may_end: Callable[[], bool] = lambda: False
+        name: str,
+        is_idle: Callable[[QueueDepths], bool],
+        may_end: Callable[[], bool] = lambda: False,
+        done: Callable[[], int] = lambda: 0,
     ) -> WorkerSpec:
         options = ("--config", str(config_path), "--log-level", log_level)
-        return WorkerSpec(name, (sys.executable, "-m", f"workers.{name}", *options), is_idle, may_end)
+        return WorkerSpec(name, (sys.executable, "-m", f"workers.{name}", *options), is_idle, may_end, done)
 
     return [
         spec("ingest", lambda _depths: True, all_read),
-        spec("score", lambda depths: depths.windows == 0),
+        spec("score", lambda depths: depths.windows == 0, done=scored),
         spec("alert", lambda depths: depths.scores == 0),
         spec("deliver", lambda depths: not any(depths.outbox.values())),
     ]
@@ -102,7 +108,9 @@ class Run:
         log_level: str,
     ) -> None:
         self._watch = ConfigWatch(config_path, config)
-        self._specs = worker_specs(config_path, log_level=log_level, all_read=self._all_read)
+        self._specs = worker_specs(
+            config_path, log_level=log_level, all_read=self._all_read, scored=lambda: self._progress.scored
+        )
         # The four of them cannot serve their health on one address.
         self._environ = {**os.environ, REDIS_URL_VARIABLE: redis.url, STYLE_VARIABLE: "json", HEALTH_VARIABLE: ""}
         self._redis = redis

@@ -15,6 +15,8 @@ from xclip_stream.protocols import Clock, QueueDepths
 FAST_CRASH_S = 30.0
 """A worker that lived shorter than this never did any good."""
 MAX_FAST_CRASHES = 5
+MAX_IDLE_S = 300.0
+"""How long one that has done some good may crash without doing any more: what it dies of is a dead letter by then."""
 FIRST_RESTART_S = 0.5
 MAX_RESTART_S = 10.0
 MAX_LINE_BYTES = 1024 * 1024
@@ -30,13 +32,15 @@ class WorkerSpec:
     """How a worker is started, and when it is done.
 
     `is_idle` tells whether nothing is left for it to do once those before it have ended. `may_end` tells whether it may
-    end by itself now, even with the exit code of a failure: such a one is not started again.
+    end by itself now, even with the exit code of a failure: such a one is not started again. `done` counts what it has
+    done so far, where somebody counts that.
     """
 
     name: str
     command: tuple[str, ...]
     is_idle: Callable[[QueueDepths], bool]
     may_end: Callable[[], bool] = lambda: False
+    done: Callable[[], int] = lambda: 0
 
 
 class Child:
@@ -140,6 +144,8 @@ class Restarts:
         self._due_at: float | None = None
         self._fast_crashes = 0
         self._has_worked = False
+        self._done = 0
+        self._done_at: float | None = None
 
     @property
     def has_worked(self) -> bool:
@@ -148,12 +154,13 @@ class Restarts:
 
     @property
     def fast_crashes(self) -> int:
-        """How many times in a row the worker crashed soon after its start."""
+        """How many times in a row the worker crashed soon after its start, with nothing done meanwhile."""
         return self._fast_crashes
 
     @property
     def exhausted(self) -> bool:
-        return self._fast_crashes >= MAX_FAST_CRASHES
+        is_patience_over = self._done_at is None or self._clock.monotonic() - self._done_at >= MAX_IDLE_S
+        return self._fast_crashes >= MAX_FAST_CRASHES and is_patience_over
 
     @property
     def due(self) -> bool:
@@ -168,9 +175,15 @@ class Restarts:
         self._started_at = self._clock.monotonic()
         self._due_at = None
 
-    def note_crash(self) -> float:
-        """Count a crash and return the seconds until the next start."""
+    def note_crash(self, *, done: int = 0) -> float:
+        """Count a crash and return the seconds until the next start.
+
+        Args:
+            done: all that the worker has done so far, in any of its lives.
+        """
         now = self._clock.monotonic()
+        if done > self._done:
+            self._done, self._done_at, self._fast_crashes = done, now, 0
         self._has_worked = self.has_worked
         is_fast = now - self._started_at < FAST_CRASH_S
         self._fast_crashes = self._fast_crashes + 1 if is_fast else 1

@@ -50,6 +50,9 @@ class Progress:
         self._started_at = started_at
         self._was_done = False
         self._seen: set[str] = set()
+        self._passed: dict[str, int] = {}
+        self.scored = 0
+        """Windows that were scored or given up as dead letters, over all looks."""
         self.last: Snapshot | None = None
 
     def follow(self, scope: Scope) -> None:
@@ -62,6 +65,7 @@ class Progress:
             self.last = self._snapshot()
         except QueueUnavailable:
             return None
+        self._count(self.last.rules)
         return self.last
 
     def is_done(self, snapshot: Snapshot | None) -> bool:
@@ -76,6 +80,13 @@ class Progress:
     def is_read(self, snapshot: Snapshot | None) -> bool:
         """Tell whether no source has anything more to give."""
         return snapshot is not None and snapshot.failed | snapshot.ended >= self._scope.source_ids
+
+    def _count(self, rules: Mapping[str, RuleStatus]) -> None:
+        for name, status in rules.items():
+            passed = status.windows - status.dropped - status.expired
+            # It begins anew with each epoch.
+            self.scored += max(0, passed - self._passed.get(name, 0))
+            self._passed[name] = passed
 
     def _snapshot(self) -> Snapshot:
         # The flow's own order: what leaves one station after it was looked at is seen at the next.

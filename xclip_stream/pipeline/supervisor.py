@@ -46,11 +46,12 @@ class Supervisor:
     """Runs workers until `is_finished`, until `stop` is set, or until one of them cannot go on.
 
     A worker that ends, by a crash or because somebody stopped it alone, is started again, later each time; five fast
-    ends in a row end the run. One that says that its configuration is wrong ends it at once, unless it has worked
-    before: then somebody is about to change the configuration, and the others go on with the old one meanwhile. One
-    that may end and has ended is started again when it may not end any more. At the end the workers stop in the order
-    of `workers`: each when those before it have ended and what they left for it is done, all of them within
-    `drain_timeout_s`.
+    ends in a row end the run. One that gets something done between them is started for as long as it does: what it dies
+    of are some windows among many, and these are given up one day. One that says that its configuration is wrong ends
+    it at once, unless it has worked before: then somebody is about to change the configuration, and the others go on
+    with the old one meanwhile. One that may end and has ended is started again when it may not end any more. At the end
+    the workers stop in the order of `workers`: each when those before it have ended and what they left for it is done,
+    all of them within `drain_timeout_s`.
 
     Args:
         workers: in the order in which the work flows.
@@ -142,7 +143,7 @@ class Supervisor:
         if child.spec.may_end():
             self._done.add(child.name)
             return None
-        delay_s = restarts.note_refusal() if is_refusal else restarts.note_crash()
+        delay_s = restarts.note_refusal() if is_refusal else restarts.note_crash(done=child.spec.done())
         if restarts.exhausted:
             return Outcome(Verdict.GIVEN_UP, self._obituary(child, restarts.fast_crashes))
         self._log.warning(
