@@ -16,7 +16,8 @@ from xclip_stream.protocols import SourceState
 SAMPLE_EVERY_S = 2.0
 WARM_AFTER = 1 / 3
 """The part of the run after which a worker is warm."""
-KIB_A_MINUTE = {"short": 2048.0, "long": 64.0}
+KIB_A_MINUTE = {"short": 2048.0, "long": 16.0}
+"""How much a process may grow: a worker, or one of the readers of ingest. In a short run most of it is warming up."""
 GIVE_UP_S = 240.0
 
 
@@ -63,7 +64,9 @@ def _figures(role: str, growth: Growth, *, kib_a_minute: float) -> list[Figure]:
     before, after = (min(one.threads for one in half) for half in (warm.seen[:middle], warm.seen[middle:]))
     return [
         Figure.told(f"{role}: memory, MiB", f"{first.rss_bytes / 2**20:.1f} → {last.rss_bytes / 2**20:.1f}"),
-        Figure.at_most(f"{role}: KiB a minute", warm.kib_a_step() * 60 / SAMPLE_EVERY_S, kib_a_minute),
+        Figure.at_most(
+            f"{role}: KiB a minute a process", warm.kib_a_step() * 60 / SAMPLE_EVERY_S / last.processes, kib_a_minute
+        ),
         Figure.at_most(f"{role}: threads in the second half", after, before),
     ]
 
