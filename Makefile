@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SEED   ?= 7
 
-.PHONY: help demo test storms soak check format train schemas clean
+.PHONY: help demo test storms soak bringup check format train schemas clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -23,6 +23,9 @@ storms: $(VENV)/.dev $(VENV)/.system  ## every storm in its short form, under 25
 
 soak: $(VENV)/.dev $(VENV)/.system  ## every storm in its long form, some hours
 	$(BIN)/python -m tests.faults --long $(ARGS)
+
+bringup: $(VENV)/.dev  ## build the images and bring docker-compose.yml up, as root and without a registry; half an hour
+	$(BIN)/python -m tests.deploy $(ARGS)
 
 check: $(VENV)/.dev  ## lint, format, types
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from xclip_stream.config import GROUPS, Config, check_geometry, load_config, read_config
+from xclip_stream.config import GROUPS, Config, check_geometry, expand, literal, load_config, read_config
 from xclip_stream.errors import ConfigError
 from xclip_stream.types import WHOLE_FRAME, Region
 
@@ -193,6 +193,35 @@ def test_a_secret_comes_from_a_file_without_its_last_line_break(tmp_path: Path) 
     assert sink.secret.get_secret_value() == "whsec_c2VjcmV0"
 
 
+def test_a_secret_comes_from_a_credential_of_the_service(tmp_path: Path) -> None:
+    (tmp_path / "ops").write_text("whsec_c2VjcmV0\n")
+
+    config = read(
+        changed("secret: whsec_c2VjcmV0", 'secret: "${credential:ops}"'),
+        {**ENVIRON, "CREDENTIALS_DIRECTORY": str(tmp_path)},
+    )
+
+    sink = config.sinks[1]
+    assert sink.type == "webhook"
+    assert sink.secret is not None
+    assert sink.secret.get_secret_value() == "whsec_c2VjcmV0"
+
+
+def test_a_text_outside_of_a_file_has_the_same_references(tmp_path: Path) -> None:
+    (tmp_path / "redis").write_text("hunter22\n")
+
+    url = expand(f"redis://:${{file:{tmp_path}/redis}}@${{HOST:-localhost}}/0", environ={"HOST": "queue"})
+
+    assert url == "redis://:hunter22@queue/0"
+    with pytest.raises(ConfigError, match=r"^cannot read /no/such: No such file or directory$"):
+        expand("redis://:${file:/no/such}@queue")
+
+
+@given(st.text())
+def test_a_literal_text_stays_what_it_is(written: str) -> None:
+    assert expand(literal(written), environ={}) == written
+
+
 def test_a_doubled_dollar_is_a_plain_one() -> None:
     assert read(changed("a person walking", "'costs $${5} and $5'")).rules[0].background[1] == "costs ${5} and $5"
 
@@ -320,6 +349,7 @@ BAD = [
     ("${CAM_PASSWORD}", "${NOPE}", "3:10: sources[0].url: the environment variable NOPE is not set"),
     ("${CAM_PASSWORD}", "${a b}", "3:10: sources[0].url: ${a b} is not understood"),
     ("${CAM_PASSWORD}", "${file:/no/such}", "3:10: sources[0].url: cannot read /no/such: No such file or directory"),
+    ("${CAM_PASSWORD}", "${credential:cam}", "3:10: sources[0].url: ${credential:cam} is for services of systemd"),
     ("sources:\n", "sources: 3\nx:\n", "1:10: sources: must be a list"),
     ("rules:\n", "rules:\nx:\n", "8:7: rules: must be a list"),
     ("id: yard\n", "id: yard\n    window: 4\n", "3:13: sources[0].window: must be a mapping"),

@@ -243,3 +243,26 @@ def test_a_worker_without_a_redis_says_what_it_needs(tmp_path: Path) -> None:
 
     assert process.returncode == 2
     assert said.startswith("error: the score worker needs a Redis: set redis.url")
+
+
+def test_the_address_of_redis_may_take_its_password_from_a_file(tmp_path: Path, redis_path: str) -> None:
+    (tmp_path / "password").write_text("hunter22\n")
+    url = f"unix://default:${{file:{tmp_path}/password}}@{redis_path}"
+
+    process = start(tmp_path, "works", XCLIP_STREAM_REDIS_URL=url)
+
+    _, log = process.communicate(timeout=60)
+
+    assert process.returncode == 0
+    assert json.loads(log.splitlines()[-1])["event"] == "worker_stopped"
+    assert json.loads(log.splitlines()[1])["redis_url"] == f"unix://***@{redis_path}"
+    assert "hunter22" not in log
+
+
+def test_an_address_that_refers_to_no_file_is_told_by_the_name_of_its_variable(tmp_path: Path) -> None:
+    process = start(tmp_path, "works", XCLIP_STREAM_REDIS_URL="redis://:${file:/no/such}@queue")
+
+    _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 2
+    assert said == "error: XCLIP_STREAM_REDIS_URL: cannot read /no/such: No such file or directory\n"

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from structlog.typing import FilteringBoundLogger
 
 from xclip_stream import __version__
-from xclip_stream.config import Config, ConfigWatch, load_config
+from xclip_stream.config import Config, ConfigWatch, expand, load_config
 from xclip_stream.errors import CheckpointError, ConfigError, PromptError, QueueUnavailable, XclipStreamError
 from xclip_stream.logs import LEVELS, set_up_logging
 from xclip_stream.metrics import expose, process_registry
@@ -100,13 +100,26 @@ def serve(name: str, run: RunWorker, *, config_path: Path, log_level: str = "inf
         return _guarded(work, redis_url, stop=stop, config_hash=config.config_hash, log=log)
 
 
+def redis_url_of_environment() -> str | None:
+    """Return the URL that the environment names, with the secrets that it refers to; None where it names none.
+
+    Raises:
+        ConfigError: it refers to a secret that is not there.
+    """
+    url = os.environ.get(REDIS_URL_VARIABLE)
+    try:
+        return url and expand(url)
+    except ConfigError as error:
+        raise ConfigError(f"{REDIS_URL_VARIABLE}: {error}") from None
+
+
 def queue_url(config: Config, *, role: str) -> str:
     """Return the URL of the Redis that everybody works on; the environment wins over the configuration.
 
     Raises:
         ConfigError: neither has one, or it is not one of a Redis.
     """
-    url = config.redis.address(instead=os.environ.get(REDIS_URL_VARIABLE))
+    url = config.redis.address(instead=redis_url_of_environment())
     if url is None:
         raise ConfigError(
             f"{role} needs a Redis: set redis.url in the configuration, or {REDIS_URL_VARIABLE}; "

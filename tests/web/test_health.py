@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.rtsp import free_port
 from xclip_stream.errors import ConfigError
+from xclip_stream.web.ask_health import ask_health
 from xclip_stream.web.health import HealthServer
 
 
@@ -126,3 +128,10 @@ def test_an_address_in_use_is_told_in_one_line(address: str) -> None:
 def test_a_host_of_another_machine_is_told_in_one_line() -> None:
     with pytest.raises(ConfigError, match=r"^cannot serve health on 192\.0\.2\.1:8080: Cannot assign"):
         HealthServer("192.0.2.1:8080", alive=lambda: None, ready=lambda: None).__enter__()
+
+
+def test_where_nobody_listens_nobody_is_well() -> None:
+    is_well, answer = ask_health(f"127.0.0.1:{free_port()}/healthz")
+
+    assert not is_well
+    assert answer.endswith("Connection refused")

@@ -12,7 +12,7 @@ from xclip_stream.config import Config, load_config
 from xclip_stream.errors import ConfigError, QueueError
 from xclip_stream.queues.redis import RedisQueue, open_queue
 from xclip_stream.queues.server import EmbeddedRedis
-from xclip_stream.worker_main import REDIS_URL_VARIABLE
+from xclip_stream.worker_main import REDIS_URL_VARIABLE, redis_url_of_environment
 
 
 def state_dir(config: Config, config_path: Path) -> Path:
@@ -101,7 +101,7 @@ def queue_for(
         ConfigError: the command line does not say which.
         XclipStreamError: the queue cannot be reached.
     """
-    redis_url = redis_url or (None if config_path else os.environ.get(REDIS_URL_VARIABLE))
+    redis_url = redis_url or (None if config_path else redis_url_of_environment())
     max_bytes = None
     with ExitStack() as stack:
         if redis_url is None:
@@ -116,7 +116,7 @@ def queue_for(
 
 
 def _named_url(config: Config) -> str | None:
-    return config.redis.address(instead=os.environ.get(REDIS_URL_VARIABLE))
+    return config.redis.address(instead=redis_url_of_environment())
 
 
 def _join(stack: ExitStack, directory: Path, *, not_running: str | None) -> str:

@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from xclip_stream.cli.connection import NamedRedis, OwnRedis, redis_of_run
 from xclip_stream.cli.display import Display, choose_display
 from xclip_stream.cli.output import INTERRUPTED
-from xclip_stream.config import Config, ConfigWatch
+from xclip_stream.config import Config, ConfigWatch, literal
 from xclip_stream.logs import STYLE_VARIABLE, set_up_logging
 from xclip_stream.pipeline.children import WorkerSpec
 from xclip_stream.pipeline.lifecycle import StopFlag, SystemClock, stop_on_signals
@@ -112,7 +112,8 @@ class Run:
             config_path, log_level=log_level, all_read=self._all_read, scored=lambda: self._progress.scored
         )
         # The four of them cannot serve their health on one address.
-        self._environ = {**os.environ, REDIS_URL_VARIABLE: redis.url, STYLE_VARIABLE: "json", HEALTH_VARIABLE: ""}
+        own = {REDIS_URL_VARIABLE: literal(redis.url), STYLE_VARIABLE: "json", HEALTH_VARIABLE: ""}
+        self._environ = {**os.environ, **own}
         self._redis = redis
         self._stop = stop
         self._log = log

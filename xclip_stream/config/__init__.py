@@ -1,6 +1,7 @@
 """The configuration: `load_config` reads a YAML file into one frozen `Config`, or says everything that is wrong."""
 
 from xclip_stream.config.backgrounds import DEFAULT_GROUP, GROUPS
+from xclip_stream.config.document import expand, literal
 from xclip_stream.config.load import load_config, read_config
 from xclip_stream.config.parts import (
     ModelConfig,
@@ -54,7 +55,9 @@ __all__ = [
     "WebhookSinkConfig",
     "WindowConfig",
     "check_geometry",
+    "expand",
     "is_loopback",
+    "literal",
     "load_config",
     "read_config",
     "split_address",

@@ -20,6 +20,10 @@ MAX_NODES = 200_000
 """Aliases can make a small file huge; no honest configuration has this many values."""
 MAX_DIGITS = 40
 MAX_SECRET_BYTES = 64 * 1024
+CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
+"""Where systemd tells a service the folder of its credentials."""
+
+_HERE = Path()
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -48,7 +52,8 @@ for _type, (_pattern, _first) in _PLAIN_TYPES.items():
 class Document:
     """The values of a YAML text, the place of each, and the problems of reading them.
 
-    `${NAME}`, `${NAME:-default}` and `${file:/path}` in text values are replaced; `$${` stands for a plain `${`.
+    `${NAME}`, `${NAME:-default}`, `${file:/path}` and `${credential:NAME}` in text values are replaced; `$${` stands
+    for a plain `${`.
 
     Args:
         text: the YAML.
@@ -165,6 +170,27 @@ class Document:
             return match[0]
 
 
+def expand(text: str, *, folder: Path = _HERE, environ: Mapping[str, str] = os.environ) -> str:
+    """Replace the references of one text that stands in no file, as they are replaced in a configuration.
+
+    Raises:
+        ConfigError: a reference stands for nothing.
+    """
+
+    def replacement(match: re.Match[str]) -> str:
+        return "${" if match[1] is None else _look_up(match[1], environ, folder)
+
+    try:
+        return _REFERENCE.sub(replacement, text)
+    except LookupError as error:
+        raise ConfigError(str(error.args[0])) from None
+
+
+def literal(text: str) -> str:
+    """Return what `expand` turns into `text`, whatever stands in it."""
+    return text.replace("${", "$${")
+
+
 def referenced_files(text: str, *, folder: Path) -> tuple[Path, ...]:
     """Return the files that `${file:…}` names anywhere in a YAML text, in comments too."""
     names = dict.fromkeys(reference for reference in _REFERENCE.findall(text) if reference.startswith("file:"))
@@ -175,9 +201,14 @@ def _look_up(reference: str, environ: Mapping[str, str], folder: Path) -> str:
     """Return what a reference stands for; LookupError says why there is nothing."""
     if reference.startswith("file:"):
         return _secret_file(_file_of(reference, folder))
+    if reference.startswith("credential:"):
+        return _credential(reference.removeprefix("credential:"), environ)
     name, has_default, default = reference.partition(":-")
     if not _NAME.fullmatch(name):
-        raise LookupError(f"${{{reference}}} is not understood: write ${{NAME}}, ${{NAME:-default}} or ${{file:/path}}")
+        raise LookupError(
+            f"${{{reference}}} is not understood: write ${{NAME}}, ${{NAME:-default}}, "
+            "${{file:/path}} or ${{credential:NAME}}"
+        )
     value = environ.get(name)
     if has_default:
         return value or default
@@ -188,6 +219,17 @@ def _look_up(reference: str, environ: Mapping[str, str], folder: Path) -> str:
 
 def _file_of(reference: str, folder: Path) -> Path:
     return Path(folder, reference.removeprefix("file:"))
+
+
+def _credential(name: str, environ: Mapping[str, str]) -> str:
+    """Return what systemd has put at the service's disposal under a name: `LoadCredential=` in its unit."""
+    folder = environ.get(CREDENTIALS_VARIABLE)
+    if not folder:
+        raise LookupError(
+            f"${{credential:{name}}} is for services of systemd: {CREDENTIALS_VARIABLE} is not set; "
+            "set it to the folder of the secrets"
+        )
+    return _secret_file(Path(folder, name))
 
 
 def _secret_file(path: Path) -> str:

@@ -1,0 +1,237 @@
+"""The Helm chart: what Helm and Kubernetes' own schemas say of it, and what it means for the system."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import missing_part
+from tests.deploy.chart import CHART, EVERYTHING, SITE, need_helm, of_kind, pods_of, render
+from tests.deploy.commands import complaint_of
+from xclip_stream.config import Config, expand, read_config
+from xclip_stream.queues.redis_connection import RedisKeys
+
+VALIDATE = Path(sys.executable).with_name("kubernetes-validate")
+ROLES = ("ingest", "score", "alert", "deliver")
+OTHERS_KINDS = {"ScaledObject", "TriggerAuthentication", "PodMonitor"}
+"""Of operators; Kubernetes itself has no schema for them."""
+
+
+def containers(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {name.removeprefix("site-xclip-stream-"): pod["containers"][0] for name, pod in pods_of(objects)}
+
+
+@pytest.mark.parametrize("values", [{}, {"config": SITE, **EVERYTHING}])
+def test_helm_finds_nothing_to_complain_of(values: dict[str, Any]) -> None:
+    found = need_helm().lint(str(CHART), values, strict=True)
+
+    assert found["errors"] == []
+    assert [said["error"] for said in found["messages"]] == ["icon is recommended"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, EVERYTHING, {"redis": {"bundled": {"enabled": False}, "external": {"url": "redis://r:6379", "host": "r"}}}],
+)
+def test_kubernetes_would_take_every_object(values: dict[str, Any], tmp_path: Path) -> None:
+    if not VALIDATE.exists():
+        missing_part("kubernetes-validate", "pip install kubernetes-validate")
+    objects = [found for found in render(values) if found["kind"] not in OTHERS_KINDS]
+    (tmp_path / "rendered.yaml").write_text(yaml.safe_dump_all(objects))
+
+    done = subprocess.run(
+        [VALIDATE, "--strict", tmp_path / "rendered.yaml"], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("INFO") == len(objects)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"config": ""}, "config is needed, with sources"),
+        ({"config": "a: [1"}, "config is not YAML"),
+        ({"config": "redis: {url: redis://x}\nsources: [1]"}, "leave out redis.url"),
+        ({"redis": {"bundled": {"enabled": False}}}, "redis.external.url is needed"),
+        ({"workers": {"scorer": {}}}, "scorer"),
+        ({"autoscaling": {"minReplicas": 0}}, "minReplicas"),
+    ],
+)
+def test_a_mistake_in_the_values_is_told_at_once(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(need_helm().HelmError, match=said):
+        render(values)
+
+
+def test_every_container_is_nobody_and_writes_only_where_it_should() -> None:
+    pods = dict(pods_of(render(EVERYTHING)))
+
+    assert len(pods) == len(ROLES) + len({"redis", "exporter"})
+    for pod in pods.values():
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] > 0
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+        for container in pod["containers"]:
+            security = container["securityContext"]
+            assert security["readOnlyRootFilesystem"] is True
+            assert security["allowPrivilegeEscalation"] is False
+            assert security["capabilities"] == {"drop": ["ALL"]}
+            assert "privileged" not in security
+            assert container["resources"]["limits"]["memory"]
+
+
+def test_the_account_of_the_pods_has_no_token() -> None:
+    objects = render()
+    (account,) = of_kind(objects, "ServiceAccount").values()
+
+    assert account["automountServiceAccountToken"] is False
+    assert all(pod["serviceAccountName"] == account["metadata"]["name"] for _, pod in pods_of(objects))
+
+
+@pytest.mark.parametrize("role", [*ROLES, "exporter"])
+def test_each_worker_is_asked_for_its_health_where_it_serves_it(role: str) -> None:
+    worker = containers(render(EVERYTHING))[role]
+    ports = {port["name"]: port["containerPort"] for port in worker["ports"]}
+    said = {entry["name"]: entry["value"] for entry in worker["env"]}["XCLIP_STREAM_HEALTH"]
+    served = worker["command"][-1] if role == "exporter" else said
+
+    assert served == f"0.0.0.0:{ports['health']}"
+    assert worker["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
+    assert worker["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
+    assert worker["startupProbe"]["httpGet"]["port"] == "health"
+
+
+def test_a_scorer_has_half_an_hour_to_fetch_its_model() -> None:
+    probe = containers(render())["score"]["startupProbe"]
+
+    assert probe["httpGet"]["path"] == "/readyz"
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 1800
+
+
+@pytest.mark.parametrize("role", [*ROLES, "exporter"])
+def test_each_worker_is_a_command_that_the_program_knows(role: str) -> None:
+    worker = containers(render(EVERYTHING))[role]
+
+    said = complaint_of([*worker["command"], *worker["args"]])
+
+    assert said.startswith("error: /etc/xclip-stream/site.yaml: cannot be read")
+
+
+@pytest.mark.parametrize("namespace", ["main", "north"])
+def test_score_is_scaled_on_the_streams_of_its_namespace(namespace: str) -> None:
+    objects = render(EVERYTHING, config=SITE.replace("north", namespace))
+    (scaled,) = of_kind(objects, "ScaledObject").values()
+    keys = RedisKeys(namespace)
+    asked = [trigger["metadata"] for trigger in scaled["spec"]["triggers"]]
+
+    assert [metadata["stream"] for metadata in asked] == [keys.live_windows, keys.file_windows]
+    assert all(metadata["streamLength"] == "4" and "consumerGroup" not in metadata for metadata in asked)
+    assert scaled["spec"]["scaleTargetRef"]["name"] in of_kind(objects, "Deployment")
+    assert {metadata["address"].partition(":")[0] for metadata in asked} <= set(of_kind(objects, "Service"))
+
+
+def test_a_site_without_a_namespace_of_its_own_is_scaled_on_main() -> None:
+    objects = render(EVERYTHING, config="sources: [{id: a, url: rtsp://a}]")
+    (scaled,) = of_kind(objects, "ScaledObject").values()
+
+    assert scaled["spec"]["triggers"][0]["metadata"]["stream"] == RedisKeys("main").live_windows
+
+
+def test_keda_and_the_chart_do_not_both_set_the_number_of_scorers() -> None:
+    fixed, scaled = (of_kind(render(values), "Deployment")["site-xclip-stream-score"] for values in ({}, EVERYTHING))
+
+    assert fixed["spec"]["replicas"] == 1
+    assert "replicas" not in scaled["spec"]
+
+
+def test_only_scorers_get_gpus() -> None:
+    found = containers(render(EVERYTHING))
+
+    assert {role for role in ROLES if "nvidia.com/gpu" in found[role]["resources"]["limits"]} == {"score"}
+    assert containers(render())["score"]["resources"]["limits"].get("nvidia.com/gpu") is None
+
+
+def test_a_node_can_be_drained_of_one_pod_of_each_role_at_a_time() -> None:
+    objects = render()
+    budgets = of_kind(objects, "PodDisruptionBudget")
+
+    assert set(budgets) == {f"site-xclip-stream-{role}" for role in ROLES}
+    for name, budget in budgets.items():
+        labels = of_kind(objects, "Deployment")[name]["spec"]["template"]["metadata"]["labels"]
+        assert budget["spec"]["selector"]["matchLabels"].items() <= labels.items()
+        assert budget["spec"]["maxUnavailable"] == 1
+
+
+def test_only_workers_and_keda_reach_redis() -> None:
+    policies = of_kind(render(EVERYTHING), "NetworkPolicy")
+    (rule,) = policies["site-xclip-stream-redis"]["spec"]["ingress"]
+
+    assert rule["ports"] == [{"port": 6379, "protocol": "TCP"}]
+    assert rule["from"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/instance"] == "site"
+    assert rule["from"][1]["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "keda"}
+
+
+def test_alert_reaches_nothing_but_names_and_redis() -> None:
+    objects = render()
+    labels = of_kind(objects, "Deployment")["site-xclip-stream-alert"]["spec"]["template"]["metadata"]["labels"]
+    policies = [policy["spec"] for policy in of_kind(objects, "NetworkPolicy").values()]
+    its_own = [policy for policy in policies if policy["podSelector"]["matchLabels"].items() <= labels.items()]
+
+    ports = {port["port"] for policy in its_own for rule in policy["egress"] for port in rule["ports"]}
+    assert ports == {53, 6379}
+    assert all("Ingress" in policy["policyTypes"] and not policy.get("ingress") for policy in its_own)
+
+
+def test_the_site_is_mounted_as_the_program_reads_it_and_the_secrets_are_where_it_says(tmp_path: Path) -> None:
+    objects = render(EVERYTHING)
+    (mounted,) = of_kind(objects, "ConfigMap").values()
+    text = mounted["data"]["site.yaml"].replace("/run/secrets", str(tmp_path))
+    (tmp_path / "yard").write_text("hunter22\n")
+    pod = dict(pods_of(objects))["site-xclip-stream-ingest"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    names = [source["secret"]["name"] for source in volumes["secrets"]["projected"]["sources"]]
+
+    config: Config = read_config(text, name="site.yaml", folder=tmp_path)
+    assert config.redis.namespace == "north"
+    assert names == ["xclip-stream-redis", "cameras"]
+    assert {"name": "config", "mountPath": "/etc/xclip-stream", "readOnly": True} in pod["containers"][0][
+        "volumeMounts"
+    ]
+
+
+def test_the_password_of_redis_is_in_a_file_and_in_no_environment(tmp_path: Path) -> None:
+    (tmp_path / "redis_password").write_text("hunter22")
+    environ = {entry["name"]: entry["value"] for entry in containers(render())["score"]["env"]}
+    url = environ["XCLIP_STREAM_REDIS_URL"]
+
+    assert expand(url.replace("/run/secrets", str(tmp_path))) == "redis://:hunter22@site-xclip-stream-redis:6379/0"
+
+
+def test_pods_start_again_for_what_is_read_at_the_start_alone() -> None:
+    def mark(config: str) -> str:
+        deployment = of_kind(render(config=config), "Deployment")["site-xclip-stream-score"]
+        return str(deployment["spec"]["template"]["metadata"]["annotations"]["checksum/start"])
+
+    assert mark(SITE) == mark(SITE.replace("fight", "brawl"))
+    assert mark(SITE) != mark(SITE + "model: {device: cpu}\n")
+
+
+def test_the_bundled_redis_never_evicts_and_keeps_its_log() -> None:
+    objects = render()
+    (redis,) = of_kind(objects, "StatefulSet").values()
+    (script,) = redis["spec"]["template"]["spec"]["containers"][0]["args"]
+
+    assert "--maxmemory-policy noeviction" in script
+    assert "--appendonly yes" in script
+    assert redis["spec"]["volumeClaimTemplates"][0]["metadata"]["name"] == "data"
+
+
+def test_the_version_is_that_of_the_program() -> None:
+    from xclip_stream import __version__
+
+    about = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert about["appVersion"] == about["version"] == __version__
