@@ -68,9 +68,9 @@ class RedisServer:
         self._wait_until_it_answers()
 
     def kill(self) -> None:
-        """Kill the server as a power cut would."""
-        self.signal(signal.SIGKILL)
+        """Kill the server as a power cut would, and what it has forked to write."""
         if self._process:
+            os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
 

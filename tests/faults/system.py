@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -111,6 +112,8 @@ class System:
         self._wanted = dict(workers)
         self._commands = dict(commands or {})
         self._over = threading.Event()
+        self._ending = False
+        self._scratch = tempfile.TemporaryDirectory(prefix="storm-")
         self._lock = threading.Lock()
         self._keeper = threading.Thread(target=self._keep, name="keep-workers", daemon=True)
         self.workers: list[Worker] = []
@@ -132,14 +135,18 @@ class System:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._over.set()
-        self._keeper.join()
+        with self._lock:
+            self._ending = True
         for worker in self.workers:
             worker.signal(signal.SIGCONT)
             worker.signal(signal.SIGTERM)
         until = time.monotonic() + _STOP_WITHIN_S
         for worker in self.workers:
             self._end(worker, until)
+        # Not sooner: with the thread that started them the kernel kills the workers.
+        self._over.set()
+        self._keeper.join()
+        self._scratch.cleanup()
         self.queue.close()
 
     def add(self, role: str, *program: str) -> Worker:
@@ -203,7 +210,7 @@ class System:
         """Start what is not running, until the end. Runs in a thread of its own."""
         while not self._over.wait(_LOOK_EVERY_S):
             with self._lock:
-                for worker in self.workers:
+                for worker in () if self._ending else self.workers:
                     self._look_after(worker)
 
     def _look_after(self, worker: Worker) -> None:
@@ -225,6 +232,8 @@ class System:
             **os.environ,
             "PYTHONPATH": str(ROOT),
             REDIS_URL_VARIABLE: self._redis_url,
+            # What one that is killed leaves there goes with the system.
+            "TMPDIR": self._scratch.name,
             # So that the kernel ends it when this process is killed.
             SUPERVISOR_PID: str(os.getpid()),
         }

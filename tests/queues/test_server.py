@@ -13,9 +13,9 @@ import pytest
 
 from tests.redis_servers import VERSIONS, binary
 from xclip_stream.errors import QueueError
-from xclip_stream.queues import server as server_module
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.queues.server import EmbeddedRedis, find_redis_server
+from xclip_stream.queues.server_folders import socket_path
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -76,12 +76,13 @@ def test_a_path_too_long_for_a_socket_is_no_problem(tmp_path: Path, monkeypatch:
 
     assert len(server.url.removeprefix("unix://")) < 108
     assert (state / "redis.lock").exists()
+    assert list((tmp_path / "r").iterdir()) == []
 
 
 def test_a_runtime_folder_that_others_can_enter_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     state = tmp_path / ("very-long-name-" * 8)
-    folder = server_module._socket_path(state).parent
+    folder = socket_path(state).parent
     folder.mkdir(mode=0o755)
 
     with pytest.raises(QueueError, match="open to other users"):

@@ -1,15 +1,13 @@
 """A Redis server of our own, for those who have none: started in a folder, ended with us."""
 
 import fcntl
-import hashlib
 import importlib.util
 import os
 import shutil
-import stat
 import subprocess
 import sys
-import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,10 +19,9 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from xclip_stream.errors import QueueError, QueueUnavailable
+from xclip_stream.queues.server_folders import make_folder, make_private_folder, socket_path
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
-# The path of a unix socket has to fit into 108 bytes, its final zero among them.
-_MAX_SOCKET_PATH_BYTES = 100
 _POLL_S = 0.02
 
 
@@ -70,7 +67,7 @@ class EmbeddedRedis:
         self._program = program
         self._start_timeout_s = start_timeout_s
         self._process: subprocess.Popen[bytes] | None = None
-        self._socket = _socket_path(self._directory)
+        self._socket = socket_path(self._directory)
 
     @property
     def url(self) -> str:
@@ -103,12 +100,11 @@ class EmbeddedRedis:
             QueueError: there is no server program, or it ended at once; says why.
             QueueUnavailable: it does not answer in time.
         """
-        _make_folder(self._directory)
-        if self._socket.parent != self._directory:
-            _make_private_folder(self._socket.parent)
+        make_folder(self._directory)
+        self._make_socket_folder()
         self._process = None if self.ended else self._process
         try:
-            lock = os.open(self._directory / "redis.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = self._open_lock()
         except OSError as error:
             raise QueueError(f"the embedded Redis cannot write into {self._directory}: {error.strerror}") from error
         try:
@@ -130,6 +126,27 @@ class EmbeddedRedis:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        self._remove_socket_folder()
+
+    def _make_socket_folder(self) -> None:
+        if self._socket.parent != self._directory:
+            make_private_folder(self._socket.parent)
+
+    def _remove_socket_folder(self) -> None:
+        """Leave nothing outside of `directory`, unless the next server is there already."""
+        if self._socket.parent == self._directory:
+            return
+        with suppress(OSError):
+            lock = self._open_lock()
+            try:
+                if _try_lock(lock):
+                    self._socket.unlink(missing_ok=True)
+                    self._socket.parent.rmdir()
+            finally:
+                os.close(lock)
+
+    def _open_lock(self) -> int:
+        return os.open(self._directory / "redis.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def _start_or_join(self, lock: int) -> None:
         # The server inherits the lock and holds it for as long as it lives, even while it is shutting down. So two
@@ -137,6 +154,7 @@ class EmbeddedRedis:
         until = time.monotonic() + self._start_timeout_s
         while not self._answers():
             if self._process is None and _try_lock(lock):
+                self._make_socket_folder()  # the one before may have taken it away
                 self._socket.unlink(missing_ok=True)
                 self._process = self._launch(lock)
             if self.ended:
@@ -195,40 +213,6 @@ class EmbeddedRedis:
             return False
         finally:
             client.close()
-
-
-def _socket_path(directory: Path) -> Path:
-    """Return the path of the socket: in `directory`, or in a short folder made of its name where that is too long."""
-    socket = directory / "redis.sock"
-    if len(os.fsencode(socket)) <= _MAX_SOCKET_PATH_BYTES:
-        return socket
-    name = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
-    runtime = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
-    return Path(runtime) / f"xclip-stream-{os.getuid()}-{name}" / "redis.sock"
-
-
-def _make_folder(directory: Path) -> None:
-    """Make a folder for this user alone; one that is there keeps its mode.
-
-    Raises:
-        QueueError: it cannot be made.
-    """
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise QueueError(f"the folder {directory} of the embedded Redis cannot be made: {error.strerror}") from error
-
-
-def _make_private_folder(directory: Path) -> None:
-    """Make a folder in a place where everybody may; refuse one that somebody else has made or can enter.
-
-    Raises:
-        QueueError: it cannot be made, or it is not ours.
-    """
-    _make_folder(directory)
-    found = directory.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise QueueError(f"the folder {directory} of the embedded Redis is open to other users: remove it")
 
 
 def _try_lock(lock: int) -> bool:
