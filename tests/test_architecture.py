@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "xclip_stream"
 
-ADAPTERS = {"sources", "queues", "model", "sinks", "web", "metrics"}
+ADAPTERS = {"sources", "queues", "model", "sinks", "web", "metrics", "tracing"}
 OWNERS = {
     "av": {"sources", "demo"},
     "redis": {"queues", "sinks"},
@@ -20,6 +20,7 @@ OWNERS = {
     "tokenizers": {"model", "demo"},
     "huggingface_hub": {"model"},
     "httpx": {"sinks"},
+    "opentelemetry": {"tracing"},
     "prometheus_client": {"metrics", "workers", "cli"},
     "PIL": {"sources", "demo"},
     "cv2": {"demo"},

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from xclip_stream import codec
 from xclip_stream.errors import DecodeError
 from xclip_stream.protocols import RuleStatus, SourceState, SourceStatus
-from xclip_stream.types import Message, Picture, Scores, ScoreStatus, Window, WindowId
+from xclip_stream.types import TRACEPARENT, Message, Picture, Scores, ScoreStatus, Window, WindowId
 
 seconds = st.floats(allow_nan=False, allow_infinity=False)
 counts = st.integers(0, (1 << 63) - 1)
@@ -69,6 +69,7 @@ def scores(draw: st.DrawFn) -> Scores:
         logits=logits.astype(np.float32),
         model_name=draw(st.text(max_size=12)),
         model_sha256=draw(st.text(max_size=12)),
+        traceparent=draw(st.just("") | st.from_regex(TRACEPARENT, fullmatch=True)),
     )
 
 

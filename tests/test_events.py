@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.servers import redis_server
 from xclip_stream.errors import DecodeError
 from xclip_stream.event_schema import CloudEvent, asyncapi, json_schema
 from xclip_stream.events import encode_event, format_time, parse_event, parse_time, write_documents
-from xclip_stream.types import EndReason, Event, Latency, Phase, PromptScore, WindowRef
+from xclip_stream.types import TRACEPARENT, EndReason, Event, Latency, Phase, PromptScore, WindowRef
 
 DOCUMENTS = Path(__file__).resolve().parents[1] / "docs" / "events"
 README = (DOCUMENTS / "README.md").read_text()
@@ -52,6 +53,7 @@ EVENTS = st.builds(
     latency=st.none() | st.builds(Latency, *[st.integers(0, 10**6).map(lambda tenths: tenths / 10)] * 3),
     snapshot_url=st.none() | st.text(),
     clip_url=st.none() | st.text(),
+    traceparent=st.none() | st.from_regex(TRACEPARENT, fullmatch=True),
 )
 
 
@@ -86,6 +88,14 @@ def test_the_envelope_is_a_cloud_event():
     assert data["start_time"] == "1970-01-01T00:16:40.000Z"
     assert data["window"]["seq"] == 1
     assert (data["end_time"], data["end_reason"], data["latency_ms"]) == (None, None, None)
+
+
+def test_an_event_names_its_trace_only_where_it_has_one():
+    trace = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
+    traced = json.loads(encode_event(replace(told()[0], traceparent=trace), number=0))
+
+    assert traced.pop("traceparent") == trace
+    assert traced == json.loads(encode_event(told()[0], number=0))
 
 
 def test_the_source_is_a_uri_reference_whatever_the_id():
@@ -140,7 +150,7 @@ def test_a_wrong_field_is_named(path, value):
 
 def test_fields_of_a_newer_version_are_passed_over():
     body = json.loads(encode_event(told()[0], number=0))
-    body["data"]["track_id"] = body["traceparent"] = "new"
+    body["data"]["track_id"] = body["tracestate"] = "new"
 
     assert parse_event(json.dumps(body).encode()) == told()[0]
 
@@ -178,7 +188,7 @@ def test_the_schema_describes_each_field_that_an_event_has():
     schema = json.loads(json_schema())
     body = json.loads(encode_event(told()[0], number=0))
 
-    assert set(schema["properties"]) == set(schema["required"]) == set(body)
+    assert set(schema["properties"]) - {"traceparent"} == set(schema["required"]) == set(body)
     assert set(schema["definitions"]["EventData"]["properties"]) == set(body["data"])
 
 

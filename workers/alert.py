@@ -8,12 +8,14 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from xclip_stream.config import Config, ConfigWatch, RuleConfig, SourceConfig
+from xclip_stream.meters import AlertMeters
 from xclip_stream.metrics import PrometheusAlert
 from xclip_stream.pipeline.alert import AlertLoop, Rulebook
 from xclip_stream.pipeline.lifecycle import SystemClock
 from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.rules import Rule, default_gap_s
+from xclip_stream.tracing import TracedAlert, Tracing
 from xclip_stream.worker_main import worker_main
 
 SILENCE_S = 60.0
@@ -28,6 +30,7 @@ def run(
     watch: ConfigWatch,
     vitals: Vitals,
     registry: CollectorRegistry | None = None,
+    tracing: Tracing | None = None,
 ) -> None:
     """Decide until `stop` is set.
 
@@ -42,6 +45,7 @@ def run(
         history_s=config.history.hours * 3600,
         history_entries=config.history.windows,
     )
+    meters = AlertMeters() if registry is None else PrometheusAlert(registry)
     with closing(queue), vitals.pulse("alert", within_s=SILENCE_S) as pulse:
         AlertLoop(
             queue=queue,
@@ -52,7 +56,7 @@ def run(
             log=structlog.get_logger(),
             max_age_s=config.queue.max_age_s,
             pulse=pulse,
-            meters=None if registry is None else PrometheusAlert(registry),
+            meters=meters if tracing is None else TracedAlert(meters, tracing),
         ).run()
 
 

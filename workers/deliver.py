@@ -18,6 +18,7 @@ from xclip_stream.pipeline.sink_threads import SinkThreads
 from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.sinks.extras import missing_extra
+from xclip_stream.tracing import TracedSink, Tracing
 from xclip_stream.worker_main import worker_main
 
 SILENCE_S = 60.0
@@ -35,6 +36,7 @@ def run(
     watch: ConfigWatch,
     vitals: Vitals,
     registry: CollectorRegistry | None = None,
+    tracing: Tracing | None = None,
 ) -> None:
     """Deliver for every sink of the configuration until `stop` is set.
 
@@ -47,7 +49,9 @@ def run(
     metrics = None if registry is None else DeliveryMetrics(registry)
 
     def work(plan: SinkPlan, stop: StopFlag) -> None:
-        meters = None if metrics is None else metrics.of(plan.id)
+        meters = DeliverMeters() if metrics is None else metrics.of(plan.id)
+        if tracing is not None:
+            meters = TracedSink(meters, tracing, sink_id=plan.id)
         deliver(config, plan, stop=stop, redis_url=redis_url, vitals=vitals, meters=meters)
 
     threads = SinkThreads(work, log=structlog.get_logger())

@@ -24,6 +24,7 @@ from xclip_stream.pipeline.shared_reading import SharedReading, Task
 from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.protocols import IngestQueue, SourceState, SourceStatus
 from xclip_stream.queues.redis import open_queue
+from xclip_stream.tracing import Tracing
 from xclip_stream.types import ClipGeometry
 from xclip_stream.worker_main import worker_main
 
@@ -43,6 +44,7 @@ def run(
     watch: ConfigWatch,
     vitals: Vitals,
     registry: CollectorRegistry | None = None,
+    tracing: Tracing | None = None,  # noqa: ARG001 - the traces of its windows begin in the score worker
 ) -> None:
     """Read this worker's share until every source is a file that has ended, or `stop` is set.
 

@@ -22,6 +22,7 @@ from xclip_stream.pipeline.lifecycle import SystemClock
 from xclip_stream.pipeline.score import ScoreLoop
 from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.queues.redis import open_queue
+from xclip_stream.tracing import TracedScoreQueue, Tracing
 from xclip_stream.worker_main import FAILED, worker_main
 
 NO_MODEL = "the model is not loaded yet"
@@ -41,6 +42,7 @@ def run(
     watch: ConfigWatch,
     vitals: Vitals,
     registry: CollectorRegistry | None = None,
+    tracing: Tracing | None = None,
     load: LoadScorer | None = None,
 ) -> None:
     """Score windows until `stop` is set.
@@ -72,7 +74,7 @@ def run(
         scorer = (load or load_scorer)(config, on_progress=guard.note_progress)
         with guard:
             ScoreLoop(
-                queue=queue,
+                queue=queue if tracing is None else TracedScoreQueue(queue, tracing),
                 scorer=scorer,
                 guard=guard,
                 prompts=prompts_by_source(config),

@@ -3,10 +3,13 @@
 Every value is one frame: magic, version, kind, a JSON header and a body of raw bytes. A window is cut in two, its
 header and its pixels, so that the pixels go to the server and come back without a copy. Decoding trusts nothing:
 whatever the bytes are, it answers with a value or raises DecodeError.
+
+A field that may be missing keeps the version: who does not know it passes it over. Any other change makes it another.
 """
 
 import json
 import math
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -17,7 +20,7 @@ import numpy as np
 
 from xclip_stream.errors import DecodeError
 from xclip_stream.protocols import RuleStatus, SourceState, SourceStatus
-from xclip_stream.types import Logits, Message, Picture, Pixels, Scores, ScoreStatus, Window, WindowId
+from xclip_stream.types import TRACEPARENT, Logits, Message, Picture, Pixels, Scores, ScoreStatus, Window, WindowId
 
 VERSION = 1
 E = TypeVar("E", bound=StrEnum)
@@ -103,6 +106,8 @@ def encode_scores(scores: Scores) -> bytes:
         "model_name": scores.model_name,
         "model_sha256": scores.model_sha256,
     }
+    if scores.traceparent:
+        header["traceparent"] = scores.traceparent
     return _pack(b"S", header, scores.logits.astype("<f4", copy=False).tobytes())
 
 
@@ -129,6 +134,7 @@ def decode_scores(data: bytes) -> Scores:
         logits=_logits(body, regions=len(regions), prompts=len(prompts)),
         model_name=values.text("model_name"),
         model_sha256=values.text("model_sha256"),
+        traceparent=values.traceparent(),
     )
 
 
@@ -230,6 +236,11 @@ class _Header:
 
     def text(self, key: str) -> str:
         return _text(key, self._values.get(key))
+
+    def traceparent(self) -> str:
+        """Return the trace that the value is in; empty where it is in none."""
+        text = self.text("traceparent") if "traceparent" in self._values else ""
+        return text if not text or re.fullmatch(TRACEPARENT, text) else _refuse("traceparent", "one")
 
     def number(self, key: str) -> float:
         value = self._values.get(key)

@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from xclip_stream.rules import UPDATE_STEP
-from xclip_stream.types import EndReason, Phase
+from xclip_stream.types import TRACEPARENT, EndReason, Phase
 
 SCHEMA_ID = "urn:xclip-stream:event:1"
 """Names the version of the schema. A new field keeps it; a field that goes or changes its meaning makes it 2."""
@@ -137,6 +137,8 @@ class CloudEvent(_Wire):
     """The source id: what has the same key is in order."""
     sequence: Annotated[str, Field(pattern=r"^\d{12,}$")]
     """Orders the messages of one source, as text too."""
+    traceparent: Annotated[str, Field(pattern=f"^{TRACEPARENT}$")] | None = None
+    """The trace of the window that caused this phase, where traces are made: the extension for distributed tracing."""
     data: EventData
 
 

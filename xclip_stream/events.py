@@ -5,6 +5,7 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -41,9 +42,11 @@ def encode_event(event: Event, *, number: int) -> bytes:
         dataschema=DATA_SCHEMA,
         partitionkey=event.source_id,
         sequence=f"{number:012d}",
+        traceparent=event.traceparent,
         data=_data_of(event),
     )
-    return envelope.model_dump_json().encode()
+    # An attribute of the envelope that has no value is left out, as CloudEvents wants it.
+    return envelope.model_dump_json(exclude={"traceparent"} if event.traceparent is None else None).encode()
 
 
 def parse_event(body: bytes) -> Event:
@@ -52,7 +55,8 @@ def parse_event(body: bytes) -> Event:
     Raises:
         DecodeError: it is not an event of this schema.
     """
-    return _event_of(parse_envelope(body).data)
+    envelope = parse_envelope(body)
+    return replace(_event_of(envelope.data), traceparent=envelope.traceparent)
 
 
 def parse_envelope(body: bytes) -> CloudEvent:

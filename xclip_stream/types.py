@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 Logits = NDArray[np.float32]
 
+TRACEPARENT = r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
+"""What names a trace and the place in it: https://www.w3.org/TR/trace-context/#traceparent-header"""
+
 WHOLE_FRAME = ""
 """The name of the region that is the whole picture."""
 
@@ -147,6 +150,8 @@ class Scores:
     logits: Logits = field(default_factory=lambda: np.zeros((0, 0), np.float32), repr=False, compare=False)
     model_name: str = ""
     model_sha256: str = ""
+    traceparent: str = ""
+    """Names the trace that the window is in, where it is in one."""
 
 
 class Phase(StrEnum):
@@ -231,6 +236,8 @@ class Event:
     latency: Latency | None = None
     snapshot_url: str | None = None
     clip_url: str | None = None
+    traceparent: str | None = None
+    """Names the trace of the window that caused this phase, where it is in one."""
 
     @property
     def message_id(self) -> str:

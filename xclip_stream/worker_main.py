@@ -22,6 +22,7 @@ from xclip_stream.metrics import expose, process_registry
 from xclip_stream.pipeline.lifecycle import StopFlag, die_with_supervisor, stop_on_signals
 from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.queues.redis import open_queue
+from xclip_stream.tracing import Tracing, open_tracing
 from xclip_stream.web.health import HealthServer
 
 DONE = 0
@@ -40,7 +41,7 @@ class RunWorker(Protocol):
     """The `run` of a worker: works until `stop` is set or, where that is possible, until all is done.
 
     It starts with `config`, looks at `watch` for what changes, lets `vitals` hear of its loops, and counts what
-    it does in `registry` where there is one.
+    it does in `registry` and makes spans with `tracing` where there are these.
     """
 
     def __call__(
@@ -52,6 +53,7 @@ class RunWorker(Protocol):
         watch: ConfigWatch,
         vitals: Vitals,
         registry: CollectorRegistry | None = None,
+        tracing: Tracing | None = None,
     ) -> None: ...
 
 
@@ -96,7 +98,19 @@ def serve(name: str, run: RunWorker, *, config_path: Path, log_level: str = "inf
             print_error(error)
             return MISCONFIGURED
         watch = ConfigWatch(config_path, config, quiet=is_supervised)
-        work = partial(run, config, stop=stop, redis_url=redis_url, watch=watch, vitals=vitals, registry=registry)
+        tracing = open_tracing(name, version=__version__, log=log)
+        if tracing is not None:
+            stack.callback(tracing.close)
+        work = partial(
+            run,
+            config,
+            stop=stop,
+            redis_url=redis_url,
+            watch=watch,
+            vitals=vitals,
+            registry=registry,
+            tracing=tracing,
+        )
         return _guarded(work, redis_url, stop=stop, config_hash=config.config_hash, log=log)
 
 

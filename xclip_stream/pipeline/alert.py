@@ -329,7 +329,7 @@ def _decoded(source_id: str, body: bytes) -> RuleState:
 
 
 def _with_latency(notice: Notice, scores: Scores | None, now: float) -> Notice:
-    """Add where the time went, counted from the capture for a camera and from the cutting of the window for a file.
+    """Add the trace of the window and where the time went: from the capture for a camera, from its cutting for a file.
 
     No part of it is less than zero, whatever the clocks of other machines say.
     """
@@ -341,7 +341,7 @@ def _with_latency(notice: Notice, scores: Scores | None, now: float) -> Notice:
         scored_ms=max(0.0, scores.scored_at - since) * 1000,
         committed_ms=max(0.0, now - since) * 1000,
     )
-    return replace(notice, event=replace(notice.event, latency=latency))
+    return replace(notice, event=replace(notice.event, latency=latency, traceparent=scores.traceparent or None))
 
 
 def _message(notice: Notice, now: float) -> Message:
