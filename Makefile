@@ -27,10 +27,11 @@ soak: $(VENV)/.dev $(VENV)/.system  ## every storm in its long form, some hours
 bringup: $(VENV)/.dev  ## build the images and bring docker-compose.yml up, as root and without a registry; half an hour
 	$(BIN)/python -m tests.deploy $(ARGS)
 
-check: $(VENV)/.dev  ## lint, format, types
+check: $(VENV)/.dev  ## lint, format, types, pages made from code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m xclip_stream.cli.reference --check
 
 format: $(VENV)/.dev  ## let ruff format and sort
 	$(BIN)/ruff check --fix .
@@ -39,8 +40,9 @@ format: $(VENV)/.dev  ## let ruff format and sort
 train: $(VENV)/.demo  ## make the demo checkpoint anew (HOURS=1)
 	$(BIN)/python -m xclip_stream.demo.train --hours $(or $(HOURS),1) --out demo-out/train
 
-schemas: $(VENV)/.dev  ## write docs/events from the code
+schemas: $(VENV)/.dev  ## write what docs/ has from the code: events, commands, configuration
 	$(BIN)/python -m xclip_stream.events
+	$(BIN)/python -m xclip_stream.cli.reference
 
 clean:  ## remove what the commands above made
 	rm -rf $(VENV) build dist demo-out *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,5 +1,7 @@
 """The program: its commands, and what becomes of an error that leaves one of them."""
 
+import inspect
+import re
 import sys
 from typing import Annotated
 
@@ -21,6 +23,13 @@ from xclip_stream.errors import ConfigError, XclipStreamError
 from xclip_stream.redaction import redact_text
 from xclip_stream.worker_main import DEBUG_VARIABLE, FAILED, MISCONFIGURED, debugging, print_error
 
+
+def flowing(text: str) -> str:
+    """Return a docstring whose paragraphs fill the terminal; lines that are set off, as those of examples, stay."""
+    paragraphs = re.split(r"\n\s*\n", text)
+    return "\n\n".join(part if part.startswith("  ") else " ".join(part.split()) for part in paragraphs)
+
+
 app = typer.Typer(
     name="xclip-stream",
     help="Spot actions in live video from plain-text prompts.",
@@ -40,6 +49,9 @@ app.command()(status)
 app.command()(exporter)
 app.add_typer(events)
 app.add_typer(dead_letters)
+for group in (app, events, dead_letters):
+    for command in group.registered_commands:
+        command.help = flowing(inspect.getdoc(command.callback) or "")
 
 
 def _print_version(asked: bool) -> None:
