@@ -54,7 +54,8 @@ class Link:
         self._lock = threading.Lock()
         self._wires: list[Wire] = []
         self._closers: list[threading.Thread] = []
-        self._to_cut = 0
+        self._cut_one_in = 0
+        self._replies = 0
         self.cuts = 0
         """How many replies were cut in two."""
         self.url = f"unix://{self._socket}"
@@ -78,10 +79,14 @@ class Link:
             closer.join(5.0)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def cut_next_reply(self) -> None:
-        """Pass only half on of the next piece of a reply that comes, and end that connection."""
+    def cut_one_reply_in(self, number: int) -> None:
+        """Pass only half on of one piece of a reply in so many from now on, and end that connection; 0 cuts none.
+
+        A part of what is answered and not so many a second: workers that wait longer and longer between their tries
+        would be cut at each of them, and never be seen to recover.
+        """
         with self._lock:
-            self._to_cut += 1
+            self._cut_one_in, self._replies = number, 0
 
     def _accept(self) -> None:
         while True:
@@ -136,9 +141,11 @@ class Link:
         if wire.heard is not None:
             wire.heard.append(piece)
         with self._lock:
-            if self._to_cut == 0 or len(piece) < 2:
+            if self._cut_one_in == 0 or len(piece) < 2:
                 return piece
-            self._to_cut -= 1
+            self._replies += 1
+            if self._replies % self._cut_one_in:
+                return piece
             self.cuts += 1
         return piece[: len(piece) // 2]
 

@@ -26,6 +26,7 @@ SPAN_S = 0.4
 STRIDE_S = 0.1
 """So a film gives ten windows a second."""
 ORACLE_WITHIN_S = 240.0
+"""At least; long films have half of the time that they play."""
 SINKS = ("archive", "ops")
 
 
@@ -127,7 +128,8 @@ def oracle(films: Films) -> Expected:
         site = write_site(films, folder, webhook_url=receiver.url, realtime=False)
         workers = dict.fromkeys(("ingest", "score", "alert", "deliver"), 1)
         with System(site.config, redis_url=server.url, workers=workers, folder=folder) as system:
-            assert system.wait_until_drained(ORACLE_WITHIN_S), f"the oracle has not come to its end; see {folder}"
+            within_s = max(ORACLE_WITHIN_S, films.number * films.seconds / 2)
+            assert system.wait_until_drained(within_s), f"the oracle has not come to its end; see {folder}"
             told = public_events(system.queue)
         expected = by_source(told)
         assert not system.crashes, f"a worker of the oracle ended: {system.crashes}; see {folder}"

@@ -14,6 +14,7 @@ from xclip_stream.sources.camera_opening import open_camera
 from xclip_stream.sources.capture_clock import CaptureClock
 from xclip_stream.sources.damage import Damage
 from xclip_stream.sources.decoding import AvFrame, OpenVideo, View
+from xclip_stream.sources.heap import trim_heap
 from xclip_stream.sources.timeline import Timeline
 
 _NEARLY = 0.98
@@ -92,6 +93,7 @@ class LiveSource:
         if self._video is not None:
             self._video.close()
             self._video = None
+            trim_heap()
 
     def __iter__(self) -> Iterator[AvFrame]:
         video = self.video
