@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = (ROOT / "configs" / "example.yaml").read_text()
 
 
-@pytest.mark.parametrize("path", ["docs/cli.md", "docs/xclip-stream.1", "docs/configuration.md"])
+@pytest.mark.parametrize("path", ["docs/cli.md", "xclip_stream/cli/xclip-stream.1", "docs/configuration.md"])
 def test_a_page_made_from_code_is_current(path: str) -> None:
     assert (ROOT / path).read_text() == pages_of_code(ROOT)[Path(path)], "run `make schemas`"
 
@@ -81,7 +81,10 @@ def test_man_shows_the_manual_page() -> None:
         missing_part("man", "apt-get install man-db groff")
 
     done = subprocess.run(
-        ["man", "--warnings", "-l", str(ROOT / "docs" / "xclip-stream.1")], capture_output=True, text=True, check=True
+        ["man", "--warnings", "-l", str(ROOT / "xclip_stream" / "cli" / "xclip-stream.1")],
+        capture_output=True,
+        text=True,
+        check=True,
     )
 
     assert done.stderr == ""

@@ -61,7 +61,7 @@ interrupted. `XCLIP_STREAM_DEBUG=1` shows where an error happened.
 
 
 def manual_page() -> str:
-    """Return docs/xclip-stream.1, for `man`."""
+    """Return xclip_stream/cli/xclip-stream.1, for `man`."""
     lines = [
         '.\\" Made by `make schemas` from the code. Do not edit.',
         '.TH XCLIP-STREAM 1 "" "xclip-stream" "User Commands"',
@@ -86,7 +86,7 @@ def pages_of_code(root: Path) -> Mapping[Path, str]:
     """Return the pages that are made from code, each under its path below the checkout."""
     return {
         Path("docs/cli.md"): commands_page(),
-        Path("docs/xclip-stream.1"): manual_page(),
+        Path("xclip_stream/cli/xclip-stream.1"): manual_page(),
         Path("docs/configuration.md"): configuration_reference((root / "configs" / "example.yaml").read_text()),
     }
 
