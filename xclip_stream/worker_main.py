@@ -21,6 +21,7 @@ from xclip_stream.logs import LEVELS, set_up_logging
 from xclip_stream.metrics import expose, process_registry
 from xclip_stream.pipeline.lifecycle import StopFlag, die_with_supervisor, stop_on_signals
 from xclip_stream.pipeline.vitals import Vitals
+from xclip_stream.pipeline.watchdog import Watchdog
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.tracing import Tracing, open_tracing
 from xclip_stream.web.health import HealthServer
@@ -97,6 +98,7 @@ def serve(name: str, run: RunWorker, *, config_path: Path, log_level: str = "inf
         except XclipStreamError as error:
             print_error(error)
             return MISCONFIGURED
+        stack.enter_context(Watchdog(vitals.silence))
         watch = ConfigWatch(config_path, config, quiet=is_supervised)
         tracing = open_tracing(name, version=__version__, log=log)
         if tracing is not None:

@@ -84,6 +84,7 @@ def test_a_worker_is_started_again_unless_its_configuration_is_wrong() -> None:
     found = settings()
 
     assert found["Restart"] == ["on-failure"]
+    assert found["WatchdogSec"]
     assert found["RestartPreventExitStatus"] == [str(MISCONFIGURED)]
 
 
