@@ -31,7 +31,6 @@ class Camera:
         user: str = "",
         password: str = "",
         once: bool = False,
-        codec: str = "h264",
         address: str = "127.0.0.1",
         at: Sequence[str] = (),
     ) -> None:
@@ -39,14 +38,13 @@ class Camera:
         self._user = user
         self.password = password
         self._once = once
-        self._codec = codec
         self._address = address
         self._at = at
         self.port = free_port()
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        options = ["--codec", self._codec, *(["--once"] if self._once else [])]
+        options = ["--once"] if self._once else []
         if self._user:
             options += ["--user", self._user, "--password", self.password]
         self._process = subprocess.Popen(
@@ -90,8 +88,8 @@ def start_camera() -> Iterator[StartCamera]:
     need_server()
     cameras = []
 
-    def start(file: Path, *, user: str = "", password: str = "", once: bool = False, codec: str = "h264") -> Camera:
-        camera = Camera(file, user=user, password=password, once=once, codec=codec)
+    def start(file: Path, *, user: str = "", password: str = "", once: bool = False) -> Camera:
+        camera = Camera(file, user=user, password=password, once=once)
         cameras.append(camera)
         camera.start()
         return camera

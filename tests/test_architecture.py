@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "xclip_stream"
 
-ADAPTERS = {"sources", "queues", "model", "sinks", "storage", "web", "metrics", "tracing"}
+ADAPTERS = {"sources", "queues", "model", "sinks", "web", "metrics", "tracing"}
 OWNERS = {
     "av": {"sources", "demo"},
     "redis": {"queues", "sinks"},
@@ -22,7 +22,9 @@ OWNERS = {
     "httpx": {"sinks"},
     "opentelemetry": {"tracing"},
     "prometheus_client": {"metrics", "workers", "cli"},
-    "boto3": {"storage"},
+    "starlette": {"web"},
+    "uvicorn": {"web"},
+    "websockets": set[str](),
     "PIL": {"sources", "demo"},
     "cv2": {"demo"},
     "typer": {"cli", "demo"},
@@ -95,6 +97,7 @@ def test_a_module_imports_only_what_its_layer_may(module: str, file: Path) -> No
         ("workers.ingest", {"torch"}),
         ("workers.alert", {"torch", "av"}),
         ("workers.deliver", {"torch", "av"}),
+        ("workers.web", {"torch", "av", "httpx"}),
     ],
 )
 def test_importing_a_module_does_not_load_what_it_does_not_need(module: str, unwanted: set[str]) -> None:

@@ -149,7 +149,7 @@ def test_ctrl_c_drains_and_the_next_run_goes_on(site: Path) -> None:
     assert json.loads(first)["data"]["phase"] == "started"
     assert process.returncode == 0, log
     stopped = [json.loads(line)["worker"] for line in log.splitlines() if "worker_stopped" in line]
-    assert stopped == ["ingest", "score", "alert", "deliver"]
+    assert stopped == ["ingest", "score", "alert", "deliver", "web"]
     assert re.match(r"film: goes on after \d+ windows", said)
 
 
@@ -165,7 +165,7 @@ def test_a_run_takes_up_another_file_and_lets_go_of_one_and_ends_when_all_that_i
     by_source = {name: [data["phase"] for data in told if data["source_id"] == name] for name in ("film", "second")}
     assert process.returncode == 0, log
     assert [(phases[0], phases[-1]) for phases in by_source.values()] == [("started", "ended")] * 2
-    assert log.count('"worker_started"') == 4
+    assert log.count('"worker_started"') == 5
     assert '"restart_needed"' not in log
 
 

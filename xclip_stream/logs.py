@@ -61,6 +61,11 @@ def hide_secrets(secrets: Iterable[str]) -> None:
     _redaction.hide(secrets)
 
 
+def hidden(text: str) -> str:
+    """Return `text` as it would stand in a line of the log: without a secret."""
+    return _redaction.text(text)
+
+
 def chosen_style(stream: TextIO) -> Style:
     """Return the style that the environment asks for, else what suits the stream."""
     asked = os.environ.get(STYLE_VARIABLE, "")

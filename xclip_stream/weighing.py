@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, isfinite
 
+import numpy as np
+from numpy.typing import NDArray
+
 from xclip_stream.types import PromptScore
 
 TOP_PROMPTS = 5
@@ -48,3 +51,18 @@ def _softmax(logits: Sequence[float]) -> list[float]:
     powers = [exp(logit - highest) for logit in logits]
     total = sum(powers)
     return [power / total for power in powers]
+
+
+def weigh_windows(
+    prompts: Sequence[str], background: Sequence[str], columns: Mapping[str, int], rows: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the score that `weigh` gives for each row of logits, (N, K); NaN where it gives None."""
+    wanted = (*prompts, *background)
+    if not all(prompt in columns for prompt in wanted):
+        return np.full(len(rows), np.nan)
+    logits = rows[:, np.array([columns[prompt] for prompt in wanted])]
+    finite = np.logical_and.reduce(np.isfinite(logits), axis=1)
+    logits = np.where(finite[:, np.newaxis], logits, 0.0)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares = powers[:, : len(prompts)].sum(axis=1) / powers.sum(axis=1)
+    return np.where(finite, shares, np.nan)

@@ -19,8 +19,9 @@ def run(
     again: Annotated[bool, typer.Option("--again", help="Play files from their start, also unfinished ones.")] = False,
     log_level: Annotated[LogLevel, typer.Option(help="The least important lines to log.")] = LogLevel.INFO,
     drain_timeout: DrainTimeout = 30.0,
+    web: Annotated[bool, typer.Option("--web/--no-web", help="Serve the dashboard on this machine.")] = True,
 ) -> None:
-    """Watch the sources of a configuration: all four workers, with an embedded Redis where it names none.
+    """Watch the sources of a configuration: all workers, with an embedded Redis where it names none.
 
     With files alone it ends when all is delivered; cameras are watched until Ctrl-C, which lets what is under way flow
     out. A second Ctrl-C ends at once. A file that was watched to its end before is played again, an unfinished one
@@ -32,4 +33,6 @@ def run(
       xclip-stream run recordings.yaml --again
     """
     loaded = load_config(config)
-    raise typer.Exit(run_config(loaded, config, again=again, log_level=log_level, drain_timeout_s=drain_timeout))
+    raise typer.Exit(
+        run_config(loaded, config, again=again, log_level=log_level, drain_timeout_s=drain_timeout, web=web)
+    )

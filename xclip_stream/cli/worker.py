@@ -1,5 +1,6 @@
-"""`xclip-stream worker`: one of the four workers, as the supervisor and the containers start them."""
+"""`xclip-stream worker`: one of the workers, as the supervisor and the containers start them."""
 
+import os
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -8,36 +9,46 @@ from typing import Annotated
 import typer
 
 from xclip_stream.cli.options import LogLevel
-from xclip_stream.worker_main import HEALTH_VARIABLE, RunWorker, serve
+from xclip_stream.worker_main import HEALTH_VARIABLE, LISTEN_VARIABLE, RunWorker, serve
 
 
 class Role(StrEnum):
-    """The four workers."""
+    """The four workers that the work flows through, and the dashboard."""
 
     INGEST = "ingest"
     SCORE = "score"
     ALERT = "alert"
     DELIVER = "deliver"
+    WEB = "web"
 
 
 def worker(
-    role: Annotated[Role, typer.Argument(help="Which of the four.")],
+    role: Annotated[Role, typer.Argument(help="Which of them.")],
     config: Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The configuration file.")],
     log_level: Annotated[LogLevel, typer.Option(help="The least important lines to log.")] = LogLevel.INFO,
     health: Annotated[
         str | None,
         typer.Option(metavar="HOST:PORT", envvar=HEALTH_VARIABLE, help="Serve /healthz, /readyz and /metrics there."),
     ] = None,
+    listen: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where `web` serves, instead of web.listen.")
+    ] = None,
 ) -> None:
     """Run one worker against the Redis of the configuration.
 
     Run one `ingest`, one `alert` (others stand by) and one `deliver`, and as many `score` workers as you have GPUs.
+    `web` serves the dashboard.
 
     [bold]Examples[/bold]
 
       xclip-stream worker score --config site.yaml
       xclip-stream worker score --config site.yaml --health 0.0.0.0:8080
+      xclip-stream worker web --config site.yaml --listen 127.0.0.1:8080
       XCLIP_STREAM_REDIS_URL=redis://queue:6379 xclip-stream worker ingest -c site.yaml
     """
+    if listen is not None:
+        if role is not Role.WEB:
+            raise typer.BadParameter("is for the worker web", param_hint="--listen")
+        os.environ[LISTEN_VARIABLE] = listen
     run: RunWorker = import_module(f"workers.{role}").run
     raise typer.Exit(serve(role, run, config_path=config, log_level=log_level, health=health))

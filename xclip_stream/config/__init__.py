@@ -2,7 +2,7 @@
 
 from xclip_stream.config.backgrounds import DEFAULT_GROUP, GROUPS
 from xclip_stream.config.document import expand, literal
-from xclip_stream.config.evidence import EvidenceConfig
+from xclip_stream.config.effective import effective_yaml
 from xclip_stream.config.load import load_config, read_config
 from xclip_stream.config.parts import (
     ModelConfig,
@@ -38,7 +38,6 @@ __all__ = [
     "ConfigWatch",
     "ConsoleSinkConfig",
     "EmailSinkConfig",
-    "EvidenceConfig",
     "ExecSinkConfig",
     "HistoryConfig",
     "JsonlSinkConfig",
@@ -57,6 +56,7 @@ __all__ = [
     "WebhookSinkConfig",
     "WindowConfig",
     "check_geometry",
+    "effective_yaml",
     "expand",
     "is_loopback",
     "literal",

@@ -24,6 +24,8 @@ CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
 """Where systemd tells a service the folder of its credentials."""
 
 _HERE = Path()
+HIDDEN = "***--not-shown--***"
+"""What stands for a secret; long enough to be one, so that a text with it is a configuration too."""
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -59,12 +61,17 @@ class Document:
         text: the YAML.
         folder: relative `${file:…}` paths start here.
         environ: where `${NAME}` is looked up.
+        blind: puts `HIDDEN` for every reference and looks nothing up: for a text from somebody who must not learn what
+            this machine knows.
     """
 
-    def __init__(self, text: str, *, folder: Path, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, text: str, *, folder: Path, environ: Mapping[str, str] = os.environ, blind: bool = False
+    ) -> None:
         self._text = text
         self._folder = folder
         self._environ = environ
+        self._blind = blind
         self._values: dict[Location, Place] = {}
         self._keys: dict[Location, Place] = {}
         self._open: set[int] = set()
@@ -163,6 +170,8 @@ class Document:
         reference = match[1]
         if reference is None:
             return "${"
+        if self._blind:
+            return reference.partition(":-")[2] or HIDDEN
         try:
             return _look_up(reference, self._environ, self._folder)
         except LookupError as error:

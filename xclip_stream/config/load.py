@@ -35,13 +35,17 @@ def load_config(path: str | Path) -> Config:
     return read_config(config_text(path), name=str(path), folder=path.resolve().parent)
 
 
-def read_config(text: str, *, name: str, folder: Path, environ: Mapping[str, str] = os.environ) -> Config:
+def read_config(
+    text: str, *, name: str, folder: Path, environ: Mapping[str, str] = os.environ, blind: bool = False
+) -> Config:
     """Read a configuration from a YAML text; `name` stands in the errors where the file would.
+
+    With `blind`, `${…}` is replaced by its default or by nothing that means anything, and nothing is looked up.
 
     Raises:
         ConfigError: carries every problem, one a line.
     """
-    document = Document(text, folder=folder, environ=environ)
+    document = Document(text, folder=folder, environ=environ, blind=blind)
     try:
         values = document.read()
     except ConfigError as error:

@@ -64,6 +64,11 @@ class ConfigWatch:
         """The configuration in force: the one that `poll` gave last, or the first."""
         return self._config
 
+    @property
+    def folder(self) -> Path:
+        """Where the relative paths of the file begin."""
+        return self._path.resolve().parent
+
     def poll(self) -> Config | None:
         """Return the new configuration when the file has changed and is right; None otherwise."""
         now = self._now()
@@ -93,9 +98,8 @@ class ConfigWatch:
 
     def _load(self) -> Config:
         text = config_text(self._path)
-        folder = self._path.resolve().parent
-        self._files = referenced_files(text, folder=folder)
-        return read_config(text, name=str(self._path), folder=folder)
+        self._files = referenced_files(text, folder=self.folder)
+        return read_config(text, name=str(self._path), folder=self.folder)
 
     def _reject(self, problems: str) -> None:
         """Tell what is wrong, once for each state of the file: one that names other files is read again for these."""

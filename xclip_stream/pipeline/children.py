@@ -33,7 +33,7 @@ class WorkerSpec:
 
     `is_idle` tells whether nothing is left for it to do once those before it have ended. `may_end` tells whether it may
     end by itself now, even with the exit code of a failure: such a one is not started again. `done` counts what it has
-    done so far, where somebody counts that.
+    done so far, where somebody counts that. One that is not `vital` never ends a run, however often it fails.
     """
 
     name: str
@@ -41,6 +41,7 @@ class WorkerSpec:
     is_idle: Callable[[QueueDepths], bool]
     may_end: Callable[[], bool] = lambda: False
     done: Callable[[], int] = lambda: 0
+    vital: bool = True
 
 
 class Child:

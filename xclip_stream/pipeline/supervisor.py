@@ -49,9 +49,10 @@ class Supervisor:
     ends in a row end the run. One that gets something done between them is started for as long as it does: what it dies
     of are some windows among many, and these are given up one day. One that says that its configuration is wrong ends
     it at once, unless it has worked before: then somebody is about to change the configuration, and the others go on
-    with the old one meanwhile. One that may end and has ended is started again when it may not end any more. At the end
-    the workers stop in the order of `workers`: each when those before it have ended and what they left for it is done,
-    all of them within `drain_timeout_s`.
+    with the old one meanwhile. One that is not vital is only started again, for as long as the run lasts. One that may
+    end and has ended is started again when it may not end any more. At the end the workers stop in the order of
+    `workers`: each when those before it have ended and what they left for it is done, all of them within
+    `drain_timeout_s`.
 
     Args:
         workers: in the order in which the work flows.
@@ -138,13 +139,14 @@ class Supervisor:
             return None
         child.wait(timeout_s=0)
         is_refusal = child.exit_code == MISCONFIGURED
-        if is_refusal and not restarts.has_worked:
+        if is_refusal and child.spec.vital and not restarts.has_worked:
             return Outcome(Verdict.MISCONFIGURED, f"{child.name}: {child.last_error}")
         if child.spec.may_end():
             self._done.add(child.name)
             return None
-        delay_s = restarts.note_refusal() if is_refusal else restarts.note_crash(done=child.spec.done())
-        if restarts.exhausted:
+        is_hopeless = is_refusal or (restarts.exhausted and not child.spec.vital)
+        delay_s = restarts.note_refusal() if is_hopeless else restarts.note_crash(done=child.spec.done())
+        if restarts.exhausted and child.spec.vital:
             return Outcome(Verdict.GIVEN_UP, self._obituary(child, restarts.fast_crashes))
         self._log.warning(
             "worker_restarts", role=child.name, ended=_cause(child.exit_code), error=child.last_error, in_s=delay_s

@@ -1,0 +1,128 @@
+"""Who may talk to the dashboard, and who may not."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from tests.web.dashboards import SITE, Dashboard, dashboard, wait_until
+
+TOKEN = "a-token-that-is-long-enough"
+SITE_WITH_TOKEN = SITE + f"web: {{token: {TOKEN}, hosts: [Cams.example.org]}}\n"
+DROP = "/api/dead-letters/1-0/drop"
+
+
+@pytest.fixture
+def locked(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dashboard]:
+    """A dashboard with a token; the test's own client has it."""
+    bearer = {"authorization": f"Bearer {TOKEN}"}
+    open_client = Dashboard.client
+    monkeypatch.setattr(Dashboard, "client", lambda self, **headers: open_client(self, **(bearer | headers)))
+    with dashboard(redis_url, tmp_path, site=SITE_WITH_TOKEN, namespace=uuid4().hex) as served_:
+        yield served_
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8080", "127.0.0.1", "192.168.1.5:8080", "[::1]:8080"])
+def test_addresses_and_this_machine_are_known(still: Dashboard, host: str) -> None:
+    with still.client(host=host) as client:
+        assert client.get("/api/site").status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "cams.example.org", "", "[bad", "::@x"])
+def test_a_name_that_nobody_allowed_is_refused(still: Dashboard, host: str) -> None:
+    with still.client(host=host) as client:
+        response = client.get("/api/site")
+
+    assert response.status_code in {400, 421}
+    assert "climbing" not in response.text
+
+
+def test_a_name_that_was_allowed_is_known(locked: Dashboard) -> None:
+    with locked.client(host="cams.example.org") as client:
+        assert client.get("/api/site").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1:1"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+    ],
+)
+def test_another_site_changes_nothing(still: Dashboard, headers: dict[str, str]) -> None:
+    with still.client(**headers) as client:
+        assert client.post(DROP).status_code == 403
+
+
+def test_a_page_of_its_own_and_a_program_may_act(still: Dashboard) -> None:
+    with still.client(origin=still.url, **{"sec-fetch-site": "same-origin"}) as page, still.client() as program:
+        assert page.post(DROP).status_code == 404
+        assert program.post(DROP).status_code == 404
+
+
+def test_another_site_cannot_open_a_socket(still: Dashboard) -> None:
+    address = still.url.replace("http", "ws") + "/ws/events"
+
+    with pytest.raises(InvalidStatus):
+        connect(address, origin="https://evil.example")
+
+
+def test_every_answer_keeps_the_page_to_itself(still: Dashboard) -> None:
+    with still.client() as client:
+        for path in ("/", "/api/site", "/static/app.css", "/nowhere"):
+            headers = client.get(path).headers
+            assert "default-src 'none'" in headers["content-security-policy"], path
+            assert "unsafe" not in headers["content-security-policy"], path
+            assert headers["x-content-type-options"] == "nosniff", path
+            assert "access-control-allow-origin" not in headers, path
+
+
+def test_without_the_token_nothing_is_told(locked: Dashboard) -> None:
+    with locked.client(authorization="Bearer wrong-and-long-enough") as client:
+        answers = [client.get(path) for path in ("/", "/api/site", "/events", "/schemas", "/static/app.js")]
+
+    assert {answer.status_code for answer in answers} == {401}
+    assert not [answer for answer in answers if "yard" in answer.text]
+
+
+def test_a_browser_is_sent_to_the_login(locked: Dashboard) -> None:
+    with locked.client(authorization="", accept="text/html") as client:
+        answer = client.get("/")
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+
+
+def test_the_login_gives_a_cookie_that_is_not_the_token(locked: Dashboard) -> None:
+    with locked.client(authorization="") as browser:
+        wrong = browser.post("/login", data={"token": "wrong"})
+        assert browser.get("/api/site").status_code == 401
+        right = browser.post("/login", data={"token": TOKEN})
+        assert browser.get("/api/site").status_code == 200
+
+    assert (wrong.headers["location"], right.headers["location"]) == ("/login?wrong", "/")
+    cookie = right.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert TOKEN not in cookie
+
+
+def test_a_socket_needs_the_token_too(locked: Dashboard) -> None:
+    address = locked.url.replace("http", "ws") + "/ws/events"
+
+    with pytest.raises(InvalidStatus):
+        connect(address)
+    with connect(address, additional_headers={"authorization": f"Bearer {TOKEN}"}) as socket:
+        event_id = locked.judge([], source="yard")
+        assert event_id == []
+        socket.ping().wait(30)
+
+
+def test_the_token_is_not_in_what_is_shown(locked: Dashboard) -> None:
+    assert TOKEN not in locked.get("/api/configuration")["yaml"]
+    wait_until(lambda: locked.get("/api/system")["events_unread"] is None)

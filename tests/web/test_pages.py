@@ -1,0 +1,210 @@
+"""The pages in a real Chromium, over the real worker and a real Redis: what a person sees and does."""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.conftest import missing_part
+from tests.web.dashboards import Dashboard, recorded
+from xclip_stream.types import Picture
+
+CHROMIUM = Path("/usr/bin/chromium")
+QUIET, EVENT = [0.1] * 6, [0.1, 0.9, 0.85, 0.1]
+PIXEL = bytes.fromhex(
+    "ffd8ffe000104a46494600010100000100010000ffdb004300030202020202030202020303030304060404040404080606050609080a0a09080909"
+    "0a0c0f0c0a0b0e0b09090d110d0e0f101011100a0c12131210130f101010ffc9000b080001000101011100ffcc000600101005ffda0008010100"
+    "003f00d2cf20ffd9"
+)
+PAGES = {
+    "": ".tile .note",
+    "events": ".events a",
+    "timeline/yard": ".charts svg",
+    "health": "tbody tr",
+    "configuration": "textarea",
+}
+"""Each page, and what shows that it is there."""
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        missing_part("chromium", "apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page on which nothing may go wrong: no error, and nothing that the policy refuses."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    troubles: list[str] = []
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda said: troubles.append(said.text) if "Security Policy" in said.text else None)
+    yield page
+    context.close()
+    assert troubles == []
+
+
+def see(page: Page, served: Dashboard, path: str = "") -> None:
+    page.goto(f"{served.url}/#/{path}")
+
+
+def test_an_event_is_on_the_wall_as_soon_as_it_is_told_and_two_clicks_show_it(page: Page, served: Dashboard) -> None:
+    served.report("yard")
+    see(page, served)
+    expect(page.get_by_text("No event yet")).to_be_visible()
+
+    served.judge(recorded(EVENT))
+    page.locator(".ticker a").click()
+
+    expect(page.get_by_role("heading", name="climbing critical")).to_be_visible()
+    expect(page.get_by_text("0.90 of 0.60 needed")).to_be_visible()
+    expect(page.get_by_text("2 waiting")).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile("Score of climbing: highest 0.90"))).to_be_visible()
+    expect(page.get_by_text("an empty yard").first).to_be_visible()
+
+
+def test_the_latest_picture_of_a_source_appears(page: Page, served: Dashboard) -> None:
+    served.report("yard")
+    see(page, served)
+    expect(page.get_by_text("Waiting for its picture")).to_be_visible()
+
+    served.queue.put_picture("yard", Picture(time.time(), PIXEL), ttl_s=60)
+
+    expect(page.get_by_role("img", name="Latest picture of yard")).to_be_visible()
+
+
+def test_the_list_has_filters_that_stand_in_the_address(page: Page, served: Dashboard) -> None:
+    served.judge(recorded(EVENT))
+    see(page, served, "events")
+    expect(page.locator(".events a")).to_have_count(1)
+
+    page.get_by_label("Severity").select_option("info")
+    expect(page.get_by_text("No event fits")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("No event fits")).to_be_visible()
+
+    page.get_by_label("Severity").select_option("critical")
+    expect(page.locator(".events a")).to_have_count(1)
+
+
+def test_a_timeline_is_zoomed_by_keyboard(page: Page, served: Dashboard) -> None:
+    served.judge(recorded(QUIET * 20 + EVENT + QUIET * 20))
+    see(page, served, "timeline/yard")
+    chart = page.get_by_role("img", name=re.compile("climbing: highest 0.90"))
+    expect(chart).to_be_visible()
+
+    page.locator(".charts").focus()
+    for key in (
+        "+",
+        "+",
+        "+",
+        "Home",
+        "+",
+        "+",
+        "+",
+        "ArrowRight",
+        "ArrowRight",
+        "ArrowRight",
+        "ArrowRight",
+        "ArrowRight",
+    ):
+        page.keyboard.press(key)
+
+    expect(page.get_by_role("img", name=re.compile("climbing: highest 0.10"))).to_be_visible()
+    page.get_by_role("button", name="Show all").click()
+    expect(chart).to_be_visible()
+
+
+def test_a_dead_letter_is_replayed_and_one_is_dropped_after_a_second_thought(page: Page, served: Dashboard) -> None:
+    served.judge(recorded(EVENT))
+    assert served.queue.acquire_sink("ops", ttl_s=60) is not None
+    for message in served.queue.take_messages("ops", max_count=2, block_s=0):
+        served.queue.bury_message("ops", message, reason=f"refused {HOSTILE}")
+    see(page, served, "health")
+    letters = page.get_by_role("region", name="Dead letters").locator("tbody tr")
+    expect(letters).to_have_count(2)
+    expect(letters.first).to_contain_text(HOSTILE)
+
+    letters.first.get_by_role("button", name="Replay").click()
+    expect(letters).to_have_count(1)
+    letters.first.get_by_role("button", name="Drop").click()
+    letters.first.get_by_role("button", name="Really drop").click()
+
+    expect(page.get_by_text("No dead letters")).to_be_visible()
+    assert len(served.queue.waiting_messages("ops", max_count=9)) == 1
+
+
+def test_an_edited_copy_is_tried_and_its_mistakes_lead_to_their_lines(page: Page, served: Dashboard) -> None:
+    served.judge(recorded(EVENT))
+    see(page, served, "configuration")
+    copy = page.get_by_label("Copy of the configuration")
+    expect(copy).to_have_value(re.compile("enter: 0.6"))
+    text = copy.input_value()
+
+    copy.fill(text.replace("enter: 0.6", "enter: 0.95"))
+    copy.press("Control+Enter")
+    expect(page.locator(".verdict")).to_have_text("1 event by the rules in force, 0 by this copy.")
+
+    copy.fill(text.replace("enter: 0.6", "entre: 0.6"))
+    page.get_by_role("button", name="Check and try").click()
+    page.locator(".mistakes button").first.click()
+    assert page.evaluate(
+        "document.activeElement.value.slice(document.activeElement.selectionStart).startsWith('entre')"
+    )
+
+
+def test_a_lost_connection_is_told_and_over_when_it_is_back(page: Page, served: Dashboard) -> None:
+    served.report("yard")
+    see(page, served)
+    expect(page.locator(".tile").first).to_be_visible()
+    page.route("**/api/system", lambda route: route.abort())
+    expect(page.get_by_role("alert")).to_have_text("Connection lost, retrying…")
+
+    page.unroute("**/api/system")
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_it_works_by_keyboard_alone(page: Page, served: Dashboard) -> None:
+    see(page, served)
+    expect(page.locator(".tile").first).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("Skip to content")).to_be_focused()
+    for _ in range(3):
+        page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Events", exact=True)).to_be_focused()
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("heading", name="Events")).to_be_visible()
+    expect(page.locator("#main")).to_be_focused()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_accessible_and_fits_from_phone_to_wall(browser: Browser, served: Dashboard, scheme: Any) -> None:
+    (event_id,) = served.judge(recorded(EVENT))
+    served.report("yard", error="cannot open it", state="failed")
+    with browser.new_context(viewport={"width": 360, "height": 740}, color_scheme=scheme) as context:
+        page = context.new_page()
+        found: dict[str, Any] = {}
+        for path, content in {**PAGES, f"events/{event_id}": ".event .chart"}.items():
+            see(page, served, path)
+            expect(page.locator(content).first).to_be_visible()
+            for violation in Axe().run(page).response["violations"]:
+                found[f"{path}: {violation['id']}"] = [node["html"] for node in violation["nodes"]]
+            for width in (360, 3840):
+                page.set_viewport_size({"width": width, "height": 740})
+                too_wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+                assert too_wide <= 0, f"{path} at {width} px"
+
+    assert found == {}

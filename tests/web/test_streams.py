@@ -1,0 +1,127 @@
+"""Events as they are told to pages and programs: each once, in order, and on from where one left."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from tests.redis_servers import RedisServer
+from tests.web.dashboards import Dashboard, dashboard, events_of, recorded, wait_until
+
+ONE = [0.1, 0.9, 0.1]
+
+
+def told_ids(found: list[tuple[str, dict[str, Any]]]) -> list[str]:
+    return [message["id"] for _, message in found]
+
+
+def tell(served: Dashboard) -> list[str]:
+    """Let one event happen; the ids of its two messages."""
+    (event_id,) = served.judge(recorded(ONE))
+    return [f"{event_id}:0", f"{event_id}:1"]
+
+
+def test_a_page_hears_of_events_as_they_come(served: Dashboard) -> None:
+    with served.client() as client, client.stream("GET", "/events") as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        lines = stream.iter_lines()
+        assert next(lines) == "retry: 2000"
+
+        told = tell(served)
+
+        assert told_ids(events_of(lines, 2)) == told
+
+
+def test_a_dropped_connection_resumes_with_what_was_missed(served: Dashboard) -> None:
+    with served.client() as client, client.stream("GET", "/events") as stream:
+        first = tell(served)
+        heard = events_of(stream.iter_lines(), 1)
+    second = tell(served)
+
+    with served.client(**{"last-event-id": heard[0][0]}) as client, client.stream("GET", "/events") as stream:
+        lines = stream.iter_lines()
+        missed = events_of(lines, 3)
+        third = tell(served)
+        fresh = events_of(lines, 2)
+
+    assert told_ids(heard + missed + fresh) == first + second + third
+
+
+def test_what_is_not_in_memory_any_more_is_read_from_the_queue(
+    served: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = tell(served), tell(served)
+    with served.client() as client, client.stream("GET", "/events", params={"after": "0"}) as stream:
+        assert told_ids(events_of(stream.iter_lines(), 4)) == first + second
+
+
+def test_many_pages_hear_the_same(served: Dashboard) -> None:
+    heard: dict[int, list[str]] = {}
+    ready = threading.Barrier(9)
+
+    def listen(number: int) -> None:
+        with served.client() as client, client.stream("GET", "/events") as stream:
+            lines = stream.iter_lines()
+            next(lines)
+            ready.wait(30)
+            heard[number] = told_ids(events_of(lines, 2))
+
+    pages = [threading.Thread(target=listen, args=(number,)) for number in range(8)]
+    for page in pages:
+        page.start()
+    ready.wait(30)
+    told = tell(served)
+    for page in pages:
+        page.join()
+
+    assert list(heard.values()) == [told] * 8
+
+
+def test_an_id_that_is_none_is_refused(served: Dashboard) -> None:
+    with served.client() as client:
+        assert client.get("/events", params={"after": "yesterday"}).status_code == 400
+
+
+def test_a_program_listens_on_a_socket_and_goes_on_where_it_left(served: Dashboard) -> None:
+    address = served.url.replace("http", "ws") + "/ws/events"
+    with connect(address) as socket:
+        first = tell(served)
+        heard = [json.loads(socket.recv(30)) for _ in first]
+    second = tell(served)
+
+    with connect(f"{address}?after={heard[-1]['id']}") as socket:
+        missed = [json.loads(socket.recv(30)) for _ in second]
+
+    assert [each["event"]["id"] for each in heard + missed] == first + second
+
+
+def test_a_socket_with_an_id_that_is_none_is_closed(served: Dashboard) -> None:
+    with (
+        connect(served.url.replace("http", "ws") + "/ws/events?after=x") as socket,
+        pytest.raises(ConnectionClosed, match="1008"),
+    ):
+        socket.recv(30)
+
+
+def test_an_outage_of_redis_is_told_and_over_when_it_is_back(tmp_path: Path) -> None:
+    with (
+        RedisServer("7") as server,
+        dashboard(server.url, tmp_path, namespace=uuid4().hex) as served,
+        served.client() as client,
+    ):
+        before = tell(served)
+        wait_until(lambda: len(client.get("/api/events").json()["events"]) == 1)
+        server.kill()
+        wait_until(lambda: client.get("/api/system").status_code == 503)
+        assert "does not answer" in client.get("/api/system").json()["error"]
+        assert len(client.get("/api/events").json()["events"]) == 1  # what is known is still shown
+
+        server.start()
+        wait_until(lambda: client.get("/api/system").status_code == 200)
+        with client.stream("GET", "/events", params={"after": "0"}) as stream:
+            assert told_ids(events_of(stream.iter_lines(), 2)) == before

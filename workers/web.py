@@ -1,0 +1,168 @@
+"""The web worker: the dashboard, its API and the event streams, over the queue and the configuration."""
+
+import os
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from workers.alert import build_rulebook
+from xclip_stream.cli.overview_json import plain_view
+from xclip_stream.config import Config, ConfigWatch, WebConfig, effective_yaml, read_config, split_address
+from xclip_stream.errors import ConfigError, XclipStreamError
+from xclip_stream.logs import hidden
+from xclip_stream.pipeline.attention import look
+from xclip_stream.pipeline.vitals import Pulse, Vitals
+from xclip_stream.queues.redis import RedisQueue, open_queue
+from xclip_stream.tracing import Tracing
+from xclip_stream.web.address import address_of, address_url, bound
+from xclip_stream.web.app import build_app
+from xclip_stream.web.event_feed import EventFeed
+from xclip_stream.web.server import serving
+from xclip_stream.web.services import Services
+from xclip_stream.web.site import COPY_NAME, ShownSource, Site
+from xclip_stream.worker_main import LISTEN_VARIABLE, worker_main
+
+SILENCE_S = 60.0
+LOOK_EVERY_S = 0.5
+LEAVE_S = 2.0
+
+
+def run(
+    config: Config,
+    *,
+    stop: threading.Event,
+    redis_url: str,
+    watch: ConfigWatch,
+    vitals: Vitals,
+    registry: CollectorRegistry | None = None,  # noqa: ARG001 - its loops have nothing to count
+    tracing: Tracing | None = None,  # noqa: ARG001 - no window passes through it
+) -> None:
+    """Serve until `stop` is set.
+
+    Raises:
+        ConfigError: the address is in use, or may not be served without a token.
+    """
+    host, port = place_of(config.web)
+    queue = open_queue(redis_url, namespace=config.redis.namespace, max_bytes=config.queue.max_bytes)
+    with closing(queue), bound(host, port) as listener:
+        serve(queue, listener, stop=stop, watch=watch, vitals=vitals)
+
+
+def serve(
+    queue: RedisQueue, listener: socket.socket, *, stop: threading.Event, watch: ConfigWatch, vitals: Vitals
+) -> None:
+    """Serve at a socket until `stop` is set.
+
+    Raises:
+        XclipStreamError: the server has ended by itself.
+    """
+    log, web = structlog.get_logger(), watch.config.web
+    feed, shown = EventFeed(queue, log=log), ShownConfig(watch)
+    services = Services(
+        queue=queue,
+        feed=feed,
+        look=lambda: look_at(queue, watch.config),
+        site=lambda: shown.site,
+        read_copy=shown.read_copy,
+        redact=hidden,
+    )
+    token = None if web.token is None else web.token.get_secret_value()
+    app = build_app(services, token=token, hosts=(*web.hosts, socket.gethostname().lower()))
+    follower = threading.Thread(target=feed.run, args=(stop,), name="events", daemon=True)
+    follower.start()
+    with serving(app, listener) as server, vitals.pulse("web", within_s=SILENCE_S) as pulse:
+        log.info("web_served", url=address_url(address_of(listener)))
+        attend(server, shown, feed, stop=stop, pulse=pulse)
+    follower.join(LEAVE_S)
+    if not stop.is_set():
+        raise XclipStreamError("the server of the dashboard has ended")
+
+
+def place_of(web: WebConfig) -> tuple[str, int]:
+    """Return the host and port to serve on.
+
+    Raises:
+        ConfigError: it may not be served there, or the environment names no address.
+    """
+    address = os.environ.get(LISTEN_VARIABLE) or web.listen
+    try:
+        refusal = web.refusal(address)
+        host, port = split_address(address)
+    except ValueError as error:
+        raise ConfigError(f"cannot serve the dashboard on {address!r}: {error}") from None
+    if refusal:
+        raise ConfigError(refusal)
+    return host, port
+
+
+def attend(
+    server: threading.Thread, shown: "ShownConfig", feed: EventFeed, *, stop: threading.Event, pulse: Pulse
+) -> None:
+    """Follow the configuration while the server serves, and tell how that goes."""
+    while not stop.is_set() and server.is_alive():
+        shown.follow()
+        if feed.problem is None:
+            pulse.ready()
+        else:
+            pulse.unready(feed.problem)
+        stop.wait(LOOK_EVERY_S)
+
+
+def look_at(queue: RedisQueue, config: Config) -> Mapping[str, Any]:
+    """Return one look at the system, as `xclip-stream status --json` prints it."""
+    source_ids = [source.id for source in config.sources]
+    return plain_view(look(queue, source_ids=source_ids, sink_ids=[sink.id for sink in config.sinks]))
+
+
+class ShownConfig:
+    """The configuration in force, as the dashboard shows it."""
+
+    def __init__(self, watch: ConfigWatch) -> None:
+        self._watch = watch
+        self.site = build_site(watch.config)
+
+    def follow(self) -> None:
+        changed = self._watch.poll()
+        if changed is not None:
+            self.site = build_site(changed)
+
+    def read_copy(self, text: str) -> Site:
+        """Read an edited copy; what it refers to is not looked up, since its author may not be allowed to know it.
+
+        Raises:
+            ConfigError: it is wrong.
+        """
+        return build_site(read_config(text, name=COPY_NAME, folder=self._watch.folder, blind=True))
+
+
+def build_site(config: Config) -> Site:
+    """Return what the dashboard shows of a configuration."""
+    rulebook = build_rulebook(config)
+    return Site(
+        config_hash=config.config_hash,
+        yaml=effective_yaml(config),
+        sources=tuple(
+            ShownSource(
+                id=source.id, live=source.live, url=source.shown_url, dated=source.live or source.start_time is not None
+            )
+            for source in config.sources
+        ),
+        rules=tuple(rulebook.rules),
+        sinks={sink.id: sink.type for sink in config.sinks},
+        gap_s=rulebook.gap_s,
+        history_hours=config.history.hours,
+    )
+
+
+def main() -> int:
+    return worker_main("web", run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""What the dashboard stands on: the seams of the queue, and what the configuration says."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from xclip_stream.protocols import DeadLetters, EventLog, Overview, PictureBoard, ScoreHistory
+from xclip_stream.web.event_feed import EventFeed
+from xclip_stream.web.site import ReadCopy, Site
+
+
+class WebQueue(EventLog, DeadLetters, Overview, ScoreHistory, PictureBoard, Protocol):
+    """The roles of the queue that the dashboard uses; from any thread."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """All that the pages ask.
+
+    `look` gives one look at the system, as `xclip-stream status --json` does. `site` is the configuration in force;
+    `read_copy` reads another one, without looking up what it refers to. `redact` hides what is secret in a text.
+    """
+
+    queue: WebQueue
+    feed: EventFeed
+    look: Callable[[], Mapping[str, Any]]
+    site: Callable[[], Site]
+    read_copy: ReadCopy
+    redact: Callable[[str], str]

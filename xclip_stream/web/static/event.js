@@ -1,0 +1,111 @@
+// One event: its clip and pictures, its scores, the rule as it was, and what became of it.
+import { ask } from "./api.js";
+import { chart } from "./chart.js";
+import { empty, facts, h, severity, table } from "./dom.js";
+import { ago, lasting, moment, place, share, unixOf } from "./words.js";
+
+const AROUND_S = 20;
+
+export function event({ main, state, bus, signal, argument }) {
+  const load = async () => {
+    const found = await ask(`/api/events/${encodeURIComponent(argument)}`).catch((error) => error);
+    if (signal.aborted) return;
+    if (found instanceof Error) {
+      main.replaceChildren(h("h1", {}, "Event"), empty("This event cannot be shown", found.message), h("p", {}, h("a", { href: "#/events" }, "All events")));
+      return;
+    }
+    const source = state.site.sources.find((each) => each.id === found.event.data.source_id);
+    draw(main, found, source?.dated ?? true, signal);
+  };
+  bus.addEventListener("told", ({ detail }) => { if (detail.message.data.event_id === argument) load(); }, { signal });
+  load();
+}
+
+function draw(main, found, dated, signal) {
+  const data = found.event.data, first = found.phases[0];
+  const begun = unixOf(data.start_time), ended = unixOf(data.end_time);
+  const picture = h("section", { class: "card screen" }, recording(data));
+  const scores = h("section", { class: "card" }, h("h2", {}, "Scores"), h("div", { class: "charts" }));
+  const kept = main.querySelector(".screen");
+  main.replaceChildren(h("div", { class: "event" },
+    h("header", {}, h("a", { href: "#/events", class: "back" }, "Events"),
+      h("h1", {}, data.rule_id, " ", severity(data.severity), data.phase === "ended" ? null : h("em", { class: "open" }, "open")),
+      h("p", {}, `${place(data)} · ${moment(begun, dated)} · committed ${ago(first.committed_ms)}`)),
+    kept && kept.dataset.url === (data.clip_url ?? data.snapshot_url ?? "") ? kept : picture,
+    h("section", { class: "card" }, h("h2", {}, "What was seen"), facts([
+      ["Prompt", data.prompt], ["Peak score", `${share(data.peak_score)} of ${share(data.threshold)} needed`],
+      ["Lasted", data.phase === "ended" ? lasting(ended - begun) : "goes on"],
+      ["Ended", data.end_reason?.replaceAll("_", " ") ?? "not yet"],
+      ...Object.entries(data.labels ?? {}),
+    ]), h("h3", {}, "Shares at the peak"), h("ul", { class: "shares" }, data.top_prompts.map((top) => bar(top, data.prompt)))),
+    scores,
+    h("section", { class: "card" }, h("h2", {}, "The rule as it was"), rule(found.rule)),
+    h("section", { class: "card" }, h("h2", {}, "Delivery"), deliveries(found)),
+    h("section", { class: "card wide" }, h("h2", {}, "Phases and latency"), phases(found.phases, dated)),
+    h("section", { class: "card wide" }, h("details", {}, h("summary", {}, "JSON of the last phase"), json(found.event)))));
+  drawScores(scores.lastChild, data, begun, ended, dated, signal);
+}
+
+function recording(data) {
+  const box = h("div");
+  if (data.clip_url) {
+    const video = h("video", { src: data.clip_url, poster: data.snapshot_url, controls: true, autoplay: true, muted: true, loop: true, playsinline: true, "aria-label": `Clip of ${data.rule_id}` });
+    video.addEventListener("error", () => box.replaceChildren(still(data) ?? none("The clip is not there yet", "It is cut when the event has ended, and removed when its time is over.")));
+    box.append(video);
+  } else box.append(still(data) ?? none("No recording", "No clip or snapshot is kept of this event."));
+  return box;
+}
+
+const none = (title, text) => h("div", { class: "none" }, empty(title, text));
+const still = (data) => data.snapshot_url && h("img", { src: data.snapshot_url, alt: `Snapshot of ${data.rule_id} at ${place(data)}` });
+
+function bar(top, best) {
+  const line = h("i");
+  line.style.width = `${top.score * 100}%`;
+  return h("li", { "data-best": String(top.prompt === best) }, h("span", {}, top.prompt), h("b", {}, share(top.score)), h("span", { class: "meter" }, line));
+}
+
+function rule(found) {
+  if (!found) return h("p", { class: "quiet" }, "The configuration of then is not kept any more.");
+  return h("div", {}, facts([
+    ["Starts at", share(found.enter)], ["Ends below", share(found.exit)], ["Holds for", `${found.min_duration_s} s`],
+    ["Rests for", `${found.cooldown_s} s`], ["At most", lasting(found.max_duration_s)], ["Awake", found.schedule ?? "always"],
+  ]), h("h3", {}, "Looks for"), h("p", {}, found.prompts.join(" · ")), h("h3", {}, "Against"), h("p", { class: "quiet" }, found.background.join(" · ")));
+}
+
+function deliveries(found) {
+  if (!found.rule) return h("p", { class: "quiet" }, "Which sinks heard of it is not known any more.");
+  if (!found.deliveries.length) return h("p", { class: "quiet" }, "The rule tells no sink: the event is on the public stream alone.");
+  return h("ul", { class: "deliveries" }, found.deliveries.map((sink) => h("li", {},
+    h("i", { class: "dot", "data-tone": { delivered: "ok", waiting: "warning", dead: "critical" }[sink.state] }),
+    h("strong", {}, sink.sink), h("span", { class: "quiet" }, sink.type ?? "removed"),
+    h("span", {}, [[sink.delivered, "delivered"], [sink.waiting, "waiting"], [sink.dead, "dead"]].filter(([n]) => n).map(([n, word]) => `${n} ${word}`).join(", ")),
+    sink.reason && h("p", { class: "quiet" }, sink.reason, " ", h("a", { href: "#/health" }, "Dead letters")))));
+}
+
+function phases(list, dated) {
+  const ms = (value) => (value === undefined || value === null ? "–" : `${Math.round(value)} ms`);
+  return table("Phases", ["Phase", "Event time", "Score", "Peak", "Cut", "Scored", "Committed"], list.map((phase) => [
+    phase.phase, moment(unixOf(phase.time), dated), share(phase.score), share(phase.peak_score),
+    ms(phase.latency_ms?.produced), ms(phase.latency_ms?.scored), ms(phase.latency_ms?.committed)]));
+}
+
+function json(message) {
+  const text = JSON.stringify(message, null, 2);
+  const copy = h("button", { type: "button", onclick: async () => { await navigator.clipboard.writeText(text); copy.textContent = "Copied"; } }, "Copy");
+  return h("div", { class: "json" }, copy, h("pre", { tabindex: "0" }, text));
+}
+
+async function drawScores(box, data, begun, ended, dated, signal) {
+  const hours = dated ? Math.max(0.1, (Date.now() / 1000 - begun) / 3600 + 0.1) : 744;
+  const found = await ask(`/api/timeline/${encodeURIComponent(data.source_id)}?hours=${hours}&points=2000`).catch(() => null);
+  if (signal.aborted) return;
+  const line = found?.series.find((each) => each.rule_id === data.rule_id && each.region === data.region);
+  const from = begun - AROUND_S, to = (ended ?? found?.times.at(-1) ?? begun) + AROUND_S;
+  if (!line || !found.times.some((time) => time >= from && time <= to)) {
+    box.replaceChildren(h("p", { class: "quiet" }, "The scores of then are not kept any more."));
+    return;
+  }
+  const bands = [{ from: begun, to: ended ?? to, severity: data.severity }];
+  box.replaceChildren(chart({ times: found.times, line: { ...line, enter: data.threshold }, from, to, dated, bands, height: 150, width: 640, name: `Score of ${data.rule_id}` }));
+}

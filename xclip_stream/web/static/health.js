@@ -1,0 +1,83 @@
+// How the system is: what needs somebody, the sources, what waits where, who works, and what was given up.
+import { act, ask, repeat } from "./api.js";
+import { empty, h, table } from "./dom.js";
+import { ago, bytes, lasting } from "./words.js";
+
+const TONES = { running: "ok", connecting: "quiet", ended: "quiet", stalled: "critical", failed: "critical" };
+
+export function health({ main, state, bus, signal }) {
+  const top = h("div"), dead = h("section", { class: "card wide" });
+  main.append(h("h1", {}, "Health"), top, dead);
+  const draw = () => state.system && keepFocus(top, () => top.replaceChildren(...system(state.system, state.site)));
+  const letters = async () => {
+    const found = await ask("/api/dead-letters?limit=200").catch(() => null);
+    if (found && !signal.aborted) keepFocus(dead, () => drawLetters(dead, found.letters, letters));
+  };
+  bus.addEventListener("system", draw, { signal });
+  draw();
+  repeat(letters, 4000, signal);
+}
+
+/** Draw anew unless somebody is just in there with the keyboard. */
+function keepFocus(box, drawIt) {
+  if (!box.contains(document.activeElement) || document.activeElement.classList.contains("scroll")) drawIt();
+}
+
+function system(look, site) {
+  const queue = look.queue;
+  return [
+    attention(look.attention),
+    h("section", { class: "card wide" }, h("h2", {}, "Sources"), look.sources.length ? sources(look.sources) : empty("No camera has reported yet", "Its ingest worker may still be starting.")),
+    h("div", { class: "grid" },
+      stat("Windows of cameras", queue.live_windows.waiting, `${queue.live_windows.held} being scored`, queue.live_windows.oldest_s),
+      stat("Windows of files", queue.file_windows.waiting, `${queue.file_windows.held} being scored`, queue.file_windows.oldest_s),
+      stat("Scores for the rules", queue.scores.count, `of ${queue.max_scores.toLocaleString()}`, queue.scores.oldest_s),
+      ...look.outboxes.map((outbox) => stat(`Outbox of ${outbox.sink}`, outbox.count, outbox.count ? "waiting" : "all delivered", outbox.oldest_s)),
+      stat("Memory of windows", bytes(queue.window_bytes), `of ${bytes(queue.max_window_bytes)}`, null, queue.window_bytes / queue.max_window_bytes),
+      stat("Memory of Redis", bytes(queue.redis_memory_bytes), queue.redis_max_memory_bytes ? `of ${bytes(queue.redis_max_memory_bytes)}` : "no bound of its own", null, queue.redis_max_memory_bytes ? queue.redis_memory_bytes / queue.redis_max_memory_bytes : null),
+      stat("Events kept", queue.events_retained.toLocaleString(), "on the public stream")),
+    h("section", { class: "card wide" }, h("h2", {}, "Workers"), workers(look, site)),
+  ];
+}
+
+function attention(lines) {
+  if (!lines.length) return h("div", { class: "notice", "data-tone": "ok" }, h("strong", {}, "All well"), h("span", {}, "Nothing needs attention."));
+  return h("div", { class: "notice", "data-tone": "warning" }, h("strong", {}, "Needs attention"), h("ul", {}, lines.map((line) => h("li", {}, line.split("`").map((part, i) => (i % 2 ? h("code", {}, part) : part))))));
+}
+
+function sources(list) {
+  return table("Sources", ["Source", "State", "fps", "Lag", "Windows", "Judged", "Dropped", "Expired", "Failed", "Events", "Read by"], list.map((source) => {
+    const word = source.silent ? "silent" : source.state;
+    return [h("a", { href: `#/timeline/${encodeURIComponent(source.id)}` }, source.id),
+      h("span", { title: source.error || null }, h("i", { class: "dot", "data-tone": TONES[word] ?? "critical" }), word, source.error && h("small", {}, source.error)),
+      source.fps.toFixed(1), source.live ? `${source.lag_s.toFixed(1)} s` : "file", source.windows, source.judged, source.dropped, source.expired, source.failed, source.events, source.worker ?? "–"];
+  }));
+}
+
+function stat(title, value, note, oldest = null, part = null) {
+  const bar = h("i");
+  if (part !== null) bar.style.width = `${Math.min(100, part * 100)}%`;
+  return h("div", { class: "card stat" }, h("h3", {}, title), h("b", {}, String(value)), h("span", { class: "quiet" }, note, oldest === null ? "" : ` · oldest ${lasting(oldest)}`), part !== null && h("span", { class: "meter" }, bar));
+}
+
+function workers(look, site) {
+  const rows = look.leases.filter((lease) => !lease.role.startsWith("source:")).map((lease) => [lease.role.startsWith("sink:") ? `deliver · ${lease.role.slice(5)}` : lease.role, lease.holder, `lease for ${lease.left_s.toFixed(0)} s`]);
+  rows.push(...look.ingest_workers.map((name) => ["ingest", name, `${look.leases.filter((lease) => lease.role.startsWith("source:") && lease.holder === name).length} of ${site.sources.length} sources`]));
+  rows.push(...look.score_workers.map((worker) => ["score", worker.name, `${worker.held} in hand · seen ${lasting(worker.seen_s)} ago`]));
+  return rows.length ? table("Workers", ["Role", "Worker", "Now"], rows) : empty("No worker is seen", "Start them with xclip-stream run, or each by itself.");
+}
+
+function drawLetters(box, letters, again) {
+  const said = h("p", { role: "status", class: "quiet" });
+  const button = (letter, verb, text) => h("button", { type: "button", disabled: verb === "replay" && !letter.replayable, onclick: async (click) => {
+    const pressed = click.currentTarget;
+    if (verb === "drop" && pressed.dataset.sure === undefined) { pressed.dataset.sure = ""; pressed.textContent = "Really drop"; return; }
+    pressed.disabled = true;
+    const done = await act(`/api/dead-letters/${encodeURIComponent(letter.id)}/${verb}`).catch((error) => error);
+    pressed.blur();
+    if (done instanceof Error) { said.textContent = done.message; pressed.disabled = false; } else again();
+  } }, text);
+  box.replaceChildren(h("h2", {}, "Dead letters"), said, letters.length
+    ? table("Dead letters", ["What", "Died", "Where", "Tries", "Reason", "Do"], letters.map((letter) => [letter.subject || letter.id, ago(Date.parse(letter.died_at)), letter.origin, letter.deliveries, letter.reason, h("span", { class: "buttons" }, button(letter, "replay", "Replay"), button(letter, "drop", "Drop"))]))
+    : empty("No dead letters", "Nothing was given up."));
+}
