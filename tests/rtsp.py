@@ -31,6 +31,7 @@ class Camera:
         user: str = "",
         password: str = "",
         once: bool = False,
+        codec: str = "h264",
         address: str = "127.0.0.1",
         at: Sequence[str] = (),
     ) -> None:
@@ -38,13 +39,14 @@ class Camera:
         self._user = user
         self.password = password
         self._once = once
+        self._codec = codec
         self._address = address
         self._at = at
         self.port = free_port()
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        options = ["--once"] if self._once else []
+        options = ["--codec", self._codec, *(["--once"] if self._once else [])]
         if self._user:
             options += ["--user", self._user, "--password", self.password]
         self._process = subprocess.Popen(
@@ -88,8 +90,8 @@ def start_camera() -> Iterator[StartCamera]:
     need_server()
     cameras = []
 
-    def start(file: Path, *, user: str = "", password: str = "", once: bool = False) -> Camera:
-        camera = Camera(file, user=user, password=password, once=once)
+    def start(file: Path, *, user: str = "", password: str = "", once: bool = False, codec: str = "h264") -> Camera:
+        camera = Camera(file, user=user, password=password, once=once, codec=codec)
         cameras.append(camera)
         camera.start()
         return camera

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "xclip_stream"
 
-ADAPTERS = {"sources", "queues", "model", "sinks", "web", "metrics", "tracing"}
+ADAPTERS = {"sources", "queues", "model", "sinks", "storage", "web", "metrics", "tracing"}
 OWNERS = {
     "av": {"sources", "demo"},
     "redis": {"queues", "sinks"},
@@ -22,6 +22,7 @@ OWNERS = {
     "httpx": {"sinks"},
     "opentelemetry": {"tracing"},
     "prometheus_client": {"metrics", "workers", "cli"},
+    "boto3": {"storage"},
     "starlette": {"web"},
     "uvicorn": {"web"},
     "websockets": set[str](),

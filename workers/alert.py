@@ -67,6 +67,7 @@ def build_rulebook(config: Config) -> Rulebook:
         sink_ids=frozenset(sink.id for sink in config.sinks),
         gap_s={source.id: gap_s(source) for source in config.sources},
         config_hash=config.config_hash,
+        evidence_urls=evidence_urls(config),
     )
 
 
@@ -88,6 +89,13 @@ def build_rule(config: Config, rule: RuleConfig) -> Rule:
         sources=rule.sources or tuple(source.id for source in config.sources),
         regions=rule.regions,
     )
+
+
+def evidence_urls(config: Config) -> dict[str, str]:
+    """Return the URL under which the evidence of each source is found, of those of which some is kept."""
+    if config.evidence is None:
+        return {}
+    return {source.id: config.evidence.shown_url for source in config.sources if source.evidence}
 
 
 def gap_s(source: SourceConfig) -> float:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from structlog.typing import FilteringBoundLogger
 
 from workers.reader import ReadingOrder, read_source
+from workers.reader_evidence import evidence_order, sweep
 from xclip_stream.config import Config, ConfigWatch, SourceConfig, check_geometry
 from xclip_stream.errors import ConfigError, QueueUnavailable, SourceError
 from xclip_stream.logs import LEVELS
@@ -21,6 +22,7 @@ from xclip_stream.pipeline.process_names import is_known_dead, process_name
 from xclip_stream.pipeline.reader_process import Outcome
 from xclip_stream.pipeline.readers import Readers
 from xclip_stream.pipeline.shared_reading import SharedReading, Task
+from xclip_stream.pipeline.sweeping import SweepingThread
 from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.protocols import IngestQueue, SourceState, SourceStatus
 from xclip_stream.queues.redis import open_queue
@@ -57,8 +59,12 @@ def run(
     check_geometry(config, geometry.num_frames)
     log: FilteringBoundLogger = structlog.get_logger()
 
+    kept = [config.evidence]
+
     def new_tasks() -> Sequence[Task[ReadingOrder]] | None:
         changed = watch.poll()
+        if changed is not None:
+            kept[0] = changed.evidence
         try:
             return None if changed is None else tasks_of(changed, geometry, redis_url=redis_url, log=log)
         except ConfigError as error:
@@ -84,7 +90,8 @@ def run(
             on_outcome=tell,
         )
         reading.assign(tasks_of(config, geometry, redis_url=redis_url, log=log))
-        with vitals.pulse("ingest", within_s=SILENCE_S) as pulse:
+        sweeping = SweepingThread(lambda: sweep(kept[0]), log=log)
+        with sweeping, vitals.pulse("ingest", within_s=SILENCE_S) as pulse:
             reading.run(stop.is_set, new_tasks=new_tasks, pulse=pulse)
     failed = [name for name, outcome in reading.outcomes.items() if outcome is not Outcome.DONE]
     if failed:
@@ -112,6 +119,7 @@ def tasks_of(
             redis_url=redis_url,
             log_level=level,
             secrets=config.secret_values(),
+            evidence=evidence_order(config, source),
         )
         return Task(
             source_id=source.id,

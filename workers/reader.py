@@ -2,17 +2,19 @@
 
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Self
 from uuid import uuid4
 
 import structlog
 
+from workers.reader_evidence import EvidenceOrder, ReaderEvidence
 from xclip_stream.config import QueueConfig, SourceConfig
 from xclip_stream.errors import SourceError, StaleOwner, XclipStreamError
 from xclip_stream.logs import set_up_logging
 from xclip_stream.pipeline.assembling import WindowSettings, file_epoch
+from xclip_stream.pipeline.evidence_desk import EvidenceDesk
 from xclip_stream.pipeline.ingest import FileIngest
 from xclip_stream.pipeline.ingest_live import LiveIngest
 from xclip_stream.pipeline.lifecycle import StopFlag, SystemClock
@@ -40,6 +42,7 @@ class ReadingOrder:
     redis_url: str
     log_level: str = field(compare=False)
     secrets: tuple[str, ...] = field(compare=False)
+    evidence: EvidenceOrder | None = None
     token: int = field(default=0, compare=False)
     """That of the source's lease."""
     lease: str = field(default="", compare=False)
@@ -84,6 +87,8 @@ def open_reader_queue(order: ReadingOrder) -> RedisQueue:
 def _read(order: ReadingOrder, heart: Heart, stop: StopFlag, queue: RedisQueue) -> int:
     config, regions = order.source, order.regions
     geometry = replace(order.geometry, fit=config.window.fit or order.geometry.fit)
+    beat = _make_beat(heart, stop)
+    evidence = order.evidence and ReaderEvidence(order.evidence, config, queue=queue, beat=beat)
     source = open_source(
         config.url.get_secret_value(),
         geometry=geometry,
@@ -93,6 +98,7 @@ def _read(order: ReadingOrder, heart: Heart, stop: StopFlag, queue: RedisQueue) 
         transport=config.transport,
         open_timeout_s=config.open_timeout_s,
         read_timeout_s=config.read_timeout_s,
+        tap=evidence.tap if evidence else None,
     )
     settings = WindowSettings(
         num_frames=geometry.num_frames,
@@ -101,12 +107,22 @@ def _read(order: ReadingOrder, heart: Heart, stop: StopFlag, queue: RedisQueue) 
         max_gap_s=config.window.max_gap_s,
         regions=tuple(region.name for region in regions),
     )
-    beat, tally = _make_beat(heart, stop), heart.tally
+    desk = evidence.desk if evidence else None
     if source.live:
         epochs = LiveEpochs(lease=order.lease, number=heart.epoch_number)
-        live_ingest(
-            order, source, queue=queue, settings=settings, epochs=epochs, stop=stop, beat=beat, tally=tally
-        ).run()
+        ingest = live_ingest(
+            order,
+            source,
+            queue=queue,
+            settings=settings,
+            epochs=epochs,
+            stop=stop,
+            beat=beat,
+            tally=heart.tally,
+            evidence=desk,
+        )
+        with evidence.beside_reading() if evidence else nullcontext():
+            ingest.run()
         return STOPPED
 
     def name_epoch() -> str:
@@ -120,10 +136,18 @@ def _read(order: ReadingOrder, heart: Heart, stop: StopFlag, queue: RedisQueue) 
             start_time=config.start_unix_s,
         )
 
-    ingest = file_ingest(
-        order, source, queue=queue, settings=settings, name_epoch=name_epoch, stop=stop, beat=beat, tally=tally
+    reading = file_ingest(
+        order,
+        source,
+        queue=queue,
+        settings=settings,
+        name_epoch=name_epoch,
+        stop=stop,
+        beat=beat,
+        tally=heart.tally,
+        evidence=desk,
     )
-    return Outcome.DONE if ingest.run() else STOPPED
+    return Outcome.DONE if reading.run() else STOPPED
 
 
 def live_ingest(
@@ -136,6 +160,7 @@ def live_ingest(
     stop: StopFlag,
     beat: Callable[[], None],
     tally: Tally,
+    evidence: EvidenceDesk | None = None,
 ) -> LiveIngest:
     return LiveIngest(
         source_id=order.source.id,
@@ -150,6 +175,7 @@ def live_ingest(
         backlog_windows=order.source.backlog_windows,
         beat=beat,
         tally=tally,
+        evidence=evidence,
     )
 
 
@@ -163,6 +189,7 @@ def file_ingest(
     stop: StopFlag,
     beat: Callable[[], None],
     tally: Tally,
+    evidence: EvidenceDesk | None = None,
 ) -> FileIngest:
     return FileIngest(
         source_id=order.source.id,
@@ -177,6 +204,7 @@ def file_ingest(
         beat=beat,
         realtime=order.source.realtime,
         tally=tally,
+        evidence=evidence,
     )
 
 

@@ -199,6 +199,8 @@ def decode_source_status(data: bytes) -> SourceStatus:
         lag_s=values.number("lag_s"),
         error=values.text("error"),
         updated_at=values.number("updated_at"),
+        evidence_made=values.count("evidence_made"),
+        evidence_failed=values.count("evidence_failed"),
     )
 
 

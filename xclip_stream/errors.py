@@ -50,6 +50,10 @@ class LoginRejected(SourceRejected):
     """A camera refuses the user or the password. Trying often can lock the account."""
 
 
+class EvidenceError(XclipStreamError):
+    """A picture or a clip of an event cannot be made or kept now; trying again may help."""
+
+
 class QueueError(XclipStreamError):
     """The queue refused a step or holds something that it should not."""
 

@@ -111,9 +111,9 @@ class EventData(_Wire):
     config_hash: str
     """The configuration that decided; without secrets."""
     snapshot_url: str | None
-    """A picture of the event, where one is kept."""
+    """A picture at the peak of the event, where one is kept; null in the phase `started`."""
     clip_url: str | None
-    """A recording of the event, where one is kept."""
+    """A video of the event, where one is kept. It may grow for some seconds after the phase `ended`."""
     latency_ms: LatencyData | None
     """Null when no window caused this phase, as after a change of the configuration."""
 

@@ -7,9 +7,11 @@ queue and the Redis queue both have all of them, and one contract test runs over
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
+from xclip_stream.evidence import EvidenceRecord, EvidenceRequest
 from xclip_stream.inspection import Inspection
 from xclip_stream.types import DeadLetter, Logits, Message, Picture, Pixels, Scores, ScoreStatus, Window, WindowId
 
@@ -71,6 +73,69 @@ class FrameSource(Protocol):
         """Yield frames. A file ends normally; a live source never does: its end is a SourceUnavailable."""
 
 
+class Clip(Protocol):
+    """A video of an event that is being written."""
+
+    def extend(self, *, ends_at: float) -> bool:
+        """Write what there is up to `ends_at`; True when that is all there will be.
+
+        Raises:
+            EvidenceError: it cannot be written.
+        """
+
+    def finish(self, path: Path) -> None:
+        """Write the whole clip to `path`, so that a viewer may seek in it and begin before it has all of it.
+
+        Raises:
+            EvidenceError: it cannot be written.
+        """
+
+    def close(self) -> None:
+        """Let go of it. What was written stays."""
+
+
+class Footage(Protocol):
+    """The encoded video of a source, by event time."""
+
+    @property
+    def grows(self) -> bool:
+        """True when it comes in as time goes by; a file is there as a whole."""
+
+    def begin_clip(self, path: Path, *, begins_at: float, caption: str) -> Clip:
+        """Begin a clip at `path` with the key frame at or before `begins_at`, or the first that there is.
+
+        A clip that stands there is one that somebody else began: it is all that there will be.
+
+        Raises:
+            EvidenceError: there is no video of that time.
+        """
+
+    def snapshot(self, at: float, *, caption: str) -> bytes:
+        """Return the frame nearest to `at` as a JPEG.
+
+        Raises:
+            EvidenceError: there is no video.
+        """
+
+
+class EvidenceStore(Protocol):
+    """Where evidence is kept, by name."""
+
+    @property
+    def shows_growing(self) -> bool:
+        """True when a file can be looked at while it grows."""
+
+    def place(self, name: str) -> Path:
+        """Return where a file of this name may grow; its folder is there."""
+
+    def keep(self, draft: Path, name: str) -> None:
+        """Put a finished file in its place in one step; `draft` and what grew in the place are gone then.
+
+        Raises:
+            EvidenceError: it cannot be kept now.
+        """
+
+
 # ------------------------------------------------------------------------------------------------------------ queue
 
 
@@ -119,6 +184,14 @@ class TakenMessage:
     deliveries: int
 
 
+@dataclass(frozen=True, slots=True)
+class TakenRequest:
+    """A request that was read; it comes again until it is settled."""
+
+    entry_id: str
+    request: EvidenceRequest
+
+
 class SourceState(StrEnum):
     CONNECTING = "connecting"
     RUNNING = "running"
@@ -146,6 +219,10 @@ class SourceStatus:
     """How far behind the camera reading is, in seconds; 0 for a file."""
     error: str
     updated_at: float
+    evidence_made: int = 0
+    """Events of which this reader has kept a picture and a clip."""
+    evidence_failed: int = 0
+    """Events of which it could not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +231,10 @@ class Wishes:
 
     picture: bool = False
     """Somebody looks at the source's pictures now."""
+    requests: tuple[TakenRequest, ...] = ()
+    """The evidence that was asked for since the last report, and after an outage all that is not settled."""
+    judged_epoch: str = ""
+    """The epoch of a file that the rules have judged to its end: nothing more will be asked for of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +294,11 @@ class IngestQueue(Protocol):
 
     def put_picture(self, source_id: str, picture: Picture, *, ttl_s: float) -> None:
         """Show the latest picture of a source; it is forgotten after `ttl_s` unless another one takes its place."""
+
+    def record_evidence(
+        self, source_id: str, event_id: str, record: EvidenceRecord, *, ttl_s: float, settled: Sequence[str] = ()
+    ) -> None:
+        """Say what has become of the evidence of an event, for as long as `ttl_s`, and let go of requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,15 +388,24 @@ class AlertQueue(Protocol):
         outbox: Sequence[tuple[str, Message]],
         done: Sequence[str],
         judged: Sequence[Scores] = (),
+        evidence: Sequence[EvidenceRequest] = (),
+        judged_epoch: str = "",
     ) -> None:
         """Store the state, publish the events, fill the outboxes `(sink_id, message)`, let go of the scores `done`, and
         add to the history what the rules have `judged`, in its order.
+
+        Args:
+            evidence: what is wanted of the reader of the source.
+            judged_epoch: the epoch of a file of which nothing more will be wanted after that.
 
         Raises:
             StaleOwner: another worker has taken over; nothing was stored.
         """
 
     def report_rules(self, status: RuleStatus) -> None: ...
+
+    def evidence_of(self, event_ids: Sequence[str]) -> Mapping[str, EvidenceRecord]:
+        """Return what has become of the evidence of these events, of those of which it is known."""
 
     def keep_rulebook(self, config_hash: str, rulebook: bytes) -> None:
         """Keep the rules that are decided by from now on, for whoever asks later what an event was decided by."""
@@ -406,6 +501,9 @@ class Overview(Protocol):
     def rule_statuses(self) -> Mapping[str, RuleStatus]: ...
 
     def depths(self, sink_ids: Sequence[str]) -> QueueDepths: ...
+
+    def evidence_waiting(self, source_ids: Sequence[str]) -> int:
+        """Return how much evidence of these sources was asked for and is not there yet."""
 
     def inspect(self, sink_ids: Sequence[str] = ()) -> Inspection:
         """Look at everything that waits and at who holds what. The outboxes are those of these sinks, and all others

@@ -12,6 +12,7 @@ from tests.queues.builders import alert_token, message, scores_of, take, window
 from tests.queues.pipeline import Pipeline, event
 from tests.redis_servers import VERSIONS, binary
 from xclip_stream.errors import QueueError, QueueUnavailable
+from xclip_stream.evidence import EvidenceRecord, EvidenceRequest
 from xclip_stream.protocols import RuleStatus, SourceState, SourceStatus
 from xclip_stream.queues.redis import RedisQueue, open_queue
 from xclip_stream.types import Picture, ScoreStatus, WindowId
@@ -45,6 +46,17 @@ RULES = RuleStatus(
 )
 
 
+WANTED = EvidenceRequest(
+    event_id="e1",
+    source_id="yard",
+    rule_id="climbing",
+    prompt="a person climbing",
+    peak_score=0.75,
+    begins_at=1.0,
+    peak_at=2.0,
+    ends_at=None,
+    name="yard/1970-01-01/e1",
+)
 PICTURE = Picture(captured_at=1_000_000.5, jpeg=b"a picture")
 
 
@@ -129,7 +141,21 @@ def test_every_other_step_of_a_role_is_allowed_too(server: GuardedServer, as_use
     outbox = [("ops", each) for each in messages]
     done = [each.entry_id for each in taken]
     judged = [each.scores for each in taken]
-    alert.commit(token, source_id="yard", state=b"s", events=messages, outbox=outbox, done=done, judged=judged)
+    alert.commit(
+        token,
+        source_id="yard",
+        state=b"s",
+        events=messages,
+        outbox=outbox,
+        done=done,
+        judged=judged,
+        evidence=[WANTED],
+        judged_epoch="e1",
+    )
+    (request,) = ingest.report_source(STATUS).requests
+    ingest.record_evidence("yard", "e1", EvidenceRecord(clip=True), ttl_s=9, settled=[request.entry_id])
+    assert alert.evidence_of(["e1"]) == operator.evidence_of(["e1"]) == {"e1": EvidenceRecord(clip=True)}
+    assert status.evidence_waiting(["yard"]) == 0
     alert.keep_rulebook("abc", b"[]")
     alert.report_rules(RULES)
     alert.release_alert(token)

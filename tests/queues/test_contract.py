@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +22,7 @@ from tests.queues.builders import (
 from tests.queues.conftest import Backend
 from xclip_stream.codec import decode_message, decode_window
 from xclip_stream.errors import QueueError, StaleOwner
+from xclip_stream.evidence import EvidenceRecord, EvidenceRequest
 from xclip_stream.protocols import Admission, Admitted, RuleStatus, SourceState, SourceStatus, TakenMessage, TakenWindow
 from xclip_stream.types import Picture, Scores, ScoreStatus, WindowId
 
@@ -29,6 +30,19 @@ BYTES = PIXELS.nbytes
 
 
 STATUS = SourceStatus("yard", SourceState.RUNNING, True, 25.0, 3.5, None, 4, 1, 0.2, "", 9.5)
+
+
+WANTED = EvidenceRequest(
+    event_id="e1",
+    source_id="yard",
+    rule_id="climbing",
+    prompt="a person climbing: süd",
+    peak_score=0.75,
+    begins_at=1_000_000.25,
+    peak_at=1_000_002.5,
+    ends_at=None,
+    name="yard/1970-01-12/e1",
+)
 
 
 def becomes(true: Callable[[], bool]) -> bool:
@@ -972,6 +986,71 @@ class TestPictures:
         assert not queue.report_source(STATUS).picture
 
 
+class TestEvidence:
+    """What is wanted of the reader of a source, and what has become of it."""
+
+    def test_a_request_comes_with_the_report_until_it_is_settled(self, backend: Backend) -> None:
+        alert, reader = backend.queue(), backend.queue("reader")
+        commit(alert, alert_token(alert), evidence=[WANTED, replace(WANTED, ends_at=9.0)])
+
+        first, second = reader.report_source(STATUS).requests
+        assert (first.request, second.request.ends_at) == (WANTED, 9.0)
+        assert reader.report_source(STATUS).requests == ()
+        assert reader.evidence_waiting(["yard", "gate"]) == 2
+
+        another = backend.queue("another")
+        assert another.report_source(STATUS).requests == (first, second)
+        another.record_evidence("yard", "e1", EvidenceRecord(snapshot=True), ttl_s=600, settled=[first.entry_id])
+        assert backend.queue("third").report_source(STATUS).requests == (second,)
+        assert reader.evidence_waiting(["yard"]) == 1
+
+    def test_a_request_is_for_the_reader_of_its_source_alone(self, queue: Queue) -> None:
+        commit(queue, alert_token(queue), evidence=[WANTED])
+
+        assert queue.report_source(replace(STATUS, source_id="gate")).requests == ()
+        assert len(queue.report_source(STATUS).requests) == 1
+
+    def test_a_commit_that_is_refused_asks_for_nothing(self, queue: Queue) -> None:
+        token = alert_token(queue)
+        queue.release_alert(token)
+
+        with pytest.raises(StaleOwner):
+            commit(queue, token, evidence=[WANTED])
+        assert queue.report_source(STATUS).requests == ()
+
+    def test_a_commit_that_is_repeated_asks_once(self, queue: Queue) -> None:
+        token = alert_token(queue)
+        commit(queue, token, evidence=[WANTED])
+        commit(queue, token, evidence=[replace(WANTED, ends_at=9.0)])
+
+        assert len(queue.report_source(STATUS).requests) == 2
+
+    def test_what_has_become_of_it_is_known_for_a_while(self, queue: Queue) -> None:
+        record = EvidenceRecord(snapshot=True, clip=True, is_complete=True)
+        queue.record_evidence("yard", "e1", EvidenceRecord(snapshot=True), ttl_s=600)
+        queue.record_evidence("yard", "e1", record, ttl_s=600)
+        queue.record_evidence("yard", "e2", record, ttl_s=0.001)
+
+        assert queue.evidence_of([]) == {}
+        assert queue.evidence_of(["e1", "e3"]) == {"e1": record}
+        assert becomes(lambda: queue.evidence_of(["e2"]) == {})
+
+    def test_the_reader_of_a_file_hears_that_the_rules_are_through(self, queue: Queue) -> None:
+        assert queue.report_source(STATUS).judged_epoch == ""
+
+        token = alert_token(queue)
+        commit(queue, token, judged_epoch="e1")
+        commit(queue, token)
+        assert queue.report_source(STATUS).judged_epoch == "e1"
+
+    def test_nothing_is_wanted_of_a_source_that_was_forgotten(self, queue: Queue) -> None:
+        commit(queue, alert_token(queue), evidence=[WANTED], judged_epoch="e1")
+        queue.forget_source("yard")
+
+        wishes = queue.report_source(STATUS)
+        assert (wishes.requests, wishes.judged_epoch) == ((), "")
+
+
 class TestForgetting:
     def test_a_forgotten_file_is_played_from_the_beginning(self, queue: Queue) -> None:
         publish(queue, 2)
@@ -1045,6 +1124,8 @@ def commit(
     events: list[str] | None = None,
     sinks: list[str] | None = None,
     done: list[str] | None = None,
+    evidence: Sequence[EvidenceRequest] = (),
+    judged_epoch: str = "",
 ) -> None:
     messages = [message(name) for name in events or []]
     queue.commit(
@@ -1054,6 +1135,8 @@ def commit(
         events=messages,
         outbox=[(sink, each) for each in messages for sink in sinks or []],
         done=done or [],
+        evidence=evidence,
+        judged_epoch=judged_epoch,
     )
 
 

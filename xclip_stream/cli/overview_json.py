@@ -73,6 +73,8 @@ def _source(view: SystemView, status: SourceStatus, rule: RuleStatus | None) -> 
         "top_rule": (rule.top_rule if rule else "") or None,
         "top_score": round(rule.top_score, 4) if rule and rule.top_rule else None,
         "error": status.error,
+        "evidence_made": status.evidence_made,
+        "evidence_failed": status.evidence_failed,
     }
 
 

@@ -3,6 +3,7 @@
 from xclip_stream.config.backgrounds import DEFAULT_GROUP, GROUPS
 from xclip_stream.config.document import expand, literal
 from xclip_stream.config.effective import effective_yaml
+from xclip_stream.config.evidence import EvidenceConfig
 from xclip_stream.config.load import load_config, read_config
 from xclip_stream.config.parts import (
     ModelConfig,
@@ -38,6 +39,7 @@ __all__ = [
     "ConfigWatch",
     "ConsoleSinkConfig",
     "EmailSinkConfig",
+    "EvidenceConfig",
     "ExecSinkConfig",
     "HistoryConfig",
     "JsonlSinkConfig",

@@ -147,6 +147,8 @@ class SourceConfig(Closed):
     window: WindowConfig = WindowConfig()
     regions: Mapping[Id, Box] = Field(default_factory=dict, max_length=64)
     masks: tuple[Box, ...] = Field(default=(), max_length=64)
+    record_url: SourceUrl | None = None
+    evidence: bool = True
     start_time: Moment | None = None
     transport: Literal["tcp", "udp"] = "tcp"
     open_timeout_s: float = Field(default=10.0, gt=0, le=600)
@@ -160,6 +162,12 @@ class SourceConfig(Closed):
         if FRAME in regions:
             raise ValueError(f"the name {FRAME!r} stands for the whole picture: choose another one")
         return regions
+
+    @model_validator(mode="after")
+    def _check_record_url(self) -> Self:
+        if self.record_url and not (self.live and "://" in self.record_url.get_secret_value()):
+            raise ValueError("record_url is another stream of a camera: url and record_url must be URLs")
+        return self
 
     @property
     def live(self) -> bool:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from xclip_stream.config.checks import Parts, Reference, find_problems
+from xclip_stream.config.evidence import EvidenceConfig
 from xclip_stream.config.parts import (
     Closed,
     IngestConfig,
@@ -45,6 +46,7 @@ class Config(Closed):
     redis: RedisConfig = RedisConfig()
     queue: QueueConfig = QueueConfig()
     ingest: IngestConfig = IngestConfig()
+    evidence: EvidenceConfig | None = None
     history: HistoryConfig = HistoryConfig()
     web: WebConfig = WebConfig()
     sources: Annotated[tuple[SourceConfig, ...], Field(min_length=1, max_length=10_000)]

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""Plays an H.264 file as a camera: an RTSP server, on the loopback interface unless told otherwise.
+"""Plays an H.264 or HEVC file as a camera: an RTSP server, on the loopback interface unless told otherwise.
 
-    /usr/bin/python3 rtsp_server.py clip.mp4 --port 8554 [--address 127.0.0.1] [--once] [--user u --password p]
+    /usr/bin/python3 rtsp_server.py clip.mp4 --port 8554 [--address 127.0.0.1] [--once] [--codec h265]
+        [--user u --password p]
 
 Prints the URL without the password when it is ready. A file is played again and again, its time stamps going on, or
 once, and then the server ends. Each client gets the file from its start. It imports nothing of this package: it runs
@@ -23,12 +24,12 @@ MOUNT = "/live"
 # The units of the file go to an appsrc: GStreamer's own loop would begin its time stamps anew each time.
 CAMERA = (
     "( appsrc name=units is-live=true format=time block=false"
-    " caps=video/x-h264,stream-format=byte-stream,alignment=au"
-    " ! h264parse config-interval=-1 ! rtph264pay name=pay0 pt=96 )"
+    " caps=video/x-{codec},stream-format=byte-stream,alignment=au"
+    " ! {codec}parse config-interval=-1 ! rtp{codec}pay name=pay0 pt=96 )"
 )
 READER = (
-    "filesrc name=file ! parsebin ! h264parse config-interval=-1"
-    " ! video/x-h264,stream-format=byte-stream,alignment=au ! appsink name=units sync=false"
+    "filesrc name=file ! parsebin ! {codec}parse config-interval=-1"
+    " ! video/x-{codec},stream-format=byte-stream,alignment=au ! appsink name=units sync=false"
 )
 
 
@@ -51,9 +52,9 @@ class Unit:
     sent_at: int
 
 
-def read_units(path: Path) -> tuple[list[Unit], int]:
+def read_units(path: Path, codec: str) -> tuple[list[Unit], int]:
     """Return the coded frames of a file in the order of decoding, and how long the file is in nanoseconds."""
-    pipeline = Gst.parse_launch(READER)
+    pipeline = Gst.parse_launch(READER.format(codec=codec))
     pipeline.get_by_name("file").set_property("location", str(path))
     pipeline.set_state(Gst.State.PLAYING)
     sink = pipeline.get_by_name("units")
@@ -62,7 +63,7 @@ def read_units(path: Path) -> tuple[list[Unit], int]:
         buffers.append(sample.get_buffer())
     pipeline.set_state(Gst.State.NULL)
     if not buffers:
-        sys.exit(f"{path}: there is no H.264 video in it")
+        sys.exit(f"{path}: there is no {codec} video in it")
     shown = [buffer.pts for buffer in buffers]
     first = min(shown)
     sent = sorted(shown)
@@ -108,14 +109,22 @@ class Playback:
 
 
 def make_server(
-    path: Path, address: str, port: int, *, once: bool, user: str | None, password: str | None, on_end: Any
+    path: Path,
+    address: str,
+    port: int,
+    *,
+    codec: str,
+    once: bool,
+    user: str | None,
+    password: str | None,
+    on_end: Any,
 ) -> Any:
-    units, length = read_units(path)
+    units, length = read_units(path, codec)
     server = GstRtspServer.RTSPServer.new()
     server.set_address(address)
     server.set_service(str(port))
     factory = GstRtspServer.RTSPMediaFactory()
-    factory.set_launch(CAMERA)
+    factory.set_launch(CAMERA.format(codec=codec))
 
     def play(_: Any, media: Any) -> None:
         playback = Playback(media.get_element().get_child_by_name("units"), units, length, once=once)
@@ -145,11 +154,12 @@ def protect(server: Any, factory: Any, user: str, password: str) -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Play an H.264 file as an RTSP camera.")
+    parser = argparse.ArgumentParser(description="Play a file as an RTSP camera.")
     parser.add_argument("file", type=Path)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--address", default="127.0.0.1", help="of the interface to listen on")
     parser.add_argument("--once", action="store_true", help="play the file once to the first client, then end")
+    parser.add_argument("--codec", choices=["h264", "h265"], default="h264", help="of the file")
     parser.add_argument("--user")
     parser.add_argument("--password")
     return parser.parse_args()
@@ -165,6 +175,7 @@ def main() -> None:
         arguments.file,
         arguments.address,
         arguments.port,
+        codec=arguments.codec,
         once=arguments.once,
         user=arguments.user,
         password=arguments.password,

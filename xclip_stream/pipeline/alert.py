@@ -1,13 +1,14 @@
 """The loop that decides: take scores, put them in order, let the rules judge them, commit the events."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from structlog.typing import FilteringBoundLogger
 
 from xclip_stream.errors import DecodeError, QueueUnavailable, StaleOwner
 from xclip_stream.events import encode_event
 from xclip_stream.meters import AlertMeters
+from xclip_stream.pipeline.alert_evidence import evidence_wanted, with_evidence
 from xclip_stream.pipeline.alert_source import AlertSource
 from xclip_stream.pipeline.backoff import QueueOutage
 from xclip_stream.pipeline.vitals import Pulse
@@ -15,7 +16,7 @@ from xclip_stream.protocols import AlertQueue, Clock, RuleStatus
 from xclip_stream.rule_state import RuleState, newly_lost
 from xclip_stream.rulebook import encode_rules
 from xclip_stream.rules import Notice, Rule, default_gap_s, reconcile, step
-from xclip_stream.types import Latency, Message, Scores, ScoreStatus
+from xclip_stream.types import Latency, Message, Phase, Scores, ScoreStatus
 
 STRANGER_PATIENCE_S = 60.0
 """How long scores of a source that no configuration has named yet wait for one that does."""
@@ -26,6 +27,8 @@ _USUAL_GAP_S = default_gap_s(span_s=4.0, stride_s=1.0)
 class Rulebook:
     """All that the configuration says to the alert loop.
 
+    `evidence_urls` has for each source of which evidence is kept the URL under which it is found.
+
     `sink_ids` are the outboxes that somebody empties; what was decided for other sinks goes to none. `gap_s` has for
     each source the hole in event time that ends what is open; a source that is not in it is none of the configuration.
     """
@@ -34,6 +37,7 @@ class Rulebook:
     sink_ids: frozenset[str]
     gap_s: Mapping[str, float]
     config_hash: str
+    evidence_urls: Mapping[str, str] = field(default_factory=dict)
 
 
 class AlertLoop:
@@ -248,6 +252,9 @@ class AlertLoop:
     ) -> None:
         now = self._clock.now()
         notices = [_with_latency(notice, scores, now) for notice, scores in told]
+        base_url = self._book.evidence_urls.get(state.source_id)
+        if base_url is not None:
+            notices = self._with_evidence(notices, base_url)
         messages = [_message(notice, now) for notice in notices]
         outbox = [
             (sink_id, message)
@@ -263,12 +270,20 @@ class AlertLoop:
             outbox=outbox,
             done=done,
             judged=judged,
+            evidence=[] if base_url is None else [evidence_wanted(notice) for notice in notices],
+            judged_epoch="" if base_url is None else _file_judged(judged),
         )
         source.state = state
         source.is_changed = True
         for notice in notices:
             self._log_event(notice)
             self._meters.event_told(notice.event)
+
+    def _with_evidence(self, notices: Sequence[Notice], base_url: str) -> list[Notice]:
+        """Add where the evidence is: to an update what is there by now, to the end what is there or is being made."""
+        asked_for = {notice.event.event_id for notice in notices if notice.event.phase is not Phase.STARTED}
+        records = self._queue.evidence_of(sorted(asked_for))
+        return [with_evidence(notice, records.get(notice.event.event_id), base_url) for notice in notices]
 
     def _report(self, source: AlertSource, *, now_s: float) -> None:
         state = source.state
@@ -342,6 +357,12 @@ def _with_latency(notice: Notice, scores: Scores | None, now: float) -> Notice:
         committed_ms=max(0.0, now - since) * 1000,
     )
     return replace(notice, event=replace(notice.event, latency=latency, traceparent=scores.traceparent or None))
+
+
+def _file_judged(judged: Sequence[Scores]) -> str:
+    """Return the epoch of a file that has ended with these scores."""
+    ended = [scores.id.epoch for scores in judged if not scores.live and scores.status.ends_epoch]
+    return ended[-1] if ended else ""
 
 
 def _message(notice: Notice, now: float) -> Message:

@@ -9,6 +9,7 @@ from structlog.typing import FilteringBoundLogger
 from xclip_stream.errors import QueueUnavailable, SourceError, StaleOwner
 from xclip_stream.pipeline.assembling import WindowSettings, keep
 from xclip_stream.pipeline.backoff import Backoff, QueueOutage
+from xclip_stream.pipeline.evidence_desk import EvidenceDesk
 from xclip_stream.pipeline.latest_picture import LatestPicture
 from xclip_stream.pipeline.source_report import SourceReport
 from xclip_stream.pipeline.tally import Tally
@@ -17,6 +18,8 @@ from xclip_stream.types import Frame, ScoreStatus, WindowId
 from xclip_stream.windowing import Cut
 
 Answer = TypeVar("Answer")
+
+_EVIDENCE_STEP_S = 0.25
 
 _MAX_SLEEP_S = 1.0
 """No wait is longer in one piece, so that a stop is seen and the heart goes on beating."""
@@ -36,6 +39,8 @@ class FileIngest:
         beat: called often; that it was not tells a supervisor that reading hangs.
         realtime: read no faster than the file plays.
         tally: counts what is read and queued.
+        evidence: makes what is asked for of this file, between two frames, and after the last one until the rules have
+            judged all of it.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class FileIngest:
         beat: Callable[[], None] = lambda: None,
         realtime: bool = False,
         tally: Tally | None = None,
+        evidence: EvidenceDesk | None = None,
     ) -> None:
         self._source_id = source_id
         self._source = source
@@ -67,7 +73,10 @@ class FileIngest:
         self._realtime = realtime
         self._outage = QueueOutage(clock=clock, stopping=stopping, log=self._log)
         self._tally = tally or Tally()
-        self._report = SourceReport(source_id=source_id, live=False, queue=queue, clock=clock, tally=self._tally)
+        self._evidence = evidence
+        self._report = SourceReport(
+            source_id=source_id, live=False, queue=queue, clock=clock, tally=self._tally, evidence=evidence
+        )
         self._picture = LatestPicture(
             source_id=source_id, queue=queue, clock=clock, wanted=lambda: self._report.wishes.picture
         )
@@ -85,12 +94,9 @@ class FileIngest:
         """
         try:
             self._epoch = self._name_epoch()
-            if self._insist(lambda: self._queue.epoch_ended(self._source_id, self._epoch)):
-                self._log.info("source_ended_before")
-                return True
-            self._report.send_when_due()
-            while not self._read_through():
-                pass
+            self._read_to_end()
+            while not self._see_evidence_through():
+                self._read_to_end()
         except (_Stopped, QueueUnavailable):  # the queue is given up only when we are asked to stop
             self._report.send()
             return False
@@ -99,6 +105,33 @@ class FileIngest:
             self._report.send_when_due()
             self._log.error("source_failed", error=str(error))
             raise
+        return True
+
+    def _read_to_end(self) -> None:
+        if self._has_ended():
+            self._log.info("source_ended_before")
+            return
+        self._report.send_when_due()
+        while not self._read_through():
+            pass
+
+    def _has_ended(self) -> bool:
+        return self._insist(lambda: self._queue.epoch_ended(self._source_id, self._epoch))
+
+    def _see_evidence_through(self) -> bool:
+        """Wait until the rules have judged the file and its evidence is there; False when the queue lost its end."""
+        if self._evidence is None:
+            return True
+        if self._report.state is not SourceState.ENDED:  # it had ended before: the end itself is no window
+            self._report.windows = max(0, self._insist(self._begin_epoch) - 1)
+            self._report.note_state(SourceState.ENDED)
+        self._report.send()
+        while self._report.wishes.judged_epoch != self._epoch or self._evidence.is_busy:
+            self._clock.sleep(_EVIDENCE_STEP_S)
+            self._check_in()
+            self._report.send()
+            if not self._has_ended():
+                return False
         return True
 
     def _read_through(self) -> bool:
@@ -205,6 +238,8 @@ class FileIngest:
     def _check_in(self) -> None:
         self._beat()
         self._report.send_when_due()
+        if self._evidence is not None:
+            self._evidence.step()
         if self._stopping():
             raise _Stopped
 

@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 from xclip_stream.errors import LoginRejected, SourceError, SourceRejected, XclipStreamError
 from xclip_stream.pipeline.assembling import WindowSettings, keep
 from xclip_stream.pipeline.backoff import Backoff
+from xclip_stream.pipeline.evidence_desk import EvidenceDesk
 from xclip_stream.pipeline.latest_picture import LatestPicture
 from xclip_stream.pipeline.live_backlog import Backlog, LiveEpochs
 from xclip_stream.pipeline.source_report import SourceReport
@@ -44,6 +45,7 @@ class LiveIngest:
         beat: called often; that it was not tells a supervisor that reading hangs.
         draw: gives the random part of a delay, 0 to 1.
         tally: counts what is read, queued and dropped.
+        evidence: is given what is asked for of this camera; it works in a thread of its own.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class LiveIngest:
         beat: Callable[[], None] = lambda: None,
         draw: Callable[[], float] = random.random,
         tally: Tally | None = None,
+        evidence: EvidenceDesk | None = None,
     ) -> None:
         self._source_id = source_id
         self._source = source
@@ -71,7 +74,9 @@ class LiveIngest:
         self._log = log.bind(source=source_id)
         self._beat = beat
         self._tally = tally or Tally()
-        self._report = SourceReport(source_id=source_id, live=True, queue=queue, clock=clock, tally=self._tally)
+        self._report = SourceReport(
+            source_id=source_id, live=True, queue=queue, clock=clock, tally=self._tally, evidence=evidence
+        )
         self._picture = LatestPicture(
             source_id=source_id, queue=queue, clock=clock, wanted=lambda: self._report.wishes.picture
         )

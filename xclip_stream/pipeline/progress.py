@@ -21,11 +21,14 @@ class Snapshot:
     it may do so again."""
     silent: frozenset[str]
     """The cameras that have not given a frame yet."""
+    evidence: int = 0
+    """Requests for evidence of files that are not settled."""
 
     @property
     def drained(self) -> bool:
         """True when nothing waits anywhere."""
-        return not (self.depths.windows or self.depths.scores or any(self.depths.outbox.values()))
+        depths = self.depths
+        return not (depths.windows or depths.scores or any(depths.outbox.values()) or self.evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,8 @@ class Progress:
             failed=frozenset(failed & (self._scope.file_ids | silent)),
             silent=silent,
             depths=self._overview.depths(self._scope.sink_ids),
+            # After the scores: it is asked for in the step that lets go of them.
+            evidence=self._overview.evidence_waiting(sorted(self._scope.file_ids - failed)),
         )
 
 

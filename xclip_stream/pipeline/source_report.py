@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 from xclip_stream.errors import QueueUnavailable
+from xclip_stream.pipeline.evidence_desk import EvidenceDesk
 from xclip_stream.pipeline.tally import Tally
 from xclip_stream.protocols import Clock, IngestQueue, SourceState, SourceStatus, Wishes
 
@@ -12,18 +13,30 @@ _EVERY_S = 1.0
 class SourceReport:
     """Reports a source about once a second, and when its state has changed.
 
+    What is wanted of the source comes back with each report: `evidence` is given its requests.
+
     One thread may note and another one send: nothing is decided by what a report says.
 
     Args:
         tally: counts the frames.
     """
 
-    def __init__(self, *, source_id: str, live: bool, queue: IngestQueue, clock: Clock, tally: Tally) -> None:
+    def __init__(
+        self,
+        *,
+        source_id: str,
+        live: bool,
+        queue: IngestQueue,
+        clock: Clock,
+        tally: Tally,
+        evidence: EvidenceDesk | None = None,
+    ) -> None:
         self._source_id = source_id
         self._live = live
         self._queue = queue
         self._clock = clock
         self._tally = tally
+        self._evidence = evidence
         self._state = SourceState.CONNECTING
         self._error = ""
         self._duration_s: float | None = None
@@ -65,6 +78,8 @@ class SourceReport:
         self._frames = 0
         with suppress(QueueUnavailable):
             self.wishes = self._queue.report_source(self._status(fps))
+            if self._evidence is not None:
+                self._evidence.take(self.wishes.requests)
 
     def _status(self, fps: float) -> SourceStatus:
         return SourceStatus(
@@ -79,4 +94,6 @@ class SourceReport:
             lag_s=self._lag_s,
             error=self._error,
             updated_at=self._clock.now(),
+            evidence_made=0 if self._evidence is None else self._evidence.made,
+            evidence_failed=0 if self._evidence is None else self._evidence.failed,
         )

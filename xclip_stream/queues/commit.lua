@@ -1,8 +1,8 @@
 -- Store the state of a source with what follows from it, and let go of the scores that it came from.
--- After the six fixed keys come the outboxes, as many as are named, and then the layouts of the history.
+-- After the eight fixed keys come the outboxes, as many as are named, and then the layouts of the history.
 -- The answer is the number of commits so far, or -1 when somebody else may have committed, or this server lost a commit.
-local lease, alert, state, events, scores, history = unpack(KEYS, 1, 6)
-local first_outbox = 7
+local lease, alert, state, events, scores, history, wanted, judged_to_end = unpack(KEYS, 1, 8)
+local first_outbox = 9
 local token, commits, commit_id = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local source_id, new_state, retained = ARGV[4], ARGV[5], ARGV[6]
 local position = 7
@@ -52,6 +52,12 @@ local layouts = tonumber(argument())
 for i = 1, layouts do
   redis.call('SET', KEYS[#KEYS - layouts + i], argument(), 'PX', kept_ms * 2)
 end
+local requests_kept = argument()
+for _ = 1, tonumber(argument()) do
+  redis.call('XADD', wanted, 'MAXLEN', '~', requests_kept, '*', 'request', argument())
+end
+local judged_epoch = argument()
+if judged_epoch ~= '' then redis.call('SET', judged_to_end, judged_epoch) end
 redis.call('HSET', state, source_id, new_state)
 redis.call('HSET', alert, 'commits', stored + 1, 'last', commit_id)
 return stored + 1

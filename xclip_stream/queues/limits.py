@@ -13,6 +13,10 @@ RULEBOOKS_KEPT = 100
 """The rules of so many configurations are kept, so that an old event can be shown with the rule as it was."""
 
 
+REQUESTS_KEPT = 1000
+"""Requests for evidence of one source that nobody has settled; the oldest make room. Approximate on a server."""
+
+
 def gone_with_it(deliveries: int) -> str:
     """Return the reason of a window that nobody came back to report on."""
     return f"not scored in {deliveries} deliveries: each worker that had it died or hung"

@@ -75,6 +75,10 @@ class MemoryOverview(MemoryInspection):
             record = self._store.sources.get(source_id)
             return record is not None and record.epoch != "" and record.ended and epoch in {None, record.epoch}
 
+    def evidence_waiting(self, source_ids: Sequence[str]) -> int:
+        with self._store.changed:
+            return sum(len(self._store.requests[source_id]) for source_id in source_ids)
+
     def waiting_messages(self, sink_id: str, *, max_count: int) -> list[str]:
         with self._store.changed:
             return [
@@ -90,6 +94,8 @@ class MemoryOverview(MemoryInspection):
             for table in (self._store.states, self._store.source_statuses, self._store.rule_statuses):
                 table.pop(source_id, None)
             self._store.history.pop(source_id, None)
+            self._store.requests.pop(source_id, None)
+            self._store.judged_epochs.pop(source_id, None)
             # An alert worker that is alive must not go on with the state that it remembers.
             self._store.leases.pop(ALERT, None)
 

@@ -5,8 +5,9 @@ from itertools import islice
 
 from xclip_stream.codec import encode_message
 from xclip_stream.errors import StaleOwner
+from xclip_stream.evidence import EvidenceRecord, EvidenceRequest
 from xclip_stream.protocols import RuleStatus, TakenMessage, TakenScores
-from xclip_stream.queues.limits import RULEBOOKS_KEPT
+from xclip_stream.queues.limits import REQUESTS_KEPT, RULEBOOKS_KEPT
 from xclip_stream.queues.memory_consumer import MemoryConsumer
 from xclip_stream.queues.memory_store import Grave, QueuedMessage
 from xclip_stream.types import DeadLetter, Message, Scores
@@ -48,8 +49,11 @@ class MemoryAlert(MemoryConsumer):
         outbox: Sequence[tuple[str, Message]],
         done: Sequence[str],
         judged: Sequence[Scores] = (),
+        evidence: Sequence[EvidenceRequest] = (),
+        judged_epoch: str = "",
     ) -> None:
-        this_commit = (token, source_id, state, tuple(events), tuple(outbox), tuple(done), tuple(judged))
+        told = (tuple(events), tuple(outbox), tuple(done), tuple(judged), tuple(evidence), judged_epoch)
+        this_commit = (token, source_id, state, told)
         with self._store.changed:
             self._store.check_token(ALERT, token)
             if this_commit == self._store.last_commit:
@@ -64,11 +68,22 @@ class MemoryAlert(MemoryConsumer):
             for entry_id in done:
                 self._store.scores.pop(int(entry_id))
             self._store.keep_history(source_id, judged)
+            for request in evidence:
+                self._store.requests[source_id].add(request)
+            self._store.requests[source_id].trim(REQUESTS_KEPT)
+            if judged_epoch:
+                self._store.judged_epochs[source_id] = judged_epoch
             self._store.changed.notify_all()
 
     def report_rules(self, status: RuleStatus) -> None:
         with self._store.changed:
             self._store.rule_statuses[status.source_id] = status
+
+    def evidence_of(self, event_ids: Sequence[str]) -> Mapping[str, EvidenceRecord]:
+        with self._store.changed:
+            now_s = self._store.clock.monotonic()
+            known = {event_id: self._store.evidence.get(event_id) for event_id in event_ids}
+            return {event_id: found[0] for event_id, found in known.items() if found and now_s < found[1]}
 
     def keep_rulebook(self, config_hash: str, rulebook: bytes) -> None:
         with self._store.changed:

@@ -9,6 +9,7 @@ from threading import Condition
 from typing import Generic, TypeVar
 
 from xclip_stream.errors import StaleOwner
+from xclip_stream.evidence import EvidenceRecord, EvidenceRequest
 from xclip_stream.protocols import Clock, RuleStatus, SourceStatus
 from xclip_stream.queues.limits import DEFAULT_MAX_BYTES, QueueLimits
 from xclip_stream.types import DeadLetter, Message, Picture, Scores, ScoreStatus, Window, WindowId
@@ -163,6 +164,11 @@ class MemoryStore:
     rule_statuses: dict[str, RuleStatus] = field(default_factory=dict)
     pictures: dict[str, tuple[Picture, float]] = field(default_factory=dict)
     """The latest picture of each source, and until when it is shown."""
+    requests: defaultdict[str, MemoryStream[EvidenceRequest]] = field(init=False)
+    """The evidence that is wanted of each source."""
+    evidence: dict[str, tuple[EvidenceRecord, float]] = field(default_factory=dict)
+    """What has become of the evidence of each event, and until when that is known."""
+    judged_epochs: dict[str, str] = field(default_factory=dict)
     looked_at: dict[str, float] = field(default_factory=dict)
     """Until when somebody looks at the pictures of a source."""
 
@@ -171,6 +177,7 @@ class MemoryStore:
         self.windows = {True: MemoryStream(now), False: MemoryStream(now)}
         self.scores, self.events, self.dead = MemoryStream(now), MemoryStream(now), MemoryStream(now)
         self.outboxes = defaultdict(lambda: MemoryStream(now))
+        self.requests = defaultdict(lambda: MemoryStream(now))
         self.history = defaultdict(lambda: MemoryStream(now))
 
     @property

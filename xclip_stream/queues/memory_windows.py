@@ -1,12 +1,13 @@
 """The in-memory queue's first half: windows come in, scores go out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
 from xclip_stream.codec import encode_window
 from xclip_stream.errors import StaleOwner
-from xclip_stream.protocols import Admission, Admitted, SourceStatus, TakenWindow, Wishes
+from xclip_stream.evidence import EvidenceRecord
+from xclip_stream.protocols import Admission, Admitted, SourceStatus, TakenRequest, TakenWindow, Wishes
 from xclip_stream.queues.limits import FILE_SHARE, FILES_FIRST_EVERY, gone_with_it
 from xclip_stream.queues.memory_consumer import MemoryConsumer
 from xclip_stream.queues.memory_store import Grave, QueuedWindow, SourceRecord, tombstone
@@ -67,11 +68,29 @@ class MemoryIngest(MemoryConsumer):
         with self._store.changed:
             self._store.source_statuses[status.source_id] = status
             looked_at_until = self._store.looked_at.get(status.source_id, float("-inf"))
-            return Wishes(picture=self._store.clock.monotonic() < looked_at_until)
+            return Wishes(
+                picture=self._store.clock.monotonic() < looked_at_until,
+                requests=tuple(self._take_requests(status.source_id)),
+                judged_epoch=self._store.judged_epochs.get(status.source_id, ""),
+            )
 
     def put_picture(self, source_id: str, picture: Picture, *, ttl_s: float) -> None:
         with self._store.changed:
             self._store.pictures[source_id] = (picture, self._store.clock.monotonic() + ttl_s)
+
+    def record_evidence(
+        self, source_id: str, event_id: str, record: EvidenceRecord, *, ttl_s: float, settled: Sequence[str] = ()
+    ) -> None:
+        with self._store.changed:
+            self._store.evidence[event_id] = (record, self._store.clock.monotonic() + ttl_s)
+            for entry_id in settled:
+                self._store.requests[source_id].pop(int(entry_id))
+
+    def _take_requests(self, source_id: str) -> Iterator[TakenRequest]:
+        role = f"evidence:{source_id}"
+        for entry_id, request in list(self._store.requests[source_id].after(self._cursors.get(role, 0))):
+            self._cursors[role] = entry_id
+            yield TakenRequest(str(entry_id), request)
 
     def _admit(self, window_id: WindowId, token: int) -> tuple[SourceRecord | None, Admitted]:
         """Return the source's record when the `seq` is the next one, and otherwise the refusal."""

@@ -83,8 +83,12 @@ class RedisOverview(RedisInspection):
     def forget_source(self, source_id: str) -> None:
         keys = self._keys
         tables = [keys.state, keys.source_statuses, keys.rule_statuses]
-        source, history = keys.source(source_id), keys.history(source_id)
-        self._run("forget_source", [source, keys.scores, *tables, keys.lease(ALERT), history], [source_id])
+        own = [keys.history(source_id), keys.evidence_wanted(source_id), keys.evidence_judged(source_id)]
+        names = [keys.source(source_id), keys.scores, *tables, keys.lease(ALERT), *own]
+        self._run("forget_source", names, [source_id])
+
+    def evidence_waiting(self, source_ids: Sequence[str]) -> int:
+        return sum(self._length(self._keys.evidence_wanted(source_id)) for source_id in source_ids)
 
     def waiting_messages(self, sink_id: str, *, max_count: int) -> list[str]:
         found = self._call("XRANGE", self._keys.outbox(sink_id), "-", "+", "COUNT", max_count)

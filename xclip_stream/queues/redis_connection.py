@@ -106,6 +106,15 @@ class RedisKeys:
     def deliveries(self, sink_id: str) -> str:
         return self.of(f"deliveries:{sink_id}")
 
+    def evidence_wanted(self, source_id: str) -> str:
+        return self.of(f"evidence:wanted:{source_id}")
+
+    def evidence_judged(self, source_id: str) -> str:
+        return self.of(f"evidence:judged:{source_id}")
+
+    def evidence_made(self, event_id: str) -> str:
+        return self.of(f"evidence:made:{event_id}")
+
     def looked_at(self, source_id: str) -> str:
         return self.of(f"looked_at:{source_id}")
 

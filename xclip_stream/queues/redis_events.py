@@ -1,15 +1,17 @@
 """The Redis queue's second half: scores become events, and events are delivered."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 from xclip_stream.codec import decode_message, decode_scores, encode_message, encode_rule_status
 from xclip_stream.errors import DecodeError
+from xclip_stream.evidence import EvidenceRecord, EvidenceRequest
 from xclip_stream.history_codec import encode_judged, encode_layout, layout_digest
 from xclip_stream.protocols import RuleStatus, TakenMessage, TakenScores
-from xclip_stream.queues.limits import RULEBOOKS_KEPT
+from xclip_stream.queues.limits import REQUESTS_KEPT, RULEBOOKS_KEPT
 from xclip_stream.queues.redis_connection import Argument
 from xclip_stream.queues.redis_consumer import (
     ALERT,
@@ -63,10 +65,13 @@ class RedisAlert(RedisConsumer):
         outbox: Sequence[tuple[str, Message]],
         done: Sequence[str],
         judged: Sequence[Scores] = (),
+        evidence: Sequence[EvidenceRequest] = (),
+        judged_epoch: str = "",
     ) -> None:
         sinks = sorted({sink_id for sink_id, _ in outbox})
         keys = [self._keys.lease(ALERT), self._keys.alert, self._keys.state, self._keys.events, self._keys.scores]
-        keys += [self._keys.history(source_id), *map(self._keys.outbox, sinks)]
+        keys += [self._keys.history(source_id), self._keys.evidence_wanted(source_id)]
+        keys += [self._keys.evidence_judged(source_id), *map(self._keys.outbox, sinks)]
         content: list[Argument] = [source_id, state, self._limits.events_retained, len(done), *done]
         content += [len(events), *(part for message in events for part in (message.message_id, message.body))]
         content += [len(outbox)]
@@ -76,6 +81,7 @@ class RedisAlert(RedisConsumer):
         keys += map(self._keys.layout, layouts)
         content += [milliseconds(self._limits.history_s), self._limits.history_entries, len(history), *history]
         content += [len(layouts), *layouts.values()]
+        content += [REQUESTS_KEPT, len(evidence), *(request.encode() for request in evidence), judged_epoch]
         reply = self._run("commit", keys, [token, self._commits, _digest(token, content), *content])
         if reply == -1:
             raise stale(ALERT)
@@ -84,6 +90,15 @@ class RedisAlert(RedisConsumer):
     def report_rules(self, status: RuleStatus) -> None:
         keys = [self._keys.rule_statuses, self._keys.scores]
         self._run("report", keys, [status.source_id, encode_rule_status(status)])
+
+    def evidence_of(self, event_ids: Sequence[str]) -> Mapping[str, EvidenceRecord]:
+        found = self._call("MGET", *map(self._keys.evidence_made, event_ids)) if event_ids else ()
+        records: dict[str, EvidenceRecord] = {}
+        for event_id, record in zip(event_ids, found, strict=True):
+            # Of another version of the package: then it is not known.
+            with suppress(DecodeError):
+                records |= {} if record is None else {event_id: EvidenceRecord.decode(record)}
+        return records
 
     def keep_rulebook(self, config_hash: str, rulebook: bytes) -> None:
         self._run("keep_rulebook", [self._keys.rulebooks], [config_hash, rulebook, RULEBOOKS_KEPT])

@@ -15,7 +15,8 @@ from xclip_stream.codec import (
     window_pixels,
 )
 from xclip_stream.errors import DecodeError
-from xclip_stream.protocols import Admission, Admitted, SourceStatus, TakenWindow, Wishes
+from xclip_stream.evidence import EvidenceRecord, EvidenceRequest
+from xclip_stream.protocols import Admission, Admitted, SourceStatus, TakenRequest, TakenWindow, Wishes
 from xclip_stream.queues.limits import FILE_SHARE, FILES_FIRST_EVERY, gone_with_it
 from xclip_stream.queues.redis_connection import Argument, NoGroup, ServerFull
 from xclip_stream.queues.redis_consumer import (
@@ -33,6 +34,7 @@ from xclip_stream.types import Picture, Scores, ScoreStatus, Window, WindowId
 
 GROUP = "score"
 _UNLIMITED = 1 << 53
+_REQUESTS_AT_ONCE = 100
 
 
 class RedisIngest(RedisConsumer):
@@ -86,12 +88,35 @@ class RedisIngest(RedisConsumer):
         return _admitted(self._run("add_tombstone", keys, [*position, token, *content]))
 
     def report_source(self, status: SourceStatus) -> Wishes:
-        keys = [self._keys.source_statuses, self._keys.scores, self._keys.looked_at(status.source_id)]
-        (looked_at,) = self._run("report_source", keys, [status.source_id, encode_source_status(status)])
-        return Wishes(picture=bool(looked_at))
+        source_id, role = status.source_id, f"evidence:{status.source_id}"
+        keys = [self._keys.source_statuses, self._keys.scores, self._keys.looked_at(source_id)]
+        keys += [self._keys.evidence_wanted(source_id), self._keys.evidence_judged(source_id)]
+        cursor = self._cursor(role)
+        arguments: list[Argument] = [source_id, encode_source_status(status), cursor, _REQUESTS_AT_ONCE]
+        looked_at, found, judged = self._run("report_source", keys, arguments)
+        # An outage meanwhile has taken the cursor back: then all that is not settled is read again.
+        if found and cursor == self._cursor(role):
+            self._cursors[role] = found[-1][0].decode()
+        requests = tuple(taken for entry in found if (taken := self._decoded_request(source_id, entry)))
+        return Wishes(picture=bool(looked_at), requests=requests, judged_epoch=judged.decode())
 
     def put_picture(self, source_id: str, picture: Picture, *, ttl_s: float) -> None:
         self._call("SET", self._keys.picture(source_id), encode_picture(picture), "PX", milliseconds(ttl_s))
+
+    def record_evidence(
+        self, source_id: str, event_id: str, record: EvidenceRecord, *, ttl_s: float, settled: Sequence[str] = ()
+    ) -> None:
+        keys = [self._keys.evidence_made(event_id), self._keys.evidence_wanted(source_id)]
+        self._run("record_evidence", keys, [record.encode(), milliseconds(ttl_s), *settled])
+
+    def _decoded_request(self, source_id: str, entry: list[Any]) -> TakenRequest | None:
+        """Read a request; one of another version of the package is let go of."""
+        entry_id, fields = entry[0].decode(), fields_of(entry[1])
+        try:
+            return TakenRequest(entry_id, EvidenceRequest.decode(fields.get(b"request", b"")))
+        except DecodeError:
+            self._call("XDEL", self._keys.evidence_wanted(source_id), entry_id)
+            return None
 
     def _caps(self, *, live: bool) -> list[Argument]:
         room = self._connection.window_room_bytes(self._limits.max_bytes)

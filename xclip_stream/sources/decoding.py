@@ -1,8 +1,10 @@
 """One open container and the decode loop over its video, which goes on behind what is damaged."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeAlias
 
 import av
 from av.container import InputContainer
@@ -14,6 +16,8 @@ from xclip_stream.errors import SourceRejected
 from xclip_stream.sources.facts import VideoFacts, facts_of
 from xclip_stream.sources.pictures import jpeg_picture, masked, region_pictures, upright
 from xclip_stream.types import Box, ClipGeometry, Pixels, Region
+
+Packet: TypeAlias = "av.Packet[VideoStream]"
 
 _MAX_READ_ERRORS = 20
 """Read errors in a row after which nothing more is to be expected."""
@@ -88,6 +92,11 @@ class OpenVideo:
         return 1.0 / (rate if _SANE_RATES[0] <= rate <= _SANE_RATES[1] else _USUAL_RATE)
 
     @property
+    def first_pts(self) -> int | None:
+        """The time stamp of the first frame, where the container says it."""
+        return self._stream.start_time
+
+    @property
     def time_base(self) -> Fraction:
         """The unit of time stamps."""
         return self._stream.time_base or _MICROSECONDS
@@ -95,21 +104,30 @@ class OpenVideo:
     def close(self) -> None:
         self._container.close()
 
+    def seek(self, pts: int) -> None:
+        """Go to the key frame at or before a time stamp, or stay where that is not possible."""
+        with suppress(FFmpegError):
+            self._container.seek(pts, stream=self._stream)
+
     def frames(
-        self, *, note: Callable[[str], None], on_packet: Callable[[], None], is_fatal: Callable[[FFmpegError], bool]
+        self,
+        *,
+        note: Callable[[str], None],
+        on_packet: Callable[[Packet], None],
+        is_fatal: Callable[[FFmpegError], bool],
     ) -> Iterator[av.VideoFrame]:
         """Yield the frames that can be decoded.
 
         Args:
             note: told of each piece of damage.
-            on_packet: called for each packet; what it raises ends the loop.
+            on_packet: called with each packet before it is decoded; what it raises ends the loop.
             is_fatal: whether a read error is the end; others are passed over, a few in a row.
 
         Raises:
             FFmpegError: a fatal read error, or too many of the others.
         """
-        for packet in self._packets(note, is_fatal):
-            on_packet()
+        for packet in self.packets(note=note, is_fatal=is_fatal):
+            on_packet(packet)
             try:
                 frames = packet.decode()
             except FFmpegError:
@@ -120,9 +138,8 @@ class OpenVideo:
                     note("frame decoded with errors")
                 yield frame
 
-    def _packets(
-        self, note: Callable[[str], None], is_fatal: Callable[[FFmpegError], bool]
-    ) -> Iterator["av.Packet[VideoStream]"]:
+    def packets(self, *, note: Callable[[str], None], is_fatal: Callable[[FFmpegError], bool]) -> Iterator[Packet]:
+        """Yield the packets of the video, and at the end an empty one. Arguments and errors are those of `frames`."""
         errors = 0
         while True:
             try:

@@ -66,8 +66,7 @@ class FileSource:
         self._remarks = []
         _check_readable(self._path)
         try:
-            # With "file:" a name such as "concat:a|b" is not taken for a protocol.
-            self._video = open_video(f"file:{self._path.absolute()}", options=_OPTIONS, shown=str(self._path))
+            self._video = open_file(self._path)
         except FFmpegError as error:
             raise SourceRejected(
                 f"{self._path}: not a video file, or one cut off before its index was written ({error.strerror})"
@@ -99,7 +98,7 @@ class FileSource:
     def _frames(self, video: OpenVideo, timeline: Timeline) -> Iterator[av.VideoFrame]:
         frames = video.frames(
             note=lambda what: self._damage.note(what, at_s=timeline.last_s),
-            on_packet=lambda: None,
+            on_packet=lambda _: None,
             is_fatal=lambda _: False,
         )
         try:
@@ -114,6 +113,17 @@ class FileSource:
         declared_s, end_s = video.stream_duration_s, timeline.last_s + video.frame_s
         if declared_s is not None and declared_s - end_s > _ENDS_EARLY_S:
             self._remarks.append(f"ends at {end_s:.1f} s of {declared_s:.1f} s")
+
+
+def open_file(path: Path) -> OpenVideo:
+    """Open a video file.
+
+    Raises:
+        FFmpegError: it cannot be opened.
+        SourceRejected: there is no video in it.
+    """
+    # With "file:" a name such as "concat:a|b" is not taken for a protocol.
+    return open_video(f"file:{path.absolute()}", options=_OPTIONS, shown=str(path))
 
 
 def content_sample(path: Path) -> str:

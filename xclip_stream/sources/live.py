@@ -13,8 +13,9 @@ from xclip_stream.redaction import redact_url
 from xclip_stream.sources.camera_opening import open_camera
 from xclip_stream.sources.capture_clock import CaptureClock
 from xclip_stream.sources.damage import Damage
-from xclip_stream.sources.decoding import AvFrame, OpenVideo, View
+from xclip_stream.sources.decoding import AvFrame, OpenVideo, Packet, View
 from xclip_stream.sources.heap import trim_heap
+from xclip_stream.sources.packet_ring import PacketTap
 from xclip_stream.sources.timeline import Timeline
 
 _NEARLY = 0.98
@@ -34,6 +35,7 @@ class LiveSource:
         transport: of RTSP, "tcp" or "udp".
         open_timeout_s: how long connecting may take.
         read_timeout_s: how long a connected camera may be silent.
+        tap: keeps the packets as they come.
     """
 
     live = True
@@ -47,6 +49,7 @@ class LiveSource:
         transport: str = "tcp",
         open_timeout_s: float = 10.0,
         read_timeout_s: float = 5.0,
+        tap: PacketTap | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -56,6 +59,7 @@ class LiveSource:
         self._transport = transport
         self._open_timeout_s = open_timeout_s
         self._read_timeout_s = read_timeout_s
+        self._tap = tap
         self._now = now
         self._monotonic = monotonic
         self._video: OpenVideo | None = None
@@ -85,6 +89,8 @@ class LiveSource:
             read_timeout_s=self._read_timeout_s,
         )
         self._is_new_connection = True
+        if self._tap is not None:
+            self._tap.reconnect()
         return self
 
     def __exit__(
@@ -115,8 +121,10 @@ class LiveSource:
     def _frames(self, video: OpenVideo, timeline: Timeline) -> Iterator[av.VideoFrame]:
         waiting_since = asked_at = self._monotonic()
 
-        def check_for_pictures() -> None:
+        def check_for_pictures(packet: Packet) -> None:
             nonlocal asked_at
+            if self._tap is not None:
+                self._tap.add(packet)
             now = self._monotonic()
             # At its first timeout FFmpeg gives the frame that it holds back, and is silent for as long again.
             if now - asked_at > _NEARLY * self._read_timeout_s:
@@ -138,6 +146,27 @@ class LiveSource:
             raise self._silent() from None
         except FFmpegError as error:
             raise SourceUnavailable(f"{self._shown}: the connection broke ({error.strerror})") from None
+
+    def record(self, stopping: Callable[[], bool]) -> None:
+        """Give the packets to the tap, without decoding them, until `stopping`; to be called instead of iterating.
+
+        Raises:
+            SourceUnavailable: the stream has ended, as it does when a camera is lost.
+        """
+        if self._video is None or self._tap is None:
+            raise RuntimeError("a source is recorded inside its `with` block, and into a tap")
+        try:
+            for packet in self._video.packets(
+                note=lambda _: None, is_fatal=lambda error: not isinstance(error, InvalidDataError)
+            ):
+                self._tap.add(packet)
+                if stopping():
+                    return
+        except (TimeoutError, ExitError):
+            raise self._silent() from None
+        except FFmpegError as error:
+            raise SourceUnavailable(f"{self._shown}: the connection broke ({error.strerror})") from None
+        raise SourceUnavailable(f"{self._shown}: the stream ended")
 
     def _silent(self) -> SourceUnavailable:
         """Return a new error: one kept in a variable would hold this frame, and with it the decoder, in a cycle."""

@@ -10,6 +10,7 @@ from xclip_stream.sources.camera_opening import LIVE_SCHEMES, is_camera_url
 from xclip_stream.sources.decoding import View
 from xclip_stream.sources.files import FileSource
 from xclip_stream.sources.live import LiveSource
+from xclip_stream.sources.packet_ring import PacketTap
 from xclip_stream.types import WHOLE_FRAME, Box, ClipGeometry, Region
 
 
@@ -28,6 +29,7 @@ def open_source(
     transport: str = "tcp",
     open_timeout_s: float = 10.0,
     read_timeout_s: float = 5.0,
+    tap: PacketTap | None = None,
 ) -> FileSource | LiveSource:
     """Return the source for `url`; nothing is opened before it is entered.
 
@@ -40,6 +42,7 @@ def open_source(
         transport: of RTSP, "tcp" or "udp".
         open_timeout_s: how long connecting to a camera may take.
         read_timeout_s: how long a connected camera may be silent.
+        tap: keeps the packets of a camera as they come.
 
     Raises:
         SourceRejected: no source has such a URL.
@@ -47,9 +50,29 @@ def open_source(
     view = View(tuple(regions), geometry, tuple(masks))
     if is_live_url(url):
         return LiveSource(
-            url, view=view, transport=transport, open_timeout_s=open_timeout_s, read_timeout_s=read_timeout_s
+            url,
+            view=view,
+            transport=transport,
+            open_timeout_s=open_timeout_s,
+            read_timeout_s=read_timeout_s,
+            tap=tap,
         )
     return FileSource(local_path(url), view=view, start_time=start_time)
+
+
+def open_recording(
+    url: str, *, tap: PacketTap, transport: str, open_timeout_s: float, read_timeout_s: float
+) -> LiveSource:
+    """Return the source of a camera's stream that is recorded and not decoded. The arguments are those above."""
+    nothing = View((), ClipGeometry(num_frames=1, image_px=1))
+    return LiveSource(
+        url,
+        view=nothing,
+        transport=transport,
+        open_timeout_s=open_timeout_s,
+        read_timeout_s=read_timeout_s,
+        tap=tap,
+    )
 
 
 def local_path(url: str) -> Path:

@@ -1,0 +1,99 @@
+"""Evidence in a bucket, on a real server of the protocol."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from xclip_stream.errors import ConfigError, EvidenceError
+from xclip_stream.protocols import EvidenceStore
+from xclip_stream.storage import open_bucket
+
+NAME = "yard/2023-11-14/0123.mp4"
+KEYS = {"access_key": "AKIATEST", "secret_key": "secret-of-the-bucket"}
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(endpoint: str) -> Any:
+    made = boto3.resource(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=KEYS["access_key"],
+        aws_secret_access_key=KEYS["secret_key"],
+    ).Bucket("cameras")
+    made.create()
+    made.objects.delete()  # all servers of a process share what they hold
+    return made
+
+
+def store_at(url: str, endpoint: str, spool: Path) -> EvidenceStore:
+    return open_bucket(url, spool=spool, endpoint_url=endpoint, **KEYS)
+
+
+def draft_of(store: EvidenceStore, content: str) -> Path:
+    place = store.place(NAME)
+    place.write_text("growing")
+    draft = place.with_name(".draft")
+    draft.write_text(content)
+    return draft
+
+
+def test_a_finished_file_is_in_the_bucket_and_no_more_on_this_machine(
+    bucket: Any, endpoint: str, tmp_path: Path
+) -> None:
+    store = store_at("s3://cameras/site/north", endpoint, tmp_path)
+    draft = draft_of(store, "whole")
+
+    store.keep(draft, NAME)
+
+    (found,) = bucket.objects.all()
+    assert found.key == f"site/north/{NAME}"
+    assert found.get()["Body"].read() == b"whole"
+    assert found.get()["ContentType"] == "video/mp4"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert not store.shows_growing
+
+
+def test_a_bucket_needs_no_folder(bucket: Any, endpoint: str, tmp_path: Path) -> None:
+    store = store_at("s3://cameras", endpoint, tmp_path)
+    store.keep(draft_of(store, "whole"), NAME)
+
+    assert [found.key for found in bucket.objects.all()] == [NAME]
+
+
+@pytest.mark.parametrize("trouble", ["no such bucket", "no such server"])
+def test_what_the_bucket_does_not_take_stays_and_can_be_tried_again(
+    bucket: Any, endpoint: str, tmp_path: Path, trouble: str
+) -> None:
+    elsewhere = endpoint if trouble == "no such bucket" else "http://127.0.0.1:1"
+    store = store_at("s3://gone" if trouble == "no such bucket" else "s3://cameras", elsewhere, tmp_path)
+    draft = draft_of(store, "whole")
+
+    with pytest.raises(EvidenceError, match=rf"s3://\w+/{NAME}: cannot be written") as failed:
+        store.keep(draft, NAME)
+    assert KEYS["secret_key"] not in str(failed.value)
+    assert draft.read_text() == "whole"
+
+    store_at("s3://cameras", endpoint, tmp_path).keep(draft, NAME)
+    assert [found.key for found in bucket.objects.all()] == [NAME]
+
+
+def test_a_missing_package_is_told_with_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "boto3", None)
+    monkeypatch.delitem(__import__("sys").modules, "xclip_stream.storage.s3", raising=False)
+
+    with pytest.raises(ConfigError, match=r"pip install 'xclip-stream\[s3\]'"):
+        open_bucket("s3://cameras", spool=tmp_path, endpoint_url=None, access_key=None, secret_key=None)

@@ -1,0 +1,96 @@
+"""What is kept of an event for people to look at: a picture at its peak, and a clip with what came before and after.
+
+The alert worker asks for it in the step that commits the event, and the reader of the source makes it.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+from urllib.parse import quote
+
+from pydantic import TypeAdapter, ValidationError
+
+from xclip_stream.errors import DecodeError
+
+Value = TypeVar("Value")
+SNAPSHOT, CLIP = ".jpg", ".mp4"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceRequest:
+    """What is wanted of one event, told with each of its phases: the newest one counts. All times are event times.
+
+    `ends_at` is None while the event is open. `name` is where its evidence is kept, without the suffix.
+    """
+
+    event_id: str
+    source_id: str
+    rule_id: str
+    prompt: str
+    peak_score: float
+    begins_at: float
+    peak_at: float
+    ends_at: float | None
+    name: str
+
+    def encode(self) -> bytes:
+        """Return the request as JSON."""
+        return _REQUEST.dump_json(self)
+
+    @classmethod
+    def decode(cls, body: bytes) -> "EvidenceRequest":
+        """Read what `encode` wrote.
+
+        Raises:
+            DecodeError: it is no request.
+        """
+        return _decoded(_REQUEST, body)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceRecord:
+    """What has become of the evidence of one event.
+
+    `clip` says that there is one to look at, `is_complete` that it will not grow any more. `error` is why something is
+    missing for good.
+    """
+
+    snapshot: bool = False
+    clip: bool = False
+    is_complete: bool = False
+    error: str = ""
+
+    def encode(self) -> bytes:
+        """Return the record as JSON."""
+        return _RECORD.dump_json(self)
+
+    @classmethod
+    def decode(cls, body: bytes) -> "EvidenceRecord":
+        """Read what `encode` wrote.
+
+        Raises:
+            DecodeError: it is no record.
+        """
+        return _decoded(_RECORD, body)
+
+
+def evidence_name(source_id: str, event_id: str, *, start_time: float) -> str:
+    """Return where the evidence of an event is kept: a folder for each source and day (UTC)."""
+    day = datetime.fromtimestamp(start_time, UTC).strftime("%Y-%m-%d")
+    return f"{quote(source_id, safe='')}/{day}/{event_id}"
+
+
+def evidence_url(base_url: str, name: str, suffix: str) -> str:
+    """Return the URL of a file that is kept under `name`; the name needs no quoting but for what it already has."""
+    return f"{base_url.rstrip('/')}/{quote(name)}{suffix}"
+
+
+def _decoded(kind: TypeAdapter[Value], body: bytes) -> Value:
+    try:
+        return kind.validate_json(body)
+    except ValidationError as error:
+        raise DecodeError(f"this is no evidence: {error.errors()[0]['msg']}") from error
+
+
+_REQUEST = TypeAdapter(EvidenceRequest)
+_RECORD = TypeAdapter(EvidenceRecord)

@@ -1,0 +1,223 @@
+"""The encoded video of a source by event time: of a camera from the ring of its packets, of a file from the file."""
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, suppress
+from itertools import chain
+from math import inf, isinf
+from pathlib import Path
+
+import av
+from av.error import FFmpegError, InvalidDataError
+
+from xclip_stream.errors import EvidenceError, SourceError
+from xclip_stream.protocols import Clip
+from xclip_stream.sources.clips import ClipWriter, evidence_errors, has_frames, make_seekable, open_writer
+from xclip_stream.sources.encoded import TICK, EncodedPacket, Head, head_of, stream_like
+from xclip_stream.sources.files import open_file
+from xclip_stream.sources.packet_ring import PacketRing
+from xclip_stream.sources.painting import Painter
+from xclip_stream.sources.pictures import jpeg_picture, upright
+
+_SEEK_ROOM_S = 1.0
+"""A seek may land a little late where decoding and showing have different times."""
+
+
+class LiveFootage:
+    """The last packets of a camera."""
+
+    grows = True
+
+    def __init__(self, ring: PacketRing, *, painter: Painter) -> None:
+        self._ring = ring
+        self._painter = painter
+
+    def begin_clip(self, path: Path, *, begins_at: float, caption: str) -> Clip:
+        if path.exists():
+            if has_frames(path):
+                return _FoundClip(path)
+            path.unlink()
+        return _LiveClip(path, self._ring, begins_at=begins_at, painter=self._painter, caption=caption)
+
+    def snapshot(self, at: float, *, caption: str) -> bytes:
+        packets = [packet for _, packet in self._ring.since(at)]
+        return picture_of(packets, at, painter=self._painter, caption=caption)
+
+
+class FileFootage:
+    """A video file.
+
+    Args:
+        start_time: event time of its first frame, Unix seconds.
+        beat: called often: to read through a file takes its time.
+    """
+
+    grows = False
+
+    def __init__(self, path: Path, *, start_time: float, painter: Painter, beat: Callable[[], None]) -> None:
+        self._path = path
+        self._start_time = start_time
+        self._painter = painter
+        self._beat = beat
+
+    def begin_clip(self, path: Path, *, begins_at: float, caption: str) -> Clip:
+        return _FileClip(path, lambda: self.packets(begins_at), painter=self._painter, caption=caption)
+
+    def snapshot(self, at: float, *, caption: str) -> bytes:
+        return picture_of(self.packets(at), at, painter=self._painter, caption=caption)
+
+    def packets(self, at: float) -> Generator[EncodedPacket, None, None]:
+        """Yield the packets from the last key frame at or before `at` on, to the end of the file.
+
+        Raises:
+            EvidenceError: the file cannot be read any more.
+        """
+        held: list[EncodedPacket] = []
+        for packet in self._from_near(at):
+            self._beat()
+            if packet.is_key and packet.at <= at:
+                held.clear()
+            held.append(packet)
+            if packet.at > at:
+                yield from held
+                held.clear()
+        yield from held
+
+    def _from_near(self, at: float) -> Generator[EncodedPacket, None, None]:
+        head: Head | None = None
+        try:
+            with closing(open_file(self._path)) as video:
+                first = video.first_pts or 0
+                video.seek(first + int(max(0.0, at - _SEEK_ROOM_S - self._start_time) / video.time_base))
+                for packet in video.packets(note=lambda _: None, is_fatal=lambda _: False):
+                    stamp = packet.pts if packet.dts is None else packet.dts
+                    if not packet.size or stamp is None or (head is None and not packet.is_keyframe):
+                        continue
+                    data = bytes(packet)
+                    head = head or head_of(packet.stream, data)
+                    time_base = packet.time_base or TICK
+                    shown_after_s = float(((packet.pts or stamp) - stamp) * time_base)
+                    packet_at = self._start_time + float((stamp - first) * time_base)
+                    yield EncodedPacket(packet_at, shown_after_s, packet.is_keyframe, data, head)
+        except (FFmpegError, SourceError, ValueError) as error:
+            raise EvidenceError(f"{self._path}: cannot be read again ({error})") from error
+
+
+class _LiveClip:
+    """A clip that is written while its packets come."""
+
+    def __init__(self, path: Path, ring: PacketRing, *, begins_at: float, painter: Painter, caption: str) -> None:
+        found = ring.since(begins_at)
+        if not found:
+            raise EvidenceError(f"{path}: no video has come yet")
+        self._path = path
+        self._ring = ring
+        self._number, first = found[0][0] - 1, found[0][1]
+        self._head = first.head
+        with evidence_errors(path):
+            self._writer = open_writer(path, first, painter=painter, caption=caption)
+
+    def extend(self, *, ends_at: float) -> bool:
+        with evidence_errors(self._path):
+            for number, packet in self._ring.after(self._number):
+                if packet.at > ends_at or packet.head != self._head:
+                    return True
+                self._writer.add(packet)
+                self._number = number
+        return False
+
+    def finish(self, path: Path) -> None:
+        with evidence_errors(self._path):
+            self._writer.close()
+        make_seekable(self._path, path)
+
+    def close(self) -> None:
+        with suppress(FFmpegError, OSError):
+            self._writer.close()
+
+
+class _FileClip:
+    """A clip that is written at once, when its end is known."""
+
+    def __init__(
+        self, path: Path, packets: Callable[[], Generator[EncodedPacket, None, None]], *, painter: Painter, caption: str
+    ) -> None:
+        self._path = path
+        self._packets = packets
+        self._painter = painter
+        self._caption = caption
+
+    def extend(self, *, ends_at: float) -> bool:
+        if isinf(ends_at):
+            return False
+        with evidence_errors(self._path), closing(self._packets()) as packets:
+            writer: ClipWriter | None = None
+            for packet in packets:
+                writer = writer or open_writer(self._path, packet, painter=self._painter, caption=self._caption)
+                if packet.at > ends_at:
+                    break
+                writer.add(packet)
+            if writer is None:
+                raise EvidenceError(f"{self._path}: there is no video of that time")
+            writer.close()
+        return True
+
+    def finish(self, path: Path) -> None:
+        make_seekable(self._path, path)
+
+    def close(self) -> None:
+        """It is closed already."""
+
+
+class _FoundClip:
+    """A clip whose writer was killed: what it has is all there will be."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def extend(self, *, ends_at: float) -> bool:  # noqa: ARG002 - the protocol's
+        return True
+
+    def finish(self, path: Path) -> None:
+        make_seekable(self._path, path)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def picture_of(packets: Iterable[EncodedPacket], at: float, *, painter: Painter, caption: str) -> bytes:
+    """Return the frame that is shown at `at`, or next to it, as a JPEG; the packets begin with a key frame.
+
+    Raises:
+        EvidenceError: there is none that can be decoded.
+    """
+    nearest: av.VideoFrame | None = None
+    distance_s = inf
+    for shown_at, frame in _decoded(packets):
+        if abs(shown_at - at) > distance_s:
+            break
+        nearest, distance_s = frame, abs(shown_at - at)
+    if nearest is None:
+        raise EvidenceError("there is no frame to take a picture of")
+    rgb = painter.paint(upright(nearest), caption)
+    return jpeg_picture(rgb, width_px=rgb.shape[1])
+
+
+def _decoded(packets: Iterable[EncodedPacket]) -> Iterator[tuple[float, av.VideoFrame]]:
+    """Yield the frames of packets that are coded alike, each with the event time at which it is shown."""
+    packets = iter(packets)
+    first = next(packets, None)
+    if first is None:
+        return
+    with stream_like(first.head) as stream:
+        decoder, last = stream.codec_context, -1
+        for packet in chain([first], packets):
+            if packet.head != first.head:
+                break
+            last = max(last + 1, round((packet.at - first.at) / TICK))
+            # Damage on the way from the camera costs a frame, not the picture.
+            with suppress(InvalidDataError):
+                yield from (
+                    (first.at + float((frame.pts or 0) * TICK), frame)
+                    for frame in decoder.decode(packet.packet(dts=last))
+                )
+        yield from ((first.at + float((frame.pts or 0) * TICK), frame) for frame in decoder.decode(None))

@@ -1,0 +1,23 @@
+"""Opens a bucket, where the client for it is installed."""
+
+from pathlib import Path
+
+from xclip_stream.errors import ConfigError
+from xclip_stream.protocols import EvidenceStore
+
+
+def open_bucket(
+    url: str, *, spool: Path, endpoint_url: str | None, access_key: str | None, secret_key: str | None
+) -> EvidenceStore:
+    """Return the store in a bucket; the arguments are those of `S3Store`.
+
+    Raises:
+        ConfigError: the package for it is not installed.
+    """
+    try:
+        from xclip_stream.storage.s3 import S3Store  # noqa: PLC0415 - an extra, and slow to import
+    except ImportError:
+        raise ConfigError(
+            "evidence.url: buckets need a package that is not installed: pip install 'xclip-stream[s3]'"
+        ) from None
+    return S3Store(url, spool=spool, endpoint_url=endpoint_url, access_key=access_key, secret_key=secret_key)
