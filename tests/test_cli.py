@@ -122,6 +122,19 @@ def test_check_tells_every_mistake_and_ends_with_two(site: Path) -> None:
     assert unknown_type.endswith(", did you mean 'webhook'?")
 
 
+def test_check_knows_the_frames_of_a_checkpoint_that_is_at_hand(site: Path) -> None:
+    (site / "demo.yaml").write_text("""
+model: {checkpoint: demo}
+sources: [{id: film, url: film.mp4, window: {stride_s: 0.7}}]
+rules: [{id: falling, prompts: [a person falling]}]
+""")
+
+    done = run("check", "demo.yaml", home=site)
+
+    assert done.returncode == 2
+    assert "source film: window: stride_s 0.7 must be a whole number of frame spacings" in done.stderr
+
+
 def test_check_notes_what_is_seldom_meant(site: Path) -> None:
     (site / "odd.yaml").write_text(
         "sources: [{id: a, url: a.mp4}, {id: b, url: b.mp4}]\nrules: [{id: r, sources: [a], prompts: [x]}]\n"

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -15,10 +15,12 @@ from prometheus_client import CollectorRegistry
 from structlog.typing import FilteringBoundLogger
 
 from xclip_stream import __version__
-from xclip_stream.config import Config, ConfigWatch, expand, load_config
+from xclip_stream.config import Config, ConfigWatch, check_geometry, expand, load_config
 from xclip_stream.errors import CheckpointError, ConfigError, PromptError, QueueUnavailable, XclipStreamError
 from xclip_stream.logs import LEVELS, set_up_logging
 from xclip_stream.metrics import expose, process_registry
+from xclip_stream.model.checkpoint_files import clip_geometry
+from xclip_stream.model.locate import is_at_hand
 from xclip_stream.pipeline.lifecycle import StopFlag, die_with_supervisor, stop_on_signals
 from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.pipeline.watchdog import Watchdog
@@ -101,7 +103,7 @@ def serve(name: str, run: RunWorker, *, config_path: Path, log_level: str = "inf
             print_error(error)
             return MISCONFIGURED
         stack.enter_context(Watchdog(vitals.silence))
-        watch = ConfigWatch(config_path, config, quiet=is_supervised)
+        watch = ConfigWatch(config_path, config, check=check_windows, quiet=is_supervised)
         tracing = open_tracing(name, version=__version__, log=log)
         if tracing is not None:
             stack.callback(tracing.close)
@@ -116,6 +118,20 @@ def serve(name: str, run: RunWorker, *, config_path: Path, log_level: str = "inf
             tracing=tracing,
         )
         return _guarded(work, redis_url, stop=stop, config_hash=config.config_hash, log=log)
+
+
+def check_windows(config: Config) -> None:
+    """Check the strides against the frames of the checkpoint, where it is at hand.
+
+    A checkpoint that cannot be read is told by those who need it.
+
+    Raises:
+        ConfigError: one does not fit.
+    """
+    with suppress(CheckpointError):
+        if is_at_hand(config.model.checkpoint, revision=config.model.revision):
+            geometry = clip_geometry(config.model.checkpoint, revision=config.model.revision)
+            check_geometry(config, geometry.num_frames)
 
 
 def redis_url_of_environment() -> str | None:

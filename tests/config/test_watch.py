@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from tests.fakes import FakeClock
 from xclip_stream.config import Config, ConfigWatch, load_config
+from xclip_stream.errors import ConfigError
 
 TEXT = """\
 sources: [{id: yard, url: yard.mp4}]
@@ -54,6 +55,28 @@ def watched(tmp_path: Path) -> Watched:
 def log() -> Iterator[list[Any]]:
     with capture_logs() as lines:
         yield lines
+
+
+def test_what_is_right_in_itself_and_cannot_be_worked_with_changes_nothing(watched: Watched, log: list[Any]) -> None:
+    def refuse(config: Config) -> None:
+        if config.sources[0].window.stride_s == 0.7:
+            raise ConfigError("source yard: window: stride_s 0.7 does not fit")
+
+    watched.watch = ConfigWatch(
+        watched.path, watched.watch.config, check=refuse, look_every_s=1.0, now=watched.clock.monotonic
+    )
+    before = watched.watch.config
+    watched.write(TEXT.replace("yard.mp4}", "yard.mp4, window: {stride_s: 0.7}}"))
+    refused = watched.settled()
+    watched.write(TEXT.replace("yard.mp4}", "yard.mp4, window: {stride_s: 0.5}}"))
+    taken = watched.settled()
+
+    assert refused == []
+    assert [line["problems"] for line in log if line["event"] == "configuration_rejected"] == [
+        ["source yard: window: stride_s 0.7 does not fit"]
+    ]
+    assert [config.sources[0].window.stride_s for config in taken] == [0.5]
+    assert before.sources[0].window.stride_s == 1.0
 
 
 def with_rule(name: str) -> str:

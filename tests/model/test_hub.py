@@ -14,6 +14,7 @@ import torch
 from tests.tiny_checkpoint import write_tiny_checkpoint
 from xclip_stream.errors import CheckpointError
 from xclip_stream.model import Scorer, XCLIPModel, XCLIPProcessor, XCLIPVisionModel, clip_geometry, locate
+from xclip_stream.model.locate import is_at_hand
 
 ID = "somebody/xclip-tiny"
 FIRST, SECOND = "1" * 40, "2" * 40
@@ -145,6 +146,22 @@ def test_a_revision_is_pinned_and_needs_no_network_once_it_is_cached(hub, reposi
 
     assert len(hub.requests) == asked
     assert equal(model.state_dict(), weights_of(repositories[SECOND]))
+
+
+def test_only_a_commit_in_the_cache_and_a_folder_are_at_hand(hub, repositories):
+    before = is_at_hand(ID, revision=SECOND)
+    clip_geometry(ID, SECOND)
+    asked = len(hub.requests)
+
+    assert not before
+    assert is_at_hand(ID, revision=SECOND)
+    assert not is_at_hand(ID, revision=FIRST)
+    assert not is_at_hand(ID)
+    assert not is_at_hand(ID, revision="main")
+    assert is_at_hand(repositories[FIRST])
+    assert is_at_hand("demo")
+    assert not is_at_hand("no such folder")
+    assert len(hub.requests) == asked
 
 
 def test_a_known_checkpoint_is_taken_at_its_pinned_commit_unless_another_is_asked_for(hub, monkeypatch):

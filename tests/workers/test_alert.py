@@ -125,10 +125,10 @@ def test_a_change_of_the_file_is_taken_up_while_the_worker_runs(redis_url, tmp_p
 
 
 @contextmanager
-def worker_process(redis_url: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+def worker_process(redis_url: str, folder: Path, text: str = TEXT) -> Iterator[subprocess.Popen[str]]:
     """Run the worker as a program of its own."""
     path = folder / "site.yaml"
-    path.write_text(TEXT)
+    path.write_text(text)
     worker = subprocess.Popen(
         [sys.executable, "-m", "workers.alert", "--config", str(path)],
         env=os.environ | {"XCLIP_STREAM_REDIS_URL": redis_url},
@@ -171,6 +171,15 @@ def test_a_signal_stops_the_worker_with_exit_code_0_and_gives_its_role_back(redi
         token = queue.acquire_alert(ttl_s=1)
     assert worker.returncode == 0
     assert token is not None
+
+
+def test_a_stride_that_does_not_fit_the_checkpoint_is_rejected_by_those_too_who_need_no_model(redis_url, tmp_path):
+    text = "model: {checkpoint: demo}\n" + TEXT
+    with worker_process(redis_url, tmp_path, text) as worker:
+        wait_for_line(worker, "alert_acquired")
+        (tmp_path / "site.yaml").write_text(text.replace("yard.mp4}", "yard.mp4, window: {stride_s: 0.7}}"))
+
+        wait_for_line(worker, "source yard: window: stride_s 0.7 must be a whole number of frame spacings")
 
 
 def test_a_rule_is_built_with_all_that_the_configuration_says():

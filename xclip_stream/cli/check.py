@@ -13,6 +13,7 @@ from rich.text import Text
 from xclip_stream.cli.output import emit, table_console
 from xclip_stream.config import Config, RuleConfig, check_geometry, load_config
 from xclip_stream.model import clip_geometry
+from xclip_stream.model.locate import is_at_hand
 from xclip_stream.redaction import redact_url
 from xclip_stream.sinks.extras import missing_extra
 
@@ -44,9 +45,9 @@ def check(
 
 def _check_windows(config: Config) -> None:
     """Check the strides where the number of frames can be told without a network."""
-    folder = Path(config.model.checkpoint)
-    if folder.is_absolute():
-        check_geometry(config, clip_geometry(folder).num_frames)
+    checkpoint, revision = config.model.checkpoint, config.model.revision
+    if Path(checkpoint).is_absolute() or is_at_hand(checkpoint, revision=revision):
+        check_geometry(config, clip_geometry(checkpoint, revision=revision).num_frames)
 
 
 def _notes(config: Config) -> Iterator[str]:

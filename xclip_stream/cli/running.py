@@ -32,6 +32,7 @@ from xclip_stream.worker_main import (
     LISTEN_VARIABLE,
     MISCONFIGURED,
     REDIS_URL_VARIABLE,
+    check_windows,
     print_error,
 )
 
@@ -132,7 +133,7 @@ class Run:
         log_level: str,
         listen: str | None,
     ) -> None:
-        self._watch = ConfigWatch(config_path, config)
+        self._watch = ConfigWatch(config_path, config, check=check_windows)
         self._specs = worker_specs(
             config_path,
             log_level=log_level,

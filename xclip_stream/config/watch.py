@@ -32,6 +32,7 @@ class ConfigWatch:
     Args:
         path: the configuration file.
         config: what was read from it.
+        check: raises ConfigError where a configuration is right in itself and still cannot be worked with.
         quiet: says at `debug` only what it finds; somebody else who looks at the same file tells.
         look_every_s: `poll` may be called as often as one likes; it looks so often.
         now: a clock that never goes back.
@@ -42,12 +43,14 @@ class ConfigWatch:
         path: Path,
         config: Config,
         *,
+        check: Callable[[Config], None] = lambda _config: None,
         quiet: bool = False,
         look_every_s: float = LOOK_EVERY_S,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = path
         self._config = config
+        self._check = check
         self._quiet = quiet
         self._look_every_s = look_every_s
         self._now = now
@@ -83,13 +86,14 @@ class ConfigWatch:
 
     def _reload(self) -> Config | None:
         try:
-            config = self._load()
+            wanted = self._load()
+            config = wanted.model_copy(update={name: getattr(self._config, name) for name in FIXED_SECTIONS})
+            self._check(config)
         except ConfigError as error:
             self._reject(str(error))
             return None
-        hide_secrets(config.secret_values())
-        self._tell_restart_needed(config)
-        config = config.model_copy(update={name: getattr(self._config, name) for name in FIXED_SECTIONS})
+        hide_secrets(wanted.secret_values())
+        self._tell_restart_needed(wanted)
         if config == self._config:
             return None
         self._tell("info", "configuration_changed", config_hash=config.config_hash, before=self._config.config_hash)

@@ -15,6 +15,7 @@ PINNED = {
     "microsoft/xclip-large-patch14": "a9dd1429a16cf305df2aaea232d5e8dceba1c675",
 }
 """The commits of published checkpoints that are taken where no revision is given, so that none changes unnoticed."""
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 
@@ -73,6 +74,19 @@ def open_checkpoint(checkpoint: str | Path, *, revision: str | None = None) -> C
     if config is None:
         raise CheckpointError(f"{checkpoint}: is not a model checkpoint, its repository has no config.json")
     return Checkpoint(name=checkpoint, revision=config.parent.name)
+
+
+def is_at_hand(checkpoint: str | Path, *, revision: str | None = None) -> bool:
+    """Tell whether a checkpoint can be opened without asking anybody: a folder, or a commit that is in the cache."""
+    checkpoint = resolve_checkpoint(checkpoint)
+    if Path(checkpoint).expanduser().is_dir():
+        return True
+    commit = revision or PINNED.get(str(checkpoint), "")
+    if not _COMMIT.fullmatch(commit) or not _HUB_ID.fullmatch(str(checkpoint)):
+        return False
+    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415  # as below
+
+    return isinstance(try_to_load_from_cache(str(checkpoint), "config.json", revision=commit), str)
 
 
 def _fetch_first(repository: str, revision: str | None, names: tuple[str, ...] | list[str]) -> Path | None:
