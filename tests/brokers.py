@@ -197,16 +197,21 @@ class Mosquitto(Server):
 
 
 class MqttListener:
-    """A client that subscribes as Home Assistant does, and keeps all that it hears in its order."""
+    """A client that subscribes as Home Assistant does, and keeps all that it hears in its order.
 
-    def __init__(self, broker: Mosquitto, *filters: str) -> None:
+    Args:
+        session: the id of a session that the broker keeps for it while one of the two is away.
+    """
+
+    def __init__(self, broker: Mosquitto, *filters: str, session: str = "") -> None:
         self._broker = broker
+        self._session = session
         self._filters = filters
         self.heard: list[MQTTMessage] = []
         self._changed = threading.Condition()
 
     def __enter__(self) -> Self:
-        self._client = Client(CallbackAPIVersion.VERSION2)
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id=self._session, clean_session=not self._session)
         self._client.on_connect = lambda client, *_: client.subscribe([(name, 1) for name in self._filters])
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = lambda _, __, message: self._keep(message)

@@ -503,6 +503,7 @@ BAD_SINKS = [
     ("type: mqtt, url: 'mqtt://a', tls: {ca_file: x}", "tls is for a url that begins with mqtts"),
     ("type: mqtt, url: 'mqtt://a', prefix: 'a/#'", "prefix: must be letters, digits"),
     ("type: kafka, servers: [a], topic: t", "servers[0]: must be host:port"),
+    ("type: kafka, servers: ['a:1'], topic: a/b", "topic: is a topic of Kafka, which has no slashes"),
     ("type: kafka, servers: ['a:1'], topic: t, user: u", "user and password belong together"),
     ("type: nats, servers: ['http://a']", "servers[0]: must start with nats:// or tls://"),
     ("type: email, url: 'smtp://a', from: a, to: [c@d]", "from: must be an address like"),

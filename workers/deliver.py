@@ -9,15 +9,15 @@ from prometheus_client import CollectorRegistry
 
 from workers.sinks import SinkPlan, build_sink, lease_s, plan_sinks
 from xclip_stream.config import Config, ConfigWatch
-from xclip_stream.errors import ConfigError
 from xclip_stream.meters import DeliverMeters
 from xclip_stream.metrics import DeliveryMetrics
-from xclip_stream.pipeline.deliver import DeliverLoop, RetryPolicy
+from xclip_stream.pipeline.deliver import DeliverLoop
 from xclip_stream.pipeline.lifecycle import StopFlag, SystemClock
+from xclip_stream.pipeline.retry import RetryPolicy
 from xclip_stream.pipeline.sink_threads import SinkThreads
 from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.queues.redis import open_queue
-from xclip_stream.sinks.extras import missing_extra
+from xclip_stream.sinks.extras import missing_extra, require_extras
 from xclip_stream.tracing import TracedSink, Tracing
 from xclip_stream.worker_main import worker_main
 
@@ -44,8 +44,7 @@ def run(
         ConfigError: the library of a sink is not installed.
         XclipStreamError: a sink's loop cannot go on. What a sink itself refuses is no such case.
     """
-    if missing := [f"sink {sink.id}: {problem}" for sink in config.sinks if (problem := missing_extra(sink.type))]:
-        raise ConfigError("\n".join(missing))
+    require_extras({sink.id: sink.type for sink in config.sinks})
     metrics = None if registry is None else DeliveryMetrics(registry)
 
     def work(plan: SinkPlan, stop: StopFlag) -> None:

@@ -16,11 +16,14 @@ from typing import Any
 import redis
 import yaml
 
+from tests.brokers import Mosquitto, MqttListener
 from tests.conftest import missing_part
+from tests.event_builders import an_event
 from tests.faults.storm import Figure, Scale, Storm
 from tests.faults.system import System, wait_until
 from tests.redis_servers import RedisServer
 from tests.servers import Answer, Endpoint, http_endpoint
+from xclip_stream.events import encode_event
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.types import Message
 
@@ -28,7 +31,7 @@ SOURCES = ("yard", "gate")
 EVERY_S = 0.2
 FULL_BYTES = 64 * 1024
 HEALTHY = ("archive", "hook")
-DOWN = ("hook-500", "hook-silent", "hook-gone", "disk-full", "bus")
+DOWN = ("hook-500", "hook-silent", "hook-gone", "disk-full", "bus", "home")
 MAX_DELAY_S = 4
 DRAINED_WITHIN_S = 60.0
 
@@ -39,6 +42,8 @@ class Town:
 
     folder: Path
     bus: RedisServer
+    broker: Mosquitto
+    home: MqttListener
     hooks: Mapping[str, Endpoint] = field(default_factory=dict)
 
     def take_down(self) -> None:
@@ -46,11 +51,13 @@ class Town:
         self.hooks["hook-silent"].answers = [Answer(stall="status")]
         self.hooks["hook-gone"].answers = [Answer(410)]
         self.bus.kill()
+        self.broker.kill()
 
     def bring_back(self) -> None:
         for endpoint in self.hooks.values():
             endpoint.answers = [Answer()]
         self.bus.start()
+        self.broker.start()
         # Only now there is room for what the disk did not take.
         subprocess.run(["mount", "-o", "remount,size=64m", str(self.folder / "small-disk")], check=True)
 
@@ -61,7 +68,13 @@ class Town:
         found["disk-full"] = _ids(self.folder / "small-disk" / "events.jsonl")
         with redis.Redis.from_url(self.bus.url) as client:
             found["bus"] = [fields[b"message_id"].decode() for _, fields in client.xrange("alerts")]
+        last = found["archive"][-1]
+        self.home.wait_for(lambda: last in self._at_home())
+        found["home"] = self._at_home()
         return found
+
+    def _at_home(self) -> list[str]:
+        return [json.loads(message.payload)["id"] for message in list(self.home.heard)]
 
     def _taken(self, name: str) -> list[Any]:
         return [request for request in list(self.hooks[name].requests) if request.status == 200]
@@ -74,7 +87,9 @@ def run(scale: Scale) -> Sequence[Figure]:
         bus = stack.enter_context(RedisServer("7"))
         hooks = {name: stack.enter_context(http_endpoint()) for name in ("hook", *DOWN) if name.startswith("hook")}
         stack.enter_context(small_disk(scale.folder / "small-disk"))
-        town = Town(scale.folder, bus, hooks)
+        broker = stack.enter_context(Mosquitto(scale.folder / "broker"))
+        home = stack.enter_context(MqttListener(broker, "xclip-stream/events/#", session="home"))
+        town = Town(scale.folder, bus, broker, home, hooks)
         config = write_config(scale.folder, town)
         logs = scale.folder / "logs"
         system = stack.enter_context(System(config, redis_url=server.url, workers={"deliver": 1}, folder=logs))
@@ -178,6 +193,7 @@ def write_config(folder: Path, town: Town) -> Path:
             {"id": "archive", "type": "jsonl", "path": "./archive.jsonl", **retry},
             {"id": "disk-full", "type": "jsonl", "path": "./small-disk/events.jsonl", **retry},
             {"id": "bus", "type": "redis", "stream": "alerts", "url": town.bus.url, **retry},
+            {"id": "home", "type": "mqtt", "url": town.broker.url, "home_assistant": True, "timeout_s": 2, **retry},
         ],
     }
     path = folder / "site.yaml"
@@ -204,11 +220,12 @@ def _ids(path: Path) -> list[str]:
 
 
 def _body(number: int) -> bytes:
-    return json.dumps({"id": f"event-{number:05}:0", "source": SOURCES[number % 2], "pad": "x" * 900}).encode()
+    event = an_event(event_id=f"event-{number:05}", source_id=SOURCES[number % 2], prompt="x" * 500)
+    return encode_event(event, number=number)
 
 
 STORM = Storm(
     name="sinks",
-    shows="five sinks down at once: the others are as quick as ever, the backlog drains in order, nothing is lost",
+    shows="six sinks down at once: the others are as quick as ever, the backlog drains in order, nothing is lost",
     run=run,
 )

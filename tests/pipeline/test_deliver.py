@@ -8,7 +8,8 @@ from structlog.testing import capture_logs
 
 from tests.fakes import FakeClock
 from xclip_stream.errors import DeliveryError, DeliveryRejected, QueueUnavailable, SinkGone
-from xclip_stream.pipeline.deliver import DeliverLoop, RetryPolicy
+from xclip_stream.pipeline.deliver import DeliverLoop
+from xclip_stream.pipeline.retry import RetryPolicy
 from xclip_stream.protocols import DeliveryQueue
 from xclip_stream.queues.memory import MemoryQueue
 from xclip_stream.sinks.jsonl import JsonlSink

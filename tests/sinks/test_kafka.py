@@ -6,6 +6,7 @@ import pytest
 from tests.brokers import KafkaBroker, free_port
 from xclip_stream.errors import DeliveryError, DeliveryRejected
 from xclip_stream.sinks.kafka import KafkaSink, binary_form
+from xclip_stream.sinks.tls import TlsFiles
 
 
 @pytest.fixture
@@ -64,8 +65,8 @@ def test_a_data_of_null_is_a_value_of_null():
 
 
 def test_a_broker_that_is_frozen_gets_the_messages_in_order_when_it_is_back(broker, message):
-    with KafkaSink(servers=[broker.address], topic="alerts", timeout_s=1.0) as sink:
-        sink.deliver(message("e1:0"))
+    with KafkaSink(servers=[broker.address], topic="alerts", timeout_s=2.0) as sink:
+        deliver_in_the_end(sink, message("e1:0"))
         broker.freeze()
         with pytest.raises(DeliveryError) as caught:
             sink.deliver(message("e1:1"))
@@ -121,3 +122,13 @@ def test_a_password_is_never_shown(message, capfd):
 
     shown = f"{caught.value!s} {caught.value!r} {capfd.readouterr()}"
     assert "pa55word" not in shown
+
+
+def test_a_tls_file_that_is_not_there_is_named_and_worth_another_try(message, tmp_path):
+    tls = TlsFiles(ca_file=tmp_path / "none.crt")
+    sink = KafkaSink(servers=["127.0.0.1:1"], topic="alerts", tls=tls)
+
+    with sink, pytest.raises(DeliveryError, match=r"none\.crt") as caught:
+        sink.deliver(message())
+
+    assert not isinstance(caught.value, DeliveryRejected)

@@ -8,8 +8,10 @@ import nats
 import pytest
 
 from tests.brokers import JetStream, NatsServer, free_port
+from tests.certificates import Certificates
 from xclip_stream.errors import DeliveryError, DeliveryRejected
 from xclip_stream.sinks.nats import NatsSink
+from xclip_stream.sinks.tls import TlsFiles
 
 
 @pytest.fixture
@@ -150,6 +152,20 @@ def test_a_wrong_password_is_told_without_it_and_worth_another_try(tmp_path, mes
 
     assert not isinstance(caught.value, DeliveryRejected)
     assert "wr0ngword" not in f"{caught.value!s} {caught.value!r}"
+
+
+def test_over_tls_the_server_must_be_who_it_says(tmp_path, message):
+    certificates = Certificates.make(tmp_path)
+    files = ("--tlscert", f"{tmp_path}/server.crt", "--tlskey", f"{tmp_path}/server.key")
+    ours = TlsFiles(ca_file=certificates.ca_file, cert_file=tmp_path / "client.crt", key_file=tmp_path / "client.key")
+    trusted = ("--tlsverify", "--tlscacert", str(certificates.ca_file))
+    with NatsServer(tmp_path / "nats", "--tls", *files, *trusted) as server:
+        url = server.url.replace("nats:", "tls:")
+        with NatsSink(servers=[url], tls=ours) as sink, pytest.raises(DeliveryError, match="no stream of JetStream"):
+            sink.deliver(message())  # so it was connected, and let in
+        stranger = NatsSink(servers=[url], tls=TlsFiles(), timeout_s=5.0)
+        with stranger as sink, pytest.raises(DeliveryError, match="certificate verify failed"):
+            sink.deliver(message())
 
 
 def test_a_refused_connection_names_the_server_and_the_cause(message):

@@ -8,6 +8,7 @@ import typer
 from xclip_stream.cli.options import LogLevel
 from xclip_stream.cli.running import run_config
 from xclip_stream.config import load_config
+from xclip_stream.sinks.extras import require_extras
 
 DrainTimeout = Annotated[
     float, typer.Option("--drain-timeout", min=0.0, metavar="SECONDS", help="How long Ctrl-C lets the rest flow out.")
@@ -33,6 +34,7 @@ def run(
       xclip-stream run recordings.yaml --again
     """
     loaded = load_config(config)
+    require_extras({sink.id: sink.type for sink in loaded.sinks})
     raise typer.Exit(
         run_config(loaded, config, again=again, log_level=log_level, drain_timeout_s=drain_timeout, web=web)
     )

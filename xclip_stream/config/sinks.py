@@ -1,17 +1,16 @@
 """The sections of the sinks: one for each `type`."""
 
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
-from xclip_stream.config.parts import Closed, TlsConfig
+from xclip_stream.config.parts import TlsConfig
+from xclip_stream.config.sink_section import Phases, SinkSection, Timeout, TopicName, check_tls_scheme
 from xclip_stream.config.values import (
     AnchoredPath,
     HostAndPort,
-    Id,
     MailAddress,
     MqttUrl,
     NatsUrl,
@@ -26,35 +25,12 @@ from xclip_stream.redaction import redact_url
 from xclip_stream.types import Phase
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_TOPIC = re.compile(r"[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)*")
 
 
-def _plain_topic(text: str) -> str:
-    """Refuse wildcards, blanks and empty levels, which brokers take for something else, or not at all."""
-    if not _TOPIC.fullmatch(text):
-        raise ValueError("must be letters, digits, dashes and underscores, with single dots or slashes between them")
-    return text
-
-
-Timeout = Annotated[float, Field(gt=0, le=300)]
-Phases = Annotated[tuple[Phase, ...], Field(min_length=1), AfterValidator(distinct)]
-"""What people want to be told of; programs get all phases."""
-TopicName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain_topic)]
-
-
-class SinkSection(Closed, ABC):
-    """What every sink has: an id, and how long a message that it does not take is tried again."""
-
-    id: Id
-    first_delay_s: float = Field(default=1.0, gt=0, le=3600)
-    max_delay_s: float = Field(default=300.0, gt=0, le=86_400)
-    max_attempts: int = Field(default=1000, ge=1, le=1_000_000)
-    max_age_s: float = Field(default=86_400.0, gt=0, le=30 * 86_400)
-
-    @property
-    @abstractmethod
-    def place(self) -> str:
-        """Where its events go, as it may be shown."""
+def _without_slash(topic: str) -> str:
+    if "/" in topic:
+        raise ValueError("is a topic of Kafka, which has no slashes")
+    return topic
 
 
 class ConsoleSinkConfig(SinkSection):
@@ -131,7 +107,7 @@ class MqttSinkConfig(SinkSection):
 
     @model_validator(mode="after")
     def _check_tls(self) -> Self:
-        _check_tls_scheme(self.tls, self.url, "mqtts")
+        check_tls_scheme(self.tls, self.url, "mqtts")
         return self
 
     @property
@@ -144,7 +120,7 @@ class KafkaSinkConfig(SinkSection):
 
     type: Literal["kafka"]
     servers: Annotated[tuple[HostAndPort, ...], Field(min_length=1), AfterValidator(distinct)]
-    topic: TopicName
+    topic: Annotated[TopicName, AfterValidator(_without_slash)]
     mode: Literal["structured", "binary"] = "structured"
     user: str | None = Field(default=None, min_length=1)
     password: SecretStr | None = None
@@ -176,7 +152,7 @@ class NatsSinkConfig(SinkSection):
     @model_validator(mode="after")
     def _check_tls(self) -> Self:
         for url in self.servers:
-            _check_tls_scheme(self.tls, url, "tls")
+            check_tls_scheme(self.tls, url, "tls")
         return self
 
     @property
@@ -199,7 +175,7 @@ class EmailSinkConfig(SinkSection):
 
     @model_validator(mode="after")
     def _check_tls(self) -> Self:
-        _check_tls_scheme(self.tls, self.url, "smtps", "smtp+starttls")
+        check_tls_scheme(self.tls, self.url, "smtps", "smtp+starttls")
         return self
 
     @property
@@ -231,11 +207,6 @@ class ExecSinkConfig(SinkSection):
     @property
     def place(self) -> str:
         return self.command[0]
-
-
-def _check_tls_scheme(tls: TlsConfig, url: SecretStr, *schemes: str) -> None:
-    if tls != TlsConfig() and url.get_secret_value().partition("://")[0].lower() not in schemes:
-        raise ValueError(f"tls is for a url that begins with {' or '.join(schemes)}")
 
 
 SinkConfig = Annotated[

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 
 from structlog.typing import FilteringBoundLogger
@@ -11,31 +10,15 @@ from structlog.typing import FilteringBoundLogger
 from xclip_stream.errors import DeliveryError, DeliveryRejected, QueueUnavailable, SinkGone, StaleOwner
 from xclip_stream.meters import DeliverMeters
 from xclip_stream.pipeline.backoff import Backoff, QueueOutage
+from xclip_stream.pipeline.retry import RetryPolicy
 from xclip_stream.pipeline.sink_lease import SinkLease
 from xclip_stream.pipeline.vitals import Pulse
 from xclip_stream.protocols import BatchSink, Clock, DeliveryQueue, Sink, TakenMessage
-from xclip_stream.types import Message
 
 MAX_SLEEP_S = 1.0
 """No wait is longer in one piece, so that a stop is seen and the lease renewed."""
 MAX_BATCH = 1000
 """More messages are never delivered in one piece."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
-    """When a message that a sink did not take is tried again, and when it is given up.
-
-    The delay before a next attempt doubles from `first_delay_s` to `max_delay_s`, each time a random part of the step,
-    or is what the sink asked for where that is longer; a sink that says that it is gone is left alone for `max_delay_s`
-    each time. A message is given up after `max_attempts`, or at the first failure after `max_age_s` since it was
-    committed.
-    """
-
-    first_delay_s: float = 1.0
-    max_delay_s: float = 300.0
-    max_attempts: int = 1000
-    max_age_s: float = 86_400.0
 
 
 class DeliverLoop:
@@ -194,22 +177,12 @@ class DeliverLoop:
         """Bury what has waited or was tried for too long, and return the rest."""
         rest = []
         for taken in batch:
-            reason = self._reason_to_give_up(taken.message, failure, attempts=attempts)
+            reason = self._retry.reason_to_give_up(taken.message, failure, attempts=attempts, now=self._clock.now())
             if reason is None:
                 rest.append(taken)
             else:
                 self._bury(taken, reason=reason, attempts=attempts)
         return rest
-
-    def _reason_to_give_up(self, message: Message, failure: DeliveryError, *, attempts: int) -> str | None:
-        age_s = self._clock.now() - message.committed_at
-        if isinstance(failure, DeliveryRejected):
-            return str(failure)
-        if attempts >= self._retry.max_attempts:
-            return f"given up after {attempts} attempts: {failure}"
-        if age_s > self._retry.max_age_s:
-            return f"given up {age_s:.0f} s after the event: {failure}"
-        return None
 
     def _settle(self, batch: Sequence[TakenMessage], *, attempts: int, took_s: float) -> None:
         for taken in batch:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from importlib.util import find_spec
 
+from xclip_stream.errors import ConfigError
+
 EXTRAS: Mapping[str, tuple[str, str]] = {
     "mqtt": ("paho", "mqtt"),
     "kafka": ("confluent_kafka", "kafka"),
@@ -18,3 +20,14 @@ def missing_extra(sink_type: str) -> str | None:
     if not module or find_spec(module) is not None:
         return None
     return f"type {sink_type} needs a library that is not installed: pip install 'xclip-stream[{extra}]'"
+
+
+def require_extras(sinks: Mapping[str, str]) -> None:
+    """Check the sinks of a configuration, a type for each id, before anything is started.
+
+    Raises:
+        ConfigError: libraries are missing; names each sink and what to install.
+    """
+    missing = [f"sink {sink_id}: {problem}" for sink_id, kind in sinks.items() if (problem := missing_extra(kind))]
+    if missing:
+        raise ConfigError("\n".join(missing))

@@ -52,6 +52,7 @@ class KafkaSink:
         timeout_s: float = 10.0,
     ) -> None:
         self._options = _options(servers, login, tls, timeout_s)
+        self._tls = tls
         self._topic = topic
         self._mode = mode
         self._timeout_s = timeout_s
@@ -88,6 +89,8 @@ class KafkaSink:
         reports: list[KafkaError | None] = []
         try:
             if self._producer is None:
+                if self._tls is not None:
+                    self._tls.context()  # the library does not say which file it cannot read
                 self._producer = Producer(self._options | {"error_cb": self._note_trouble})
             self._trouble = ""
             self._producer.produce(
