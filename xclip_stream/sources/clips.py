@@ -59,6 +59,8 @@ def _copy(source: InputContainer, path: Path) -> int:
         stream = source.streams.video[0]
         copy = _like(clip, stream)
         for packet in source.demux(stream):
+            if packet.is_corrupt:
+                break  # the last one of a clip whose writer was killed
             if packet.size:
                 packet.stream = copy
                 clip.mux(packet)

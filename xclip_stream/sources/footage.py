@@ -14,7 +14,7 @@ from xclip_stream.protocols import Clip
 from xclip_stream.sources.clips import ClipWriter, evidence_errors, has_frames, make_seekable, open_writer
 from xclip_stream.sources.encoded import TICK, EncodedPacket, Head, head_of, stream_like
 from xclip_stream.sources.files import open_file
-from xclip_stream.sources.packet_ring import PacketRing
+from xclip_stream.sources.packet_ring import PacketRing, shown_after_s
 from xclip_stream.sources.painting import Painter
 from xclip_stream.sources.pictures import jpeg_picture, upright
 
@@ -95,9 +95,8 @@ class FileFootage:
                     data = bytes(packet)
                     head = head or head_of(packet.stream, data)
                     time_base = packet.time_base or TICK
-                    shown_after_s = float(((packet.pts or stamp) - stamp) * time_base)
                     packet_at = self._start_time + float((stamp - first) * time_base)
-                    yield EncodedPacket(packet_at, shown_after_s, packet.is_keyframe, data, head)
+                    yield EncodedPacket(packet_at, shown_after_s(packet), packet.is_keyframe, data, head)
         except (FFmpegError, SourceError, ValueError) as error:
             raise EvidenceError(f"{self._path}: cannot be read again ({error})") from error
 

@@ -122,7 +122,7 @@ class PacketTap:
         if not self._knows_head and packet.is_keyframe:
             self._learn_head(packet.stream, data)
         if self._knows_head and self._head is not None:
-            self._ring.add(EncodedPacket(at, _shown_after_s(packet), packet.is_keyframe, data, self._head))
+            self._ring.add(EncodedPacket(at, shown_after_s(packet), packet.is_keyframe, data, self._head))
 
     def _learn_head(self, stream: VideoStream, key_frame: bytes) -> None:
         try:
@@ -138,7 +138,8 @@ def _frame_s(stream: VideoStream) -> float:
     return 1.0 / rate if 0.1 <= rate <= 240.0 else 1.0 / 25.0
 
 
-def _shown_after_s(packet: Packet) -> float:
+def shown_after_s(packet: Packet) -> float:
+    """Return how long after its decoding a packet is shown."""
     if packet.pts is None or packet.dts is None:
         return 0.0
     return float((packet.pts - packet.dts) * (packet.time_base or TICK))
