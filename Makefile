@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SEED   ?= 7
 
-.PHONY: help demo test storms soak bringup check format train schemas clean
+.PHONY: help demo test storms soak bringup check format train schemas docs clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -44,8 +44,11 @@ schemas: $(VENV)/.dev  ## write what docs/ has from the code: events, commands, 
 	$(BIN)/python -m xclip_stream.events
 	$(BIN)/python -m xclip_stream.cli.reference
 
+docs: $(VENV)/.dev  ## build the documentation site into site/, for any web server
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 clean:  ## remove what the commands above made
-	rm -rf $(VENV) build dist demo-out *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist demo-out site *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,112 @@
+"""The documentation: the site builds, every example is accepted, every command and option that is shown exists."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer.main
+import yaml
+
+from xclip_stream.cli.app import app
+from xclip_stream.cli.reference import command_pages
+from xclip_stream.config import Config, read_config
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+REST = {
+    "sources": [{"id": "yard", "url": "yard.mp4"}],
+    "rules": [{"id": "climbing", "prompts": ["a person climbing over a fence"]}],
+}
+"""What completes an example that shows some sections."""
+
+
+def blocks(language: str) -> Iterator[tuple[str, str]]:
+    """Yield the code blocks of a language, each with the page and line where it stands."""
+    fence = re.compile(rf"^( *)```{language}\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+    for page in PAGES:
+        text = page.read_text()
+        for match in fence.finditer(text):
+            place = f"{page.relative_to(ROOT)}:{text[: match.start()].count(chr(10)) + 1}"
+            yield place, re.sub(rf"^{match[1]}", "", match[2], flags=re.MULTILINE)
+
+
+def configurations() -> Iterator[tuple[str, str]]:
+    """Yield the examples that are configurations, or sections of one."""
+    for place, text in blocks("yaml"):
+        values = yaml.safe_load(text)
+        if isinstance(values, dict) and values.keys() <= set(Config.model_fields):
+            yield place, text
+
+
+def command_lines() -> Iterator[tuple[str, list[str]]]:
+    """Yield the words behind `xclip-stream` of each command line that is shown."""
+    for place, text in blocks("sh"):
+        for line in text.replace("\\\n", " ").splitlines():
+            for part in re.split(r"\s[|;&]+\s|\s#\s", line):
+                _, found, rest = f" {part}".partition(" xclip-stream ")
+                if found:
+                    yield place, shlex.split(rest, comments=True)
+
+
+CONFIGURATIONS = list(configurations())
+COMMAND_LINES = list(command_lines())
+
+
+@pytest.mark.parametrize(("place", "text"), CONFIGURATIONS, ids=[place for place, _ in CONFIGURATIONS])
+def test_an_example_of_a_configuration_is_accepted(place: str, text: str) -> None:
+    values = yaml.safe_load(text)
+    missing = {key: value for key, value in REST.items() if key not in values}
+    text = text + yaml.safe_dump(missing) if missing else text
+    variables = dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), "a-secret-of-many-characters")
+
+    config = read_config(text, name=place, folder=ROOT, environ=variables)
+
+    assert config.sources
+
+
+def test_the_cookbook_has_recipes_enough() -> None:
+    assert sum(place.startswith("docs/cookbook.md") for place, _ in CONFIGURATIONS) >= 10
+
+
+@pytest.mark.parametrize(
+    ("place", "words"), COMMAND_LINES, ids=[f"{place}-{words[0]}" for place, words in COMMAND_LINES]
+)
+def test_a_command_that_is_shown_exists_with_its_options(place: str, words: list[str]) -> None:
+    if words[0].startswith("-"):
+        return
+    known = {page.words for page in command_pages()}
+    name = next((name for name in (" ".join(words[:2]), words[0]) if name in known), None)
+    assert name, f"{place}: there is no command {' '.join(words[:2])}"
+
+    group = typer.main.get_command(app)
+    for word in name.split():
+        group = group.commands[word]  # type: ignore[attr-defined]  # each but the last is a group
+    options = {option for parameter in group.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    shown = {word.partition("=")[0] for word in words if re.fullmatch(r"--?[a-z][a-z-]*(=.*)?", word)}
+
+    assert shown - options - {"--help"} == set(), f"{place}: {name}"
+
+
+def test_the_site_builds_without_a_warning_and_takes_nothing_from_the_network(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    pages = [path.read_text() for path in (tmp_path / "site").rglob("*.html")]
+    assert len(pages) > 20
+    fetched = re.compile(r"<(?:script|img|iframe)[^>]*\ssrc=\"?https?:|<link[^>]*\shref=\"?https?:")
+    assert [page for page in pages if fetched.search(page)] == []
+    styles = "".join(path.read_text() for path in (tmp_path / "site").rglob("*.css"))
+    assert not re.search(r"url\(\"?https?:|@import", styles)
