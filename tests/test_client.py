@@ -170,6 +170,21 @@ def test_an_outage_is_waited_for_and_loses_nothing(server: RedisServer) -> None:
     assert rest == [2]
 
 
+def test_an_event_whose_reply_was_lost_is_asked_for_again(server: RedisServer) -> None:
+    publish(server, 1, 2)
+    with EventClient(server.url, group="door", consumer="one", start="oldest") as events:
+        take_new = events._stream.take_new
+
+        def lose_the_reply(group: str, consumer: str, *, block_s: float) -> None:
+            events._stream.take_new = take_new  # type: ignore[method-assign]
+            take_new(group, consumer, block_s=block_s)
+            raise QueueUnavailable("the reply was lost")
+
+        events._stream.take_new = lose_the_reply  # type: ignore[method-assign]
+
+        assert handle(events, 2) == [1, 2]
+
+
 def test_a_redis_that_came_back_empty_is_read_from_its_start(server: RedisServer) -> None:
     publish(server, 1)
     with EventClient(server.url, group="door", start="oldest") as events:

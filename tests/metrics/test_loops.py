@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from multiprocessing import get_context
-from typing import Self
+from typing import Any, Self
 
 import pytest
 import structlog
@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from tests.fakes import FakeClock
 from tests.metrics.reading import shown
-from tests.queues.builders import alert_token, fill, window
+from tests.queues.builders import alert_token, fill, scores_of, take, window
 from tests.score_builders import judge, recording, rule
 from tests.score_builders import window as scored
 from xclip_stream.errors import DeliveryError, DeliveryRejected, ScoringError
@@ -19,12 +19,14 @@ from xclip_stream.events import encode_event
 from xclip_stream.meters import AlertMeters, ReaderCounts
 from xclip_stream.metrics import DeliveryMetrics, GpuCollector, PrometheusAlert, PrometheusScore, ReadersCollector
 from xclip_stream.model.gpu_memory import gpu_memory_bytes
+from xclip_stream.ordering import PATIENCE_S
 from xclip_stream.pipeline.alert import AlertLoop, Rulebook
 from xclip_stream.pipeline.batch_guard import BatchGuard
 from xclip_stream.pipeline.deliver import DeliverLoop
 from xclip_stream.pipeline.score import ScoreLoop
 from xclip_stream.pipeline.tally import Tally
 from xclip_stream.protocols import ClipRequest
+from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.memory import MemoryQueue
 from xclip_stream.types import Event, Latency, Logits, Message, ScoreStatus, WindowId
 
@@ -117,7 +119,7 @@ def test_windows_that_expire_and_windows_that_fail_are_told_apart(
     assert of("batch_seconds_count") == 0
 
 
-def alert_loop(queue: MemoryQueue, clock: FakeClock, meters: AlertMeters) -> AlertLoop:
+def alert_loop(queue: MemoryQueue, clock: FakeClock, meters: AlertMeters, *, run_s: float = 1.0) -> AlertLoop:
     book = Rulebook(
         rules=[rule(sinks=("ops",), sources=("yard",))],
         sink_ids=frozenset({"ops"}),
@@ -128,7 +130,7 @@ def alert_loop(queue: MemoryQueue, clock: FakeClock, meters: AlertMeters) -> Ale
         queue=queue,
         rulebook=book,
         clock=clock,
-        stopping=clock.stopping_after(1.0),
+        stopping=clock.stopping_after(run_s),
         log=structlog.get_logger(),
         block_s=0.6,
         meters=meters,
@@ -153,6 +155,31 @@ def test_what_was_given_up_is_counted_by_its_reason_when_it_is_committed(
     counted = [of("windows_judged_total", source="yard", outcome=outcome) for outcome in outcomes]
     assert counted == [0, 2, 1, 1, 0]
     assert of("commit_seconds_count") == 1
+
+
+def test_what_never_came_is_counted_as_lost_and_as_late_when_it_comes_after_all(
+    clock: FakeClock, registry: CollectorRegistry
+) -> None:
+    queue = MemoryQueue(clock=clock, limits=QueueLimits(live_windows=3))
+    fill(queue, 3, live=True)
+    first, missing, last = take(queue)
+    for taken in (first, last):
+        queue.publish_scores(taken, scores_of(taken))
+
+    class Told(PrometheusAlert):
+        """Lets the missing window come as soon as it was given up."""
+
+        def scores_judged(self, *judged: Any, lost: int, **counts: Any) -> None:
+            super().scores_judged(*judged, lost=lost, **counts)
+            if lost:
+                queue.publish_scores(missing, scores_of(missing))
+
+    alert_loop(queue, clock, Told(registry), run_s=2 * PATIENCE_S).run()
+
+    of = shown(registry)
+    assert of("windows_judged_total", source="yard", outcome="scored") == 2
+    assert of("windows_judged_total", source="yard", outcome="lost") == 1
+    assert of("scores_late_total", source="yard") == 1
 
 
 def test_only_the_start_of_an_event_is_an_alert(registry: CollectorRegistry) -> None:

@@ -12,6 +12,7 @@ from tests.videos import GEOMETRY, noise, number_of, steady, write_video
 from xclip_stream.errors import QueueUnavailable, SourceRejected, StaleOwner
 from xclip_stream.pipeline.assembling import WindowSettings
 from xclip_stream.pipeline.ingest import FileIngest
+from xclip_stream.pipeline.tally import Tally
 from xclip_stream.protocols import Admission, Admitted, FrameSource, SourceState, SourceStatus
 from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.memory import MemoryQueue
@@ -135,6 +136,7 @@ def ingest(
     epoch: str = "e",
     realtime: bool = False,
     settings: WindowSettings = SETTINGS,
+    tally: Tally | None = None,
 ) -> FileIngest:
     return FileIngest(
         source_id="film",
@@ -146,6 +148,7 @@ def ingest(
         stopping=stopping,
         log=log,
         realtime=realtime,
+        tally=tally,
     )
 
 
@@ -170,6 +173,17 @@ def test_a_file_becomes_windows_in_order_and_its_epoch_is_closed(film: Path) -> 
     assert desk.scored[0].frames.dtype == np.uint8
     assert desk.queue.epoch_ended("film")
     assert desk.statuses()[-1] == (3, ScoreStatus.SOURCE_ENDED)
+
+
+def test_a_reading_that_goes_on_counts_only_the_windows_that_it_adds(film: Path) -> None:
+    desk, first, second = Desk(), Tally(), Tally()
+    source = open_source(str(film), geometry=GEOMETRY)
+    ingest(source, desk, stopping=lambda: len(desk.numbers()) == 1, tally=first).run()
+
+    ingest(source, desk, tally=second).run()
+
+    assert (first.counts().windows, second.counts().windows) == (1, 2)
+    assert second.counts().frames == 20
 
 
 def test_each_region_is_a_clip_of_its_own(film: Path) -> None:

@@ -14,9 +14,11 @@ from structlog.testing import capture_logs
 from tests.fakes import FakeClock
 from tests.videos import steady
 from xclip_stream.errors import LoginRejected, SourceError, SourceRejected, SourceUnavailable, StaleOwner
+from xclip_stream.meters import ReaderCounts
 from xclip_stream.pipeline.assembling import WindowSettings
 from xclip_stream.pipeline.ingest_live import LiveIngest
 from xclip_stream.pipeline.live_backlog import LiveEpochs
+from xclip_stream.pipeline.tally import Tally
 from xclip_stream.protocols import Admitted, SourceState, SourceStatus, Wishes
 from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.memory import MemoryQueue
@@ -118,6 +120,7 @@ class Scene:
         self.clock = FakeClock()
         self.camera = Camera(self.clock, *script)
         self.queue = Recorder(self.clock, limits or QueueLimits(live_windows=1000))
+        self.tally = Tally()
 
     def ingest(self, *, backlog_windows: int = 1000) -> LiveIngest:
         return LiveIngest(
@@ -131,6 +134,7 @@ class Scene:
             log=structlog.get_logger(),
             backlog_windows=backlog_windows,
             draw=lambda: 1.0,
+            tally=self.tally,
         )
 
     def distances(self) -> list[float]:
@@ -248,6 +252,16 @@ def test_reading_goes_on_while_the_queue_hangs_and_every_drop_is_counted() -> No
     assert [window.id.seq for window in scene.windows()] == [0, 8, 9, 10]
     assert scene.tombstones() == [*((seq, ScoreStatus.DROPPED) for seq in range(1, 8)), (11, STOPPED)]
     assert (scene.queue.reports[-1].windows, scene.queue.reports[-1].dropped) == (4, 7)
+    assert scene.tally.counts() == ReaderCounts(frames=106, windows=4, dropped=7)
+
+
+def test_frames_and_losses_are_counted_over_all_connections() -> None:
+    scene = Scene(steady(10, 1), REFUSED, REFUSED, steady(10, 1), steady(10, 1))
+
+    scene.ingest().run()
+
+    # Each connection broke, the last one at the end of the test; what was refused between is part of one loss.
+    assert scene.tally.counts() == ReaderCounts(frames=30, windows=3, losses=2)
 
 
 def test_the_status_of_a_camera_says_what_it_does_and_why_not() -> None:
