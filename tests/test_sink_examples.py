@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from tests.brokers import KafkaBroker, Mosquitto, NatsServer
+from tests.conftest import missing_part
 from tests.event_builders import a_life
 from tests.servers import redis_server
 from tests.workers.running import running
@@ -67,6 +69,8 @@ def started(command: Sequence[str]) -> Iterator["subprocess.Popen[str]"]:
 
 
 def test_home_assistant_gets_what_the_page_shows(tmp_path, redis_url):
+    if shutil.which("mosquitto_sub") is None:
+        missing_part("mosquitto_sub", "apt-get install mosquitto-clients")
     with Mosquitto(tmp_path / "mqtt", "allow_anonymous true", "log_type all") as broker:
         options = ["127.0.0.1", str(broker.port), "-C", "9", "-W", "60"]
         with started(["sh", str(EXAMPLES / "home_assistant.sh"), *options]) as watching:

@@ -151,10 +151,12 @@ def test_a_refused_connection_names_the_broker_and_the_cause(tmp_path):
 
 
 def with_password(folder: Path, *acl: str) -> Mosquitto:
+    files = (f"password_file {folder}/users", f"acl_file {folder}/acl")
+    broker = Mosquitto(folder, "allow_anonymous false", *files)
     folder.mkdir()
     subprocess.run(["mosquitto_passwd", "-b", "-c", str(folder / "users"), "ops", "right"], check=True)
     (folder / "acl").write_text("\n".join(["user ops", *acl]) + "\n")
-    return Mosquitto(folder, "allow_anonymous false", f"password_file {folder}/users", f"acl_file {folder}/acl")
+    return broker
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
