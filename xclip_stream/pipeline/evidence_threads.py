@@ -12,6 +12,8 @@ from xclip_stream.pipeline.backoff import Backoff
 from xclip_stream.pipeline.evidence_desk import EvidenceDesk
 
 _STEP_S = 0.2
+_AFTER_CRASH_S = 10.0
+"""A defect that stays would fill the log."""
 
 
 class Recordable(Protocol):
@@ -47,12 +49,15 @@ class EvidenceThread:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._over.wait(_STEP_S):
+        pause_s = _STEP_S
+        while not self._over.wait(pause_s):
+            pause_s = _STEP_S
             # The top of a thread: whatever is wrong with evidence, the camera is watched on.
             try:
                 self._desk.step()
             except Exception:  # noqa: BLE001 - see above
                 self._log.exception("evidence_crashed")
+                pause_s = _AFTER_CRASH_S
         self._desk.close()
 
 

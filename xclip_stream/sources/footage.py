@@ -191,10 +191,13 @@ def picture_of(packets: Iterable[EncodedPacket], at: float, *, painter: Painter,
     """
     nearest: av.VideoFrame | None = None
     distance_s = inf
-    for shown_at, frame in _decoded(packets):
-        if abs(shown_at - at) > distance_s:
-            break
-        nearest, distance_s = frame, abs(shown_at - at)
+    try:
+        for shown_at, frame in _decoded(packets):
+            if abs(shown_at - at) > distance_s:
+                break
+            nearest, distance_s = frame, abs(shown_at - at)
+    except FFmpegError as error:
+        raise EvidenceError(f"the frame cannot be decoded ({error.strerror})") from error
     if nearest is None:
         raise EvidenceError("there is no frame to take a picture of")
     rgb = painter.paint(upright(nearest), caption)
