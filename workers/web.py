@@ -143,7 +143,7 @@ class ShownConfig:
 
 def build_site(config: Config) -> Site:
     """Return what the dashboard shows of a configuration."""
-    rulebook = build_rulebook(config)
+    rulebook, evidence = build_rulebook(config), config.evidence
     return Site(
         config_hash=config.config_hash,
         yaml=effective_yaml(config),
@@ -157,6 +157,8 @@ def build_site(config: Config) -> Site:
         sinks={sink.id: sink.type for sink in config.sinks},
         gap_s=rulebook.gap_s,
         history_hours=config.history.hours,
+        evidence_url="" if evidence is None else evidence.shown_url,
+        evidence_dir=None if evidence is None or evidence.url is not None else evidence.dir,
     )
 
 

@@ -67,13 +67,16 @@ class Dashboard:
             assert response.status_code == 200, response.text
             return response.json()
 
-    def judge(self, history: Sequence[Scores], *, source: str = "yard") -> list[str]:
-        """Let the configured rules judge scores and commit what follows, as the alert worker does; the event ids."""
+    def judge(self, history: Sequence[Scores], *, source: str = "yard", **media: str) -> list[str]:
+        """Let the configured rules judge scores and commit what follows, as the alert worker does; the event ids.
+
+        `media` are the addresses of pictures and clips that the events carry.
+        """
         book, state, messages, outbox = build_rulebook(self.config), RuleState(source), list[Message](), []
         for scores in history:
             state, notices = step(state, scores, book.rules, gap_s=8, config_hash=book.config_hash)
             for notice in notices:
-                event = notice.event
+                event = replace(notice.event, **media)
                 body = encode_event(event, number=notice.number)
                 message = Message(event.message_id, event.source_id, body, time.time())
                 messages.append(message)

@@ -30,6 +30,8 @@ OUT_VARIABLE = "DEMO_OUT"
 SYSTEM_PYTHON = "/usr/bin/python3"
 RTSP_SERVER = Path(__file__).with_name("rtsp_server.py")
 GSTREAMER = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
+DASHBOARD = "dashboard: "
+"""How the line begins in which a run says where its dashboard is."""
 LIMIT_S = 240.0
 """No pass over the short scene takes longer than this."""
 
@@ -98,7 +100,9 @@ def watch(
         guard.start()
         if server is not None:
             threading.Thread(target=stop_after, args=(server, run), daemon=True).start()
-        for event in events_of(run):
+        for number, event in enumerate(events_of(run)):
+            if number == 0:
+                show_dashboard(log)
             told = show(event, told, truth)
         exit_code = run.wait()
         guard.cancel()
@@ -125,6 +129,14 @@ def events_of(run: subprocess.Popen[str]) -> Iterator[dict[str, object]]:
     for line in run.stdout or ():
         if line.startswith("{"):
             yield json.loads(line)["data"]
+
+
+def show_dashboard(log: Path) -> None:
+    """Say where a browser finds the run that writes this log."""
+    for line in log.read_text().splitlines():
+        if line.startswith(DASHBOARD):
+            console.print(f"  [cyan]{line}[/cyan]: click an event to see its clip, while this runs")
+            return
 
 
 def show(event: dict[str, object], told: list[Told], truth: Sequence[TruthEvent]) -> list[Told]:

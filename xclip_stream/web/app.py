@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from xclip_stream.event_schema import asyncapi, json_schema
 from xclip_stream.web.answers import error_handlers
 from xclip_stream.web.events_api import EventsApi
+from xclip_stream.web.evidence_files import EvidenceFiles
 from xclip_stream.web.guard import COOKIE, Guard, cookie_of, is_same
 from xclip_stream.web.pictures_api import PicturesApi
 from xclip_stream.web.scores_api import ScoresApi
@@ -55,6 +56,7 @@ def build_app(
             *EventsApi(services).routes(),
             *ScoresApi(services).routes(),
             *PicturesApi(services).routes(),
+            *EvidenceFiles(services).routes(),
             Route("/schemas", _schemas),
             Route("/schemas/event.schema.json", _json_schema),
             Route("/schemas/asyncapi.yaml", _asyncapi),

@@ -11,6 +11,7 @@ from xclip_stream.rulebook import find_rule
 from xclip_stream.types import DeadLetter
 from xclip_stream.web.answers import answered, missing, number
 from xclip_stream.web.event_book import Filter, ToldPhase, summary
+from xclip_stream.web.evidence_files import media_of
 from xclip_stream.web.services import Services
 from xclip_stream.web.sharing import Shared
 from xclip_stream.web.system_api import MAX_LETTERS
@@ -44,7 +45,9 @@ class EventsApi:
         wanted = Filter(**{name: query.get(name, "") for name in names})
         count = int(number(request, "limit", 50, low=1, high=MAX_EVENTS))
         found = self._services.feed.book.find(wanted, max_count=count, before=query.get("before", ""))
-        return self._answered({"events": [summary(phase) for phase in found], "more": len(found) == count})
+        site = self._services.site()
+        events = [summary(phase) | media_of(phase.fields, site) for phase in found]
+        return self._answered({"events": events, "more": len(found) == count})
 
     def show(self, request: Request) -> Response:
         phases = self._phases(request.path_params["event_id"])
@@ -52,6 +55,7 @@ class EventsApi:
         return self._answered(
             {
                 "event": phases[-1].message,
+                "media": media_of(phases[-1].fields, self._services.site()),
                 "phases": [_phase(phase) for phase in phases],
                 "rule": rule,
                 "deliveries": list(self._deliveries(phases, rule)),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from xclip_stream.rules import Rule
@@ -29,6 +30,10 @@ class Site:
     """The type of each sink, by its id."""
     gap_s: Mapping[str, float]
     history_hours: float
+    evidence_url: str = ""
+    """What the addresses of pictures and clips begin with."""
+    evidence_dir: Path | None = None
+    """The folder of this machine where they are; None where they are elsewhere, or none are kept."""
 
 
 ReadCopy = Callable[[str], Site]

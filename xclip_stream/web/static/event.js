@@ -24,40 +24,44 @@ export function event({ main, state, bus, signal, argument }) {
 function draw(main, found, dated, signal) {
   const data = found.event.data, first = found.phases[0];
   const begun = unixOf(data.start_time), ended = unixOf(data.end_time);
-  const picture = h("section", { class: "card screen" }, recording(data));
+  const picture = h("section", { class: "card screen", "data-url": found.media.clip_url ?? found.media.snapshot_url ?? "" }, recording(data, found.media));
   const scores = h("section", { class: "card" }, h("h2", {}, "Scores"), h("div", { class: "charts" }));
   const kept = main.querySelector(".screen");
+  const seen = h("section", { class: "card" }, h("h2", {}, "What was seen"), facts([
+    ["Prompt", data.prompt], ["Peak score", `${share(data.peak_score)} of ${share(data.threshold)} needed`],
+    ["Lasted", data.phase === "ended" ? lasting(ended - begun) : "goes on"],
+    ["Ended", data.end_reason?.replaceAll("_", " ") ?? "not yet"],
+    ...Object.entries(data.labels ?? {}),
+  ]), h("h3", {}, "Shares at the peak"), h("ul", { class: "shares" }, data.top_prompts.map((top) => bar(top, data.prompt))));
   main.replaceChildren(h("div", { class: "event" },
     h("header", {}, h("a", { href: "#/events", class: "back" }, "Events"),
       h("h1", {}, data.rule_id, " ", severity(data.severity), data.phase === "ended" ? null : h("em", { class: "open" }, "open")),
       h("p", {}, `${place(data)} · ${moment(begun, dated)} · committed ${ago(first.committed_ms)}`)),
-    kept && kept.dataset.url === (data.clip_url ?? data.snapshot_url ?? "") ? kept : picture,
-    h("section", { class: "card" }, h("h2", {}, "What was seen"), facts([
-      ["Prompt", data.prompt], ["Peak score", `${share(data.peak_score)} of ${share(data.threshold)} needed`],
-      ["Lasted", data.phase === "ended" ? lasting(ended - begun) : "goes on"],
-      ["Ended", data.end_reason?.replaceAll("_", " ") ?? "not yet"],
-      ...Object.entries(data.labels ?? {}),
-    ]), h("h3", {}, "Shares at the peak"), h("ul", { class: "shares" }, data.top_prompts.map((top) => bar(top, data.prompt)))),
-    scores,
-    h("section", { class: "card" }, h("h2", {}, "The rule as it was"), rule(found.rule)),
-    h("section", { class: "card" }, h("h2", {}, "Delivery"), deliveries(found)),
+    h("div", { class: "stack" },
+      kept && kept.dataset.url === picture.dataset.url ? kept : picture, scores,
+      h("section", { class: "card" }, h("h2", {}, "Delivery"), deliveries(found))),
+    h("div", { class: "stack" }, seen, h("section", { class: "card" }, h("h2", {}, "The rule as it was"), rule(found.rule))),
     h("section", { class: "card wide" }, h("h2", {}, "Phases and latency"), phases(found.phases, dated)),
     h("section", { class: "card wide" }, h("details", {}, h("summary", {}, "JSON of the last phase"), json(found.event)))));
   drawScores(scores.lastChild, data, begun, ended, dated, signal);
 }
 
-function recording(data) {
-  const box = h("div");
-  if (data.clip_url) {
-    const video = h("video", { src: data.clip_url, poster: data.snapshot_url, controls: true, autoplay: true, muted: true, loop: true, playsinline: true, "aria-label": `Clip of ${data.rule_id}` });
-    video.addEventListener("error", () => box.replaceChildren(still(data) ?? none("The clip is not there yet", "It is cut when the event has ended, and removed when its time is over.")));
-    box.append(video);
-  } else box.append(still(data) ?? none("No recording", "No clip or snapshot is kept of this event."));
+function recording(data, media) {
+  const box = h("div"), still = media.snapshot_url && h("img", { src: media.snapshot_url, alt: `Snapshot of ${data.rule_id} at ${place(data)}` });
+  if (still) still.addEventListener("error", () => box.replaceChildren(none("The picture is not there", "It is not written yet, or its time is over.")));
+  if (!media.clip_url) {
+    box.append(still || none("No recording", data.clip_url ? `It is kept at ${data.clip_url}` : "No clip or snapshot is kept of this event."));
+    return box;
+  }
+  const video = h("video", { src: media.clip_url, poster: media.snapshot_url, controls: true, loop: true, playsinline: true, "aria-label": `Clip of ${data.rule_id}` });
+  video.muted = true;
+  video.autoplay = !matchMedia("(prefers-reduced-motion: reduce)").matches;
+  video.addEventListener("error", () => box.replaceChildren(still || none("The clip is not there", "It is cut while the event goes on, and removed when its time is over.")));
+  box.append(video);
   return box;
 }
 
 const none = (title, text) => h("div", { class: "none" }, empty(title, text));
-const still = (data) => data.snapshot_url && h("img", { src: data.snapshot_url, alt: `Snapshot of ${data.rule_id} at ${place(data)}` });
 
 function bar(top, best) {
   const line = h("i");
@@ -67,7 +71,7 @@ function bar(top, best) {
 
 function rule(found) {
   if (!found) return h("p", { class: "quiet" }, "The configuration of then is not kept any more.");
-  return h("div", {}, facts([
+  return h("div", { class: "rule-then" }, facts([
     ["Starts at", share(found.enter)], ["Ends below", share(found.exit)], ["Holds for", `${found.min_duration_s} s`],
     ["Rests for", `${found.cooldown_s} s`], ["At most", lasting(found.max_duration_s)], ["Awake", found.schedule ?? "always"],
   ]), h("h3", {}, "Looks for"), h("p", {}, found.prompts.join(" · ")), h("h3", {}, "Against"), h("p", { class: "quiet" }, found.background.join(" · ")));

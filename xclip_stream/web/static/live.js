@@ -46,7 +46,7 @@ function drawTiles(wall, tiles, open, state) {
   const known = new Map((state.system?.sources ?? []).map((source) => [source.id, source]));
   if (!state.site.sources.length) wall.replaceChildren(empty("No source is configured", "Add one to the configuration."));
   const count = state.site.sources.length;
-  wall.style.setProperty("--least", count < 2 ? "40rem" : count < 5 ? "24rem" : count < 13 ? "18rem" : "14rem");
+  wall.style.setProperty("--least", count < 2 ? "40rem" : count === 2 ? "26rem" : count < 5 ? "19rem" : count < 13 ? "17rem" : "14rem");
   for (const source of state.site.sources) {
     if (!tiles.has(source.id)) {
       tiles.set(source.id, new Tile(source));

@@ -1,0 +1,61 @@
+"""Pictures and clips as pages get them: from the folder of the configuration, and only these."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.web.dashboards import SITE, Dashboard, dashboard, recorded, wait_until
+
+CLIP = bytes(range(256)) * 40
+
+
+@pytest.fixture
+def kept(redis_url: str, tmp_path: Path) -> Iterator[Dashboard]:
+    """A dashboard of a system that keeps evidence: one clip, and what is none of anybody's business."""
+    folder = tmp_path / "evidence"
+    (folder / "yard").mkdir(parents=True)
+    (folder / "yard" / "one.mp4").write_bytes(CLIP)
+    (folder / "notes.txt").write_text("private")
+    (tmp_path / "outside.mp4").write_text("private")
+    (folder / "link.mp4").symlink_to(tmp_path / "outside.mp4")
+    with dashboard(redis_url, tmp_path, site=SITE + "evidence: {dir: evidence}\n", namespace=uuid4().hex) as served:
+        yield served
+
+
+def test_an_event_leads_to_its_clip(kept: Dashboard, tmp_path: Path) -> None:
+    base = (tmp_path / "evidence").as_uri()
+    (event_id,) = kept.judge(recorded([0.1, 0.9, 0.1]), clip_url=f"{base}/yard/one.mp4")
+    wait_until(lambda: bool(kept.get("/api/events")["events"]))
+
+    media = kept.get(f"/api/events/{event_id}")["media"]
+
+    assert media == {"snapshot_url": None, "clip_url": "/evidence/yard/one.mp4"}
+    with kept.client() as client:
+        assert client.get(media["clip_url"]).content == CLIP
+
+
+def test_a_player_may_ask_for_a_part(kept: Dashboard) -> None:
+    with kept.client(range="bytes=100-199") as client:
+        part = client.get("/evidence/yard/one.mp4")
+
+    assert (part.status_code, part.content, part.headers["content-type"]) == (206, CLIP[100:200], "video/mp4")
+
+
+@pytest.mark.parametrize(
+    "path", ["notes.txt", "../outside.mp4", "%2e%2e/outside.mp4", "..%2foutside.mp4", "link.mp4", "yard", "a%00b.mp4"]
+)
+def test_nothing_else_is_given_away(kept: Dashboard, path: str) -> None:
+    with kept.client() as client:
+        answer = client.get(f"/evidence/{path}")
+
+    assert answer.status_code == 404
+    assert "private" not in answer.text
+
+
+def test_what_is_kept_elsewhere_is_not_looked_for_here(kept: Dashboard) -> None:
+    (event_id,) = kept.judge(recorded([0.1, 0.9, 0.1]), clip_url="s3://bucket/yard/one.mp4")
+    wait_until(lambda: bool(kept.get("/api/events")["events"]))
+
+    assert kept.get(f"/api/events/{event_id}")["media"]["clip_url"] is None

@@ -1,0 +1,58 @@
+"""Pictures and clips of events, from the folder of this machine where they are kept."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from xclip_stream.evidence import CLIP, SNAPSHOT
+from xclip_stream.web.answers import missing
+from xclip_stream.web.services import Services
+from xclip_stream.web.site import Site
+
+_MEDIA_TYPES = {SNAPSHOT: "image/jpeg", CLIP: "video/mp4"}
+_NOT_THERE = "there is no such picture or clip, or not any more"
+
+
+class EvidenceFiles:
+    """Serves them by ranges, as players ask, and nothing else that may lie in the folder."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def routes(self) -> list[BaseRoute]:
+        return [Route("/evidence/{name:path}", self.show)]
+
+    def show(self, request: Request) -> Response:
+        path = self._path(request.path_params["name"])
+        # A clip grows until it is complete, and has the same name then.
+        return FileResponse(path, media_type=_MEDIA_TYPES[path.suffix], headers={"cache-control": "no-cache"})
+
+    def _path(self, name: str) -> Path:
+        folder = self._services.site().evidence_dir
+        try:
+            path = None if folder is None else (folder / name).resolve()
+            if path is not None and folder is not None and _may_be_shown(path, folder.resolve()):
+                return path
+        except (OSError, ValueError) as error:  # that is no name of a file
+            raise missing(_NOT_THERE) from error
+        raise missing(_NOT_THERE)
+
+
+def _may_be_shown(path: Path, folder: Path) -> bool:
+    return path.suffix in _MEDIA_TYPES and path.is_relative_to(folder) and path.is_file()
+
+
+def media_of(fields: Mapping[str, Any], site: Site) -> dict[str, str | None]:
+    """Return where a page finds the picture and the clip of an event; None for what it cannot show."""
+    return {key: _shown(fields.get(key), site) for key in ("snapshot_url", "clip_url")}
+
+
+def _shown(url: object, site: Site) -> str | None:
+    base = site.evidence_url.rstrip("/") + "/"
+    if site.evidence_dir is None or not isinstance(url, str) or not url.startswith(base):
+        return None
+    return f"/evidence/{url.removeprefix(base)}"
