@@ -12,6 +12,7 @@ from tests.conftest import missing_part
 from tests.deploy.chart import CHART, EVERYTHING, SITE, need_helm, of_kind, pods_of, render
 from tests.deploy.commands import complaint_of
 from xclip_stream.config import Config, expand, read_config
+from xclip_stream.config.watch import FIXED_SECTIONS
 from xclip_stream.queues.redis_connection import RedisKeys
 
 VALIDATE = Path(sys.executable).with_name("kubernetes-validate")
@@ -217,7 +218,9 @@ def test_pods_start_again_for_what_is_read_at_the_start_alone() -> None:
         return str(deployment["spec"]["template"]["metadata"]["annotations"]["checksum/start"])
 
     assert mark(SITE) == mark(SITE.replace("fight", "brawl"))
-    assert mark(SITE) != mark(SITE + "model: {device: cpu}\n")
+    for section in FIXED_SECTIONS:
+        rest = "".join(line for line in SITE.splitlines(keepends=True) if not line.startswith(f"{section}:"))
+        assert mark(SITE) != mark(f"{rest}{section}: {{changed: 1}}\n"), section
 
 
 def test_the_bundled_redis_never_evicts_and_keeps_its_log() -> None:
