@@ -6,7 +6,7 @@ set -eu
 folder="${1:-secrets}"
 mkdir -p "$folder"
 chmod 700 "$folder"
-for name in redis_password grafana_password; do
+for name in redis_password web_token grafana_password; do
   [ -s "$folder/$name" ] && continue
   od -An -N24 -tx1 /dev/urandom | tr -d ' \n' > "$folder/$name"
   chmod 444 "$folder/$name"

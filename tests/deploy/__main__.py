@@ -31,12 +31,19 @@ def main() -> int:
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
     install(PACKAGES.split())
-    gather_wheels(folder / "wheels")
+    if not options.built:
+        gather_wheels(folder / "wheels")
     subprocess.run(["sh", ROOT / "deploy" / "secrets.sh", folder / "secrets"], check=True)
     script = folder / "compose_up.sh"
     shutil.copyfile(options.tool, script)
     step = f"{sys.executable} -m tests.deploy.compose_step"
-    environ = {**os.environ, "DOCKER_COMPOSE": step, "PYTHONPATH": str(ROOT), **settings(folder)}
+    environ = {
+        **os.environ,
+        "DOCKER_COMPOSE": step,
+        "PYTHONPATH": str(ROOT),
+        **settings(folder),
+        "BUILT": str(int(options.built)),
+    }
     done = subprocess.run(["bash", script, ROOT / "docker-compose.yml"], check=False, env=environ)
     if done.returncode == 0 and (left := left_behind(folder)):
         console.print(f"left behind: {left}")
@@ -48,6 +55,7 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--in", dest="folder", type=Path, default=FOLDER, help="images and wheels stay there")
+    parser.add_argument("--built", action="store_true", help="take the images as they are")
     parser.add_argument("--tool", type=Path, default=TOOL)
     return parser.parse_args()
 

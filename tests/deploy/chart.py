@@ -28,8 +28,9 @@ EVERYTHING = {
     "gpu": {"enabled": True, "runtimeClassName": "nvidia"},
     "metrics": {"exporter": {"enabled": True}, "podMonitor": {"enabled": True}},
     "models": {"persistence": {"enabled": True}},
-    "networkPolicy": {"metricsFrom": [{"namespaceSelector": {}}]},
+    "networkPolicy": {"metricsFrom": [{"namespaceSelector": {}}], "webFrom": [{"namespaceSelector": {}}]},
     "secrets": ["cameras"],
+    "web": {"enabled": True},
 }
 """Values with which every template has something to say."""
 

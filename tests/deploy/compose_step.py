@@ -32,7 +32,8 @@ def main() -> int:
     services = [name for name in output(*compose, "config", "--services").split() if name != "grafana"]
     match command:
         case "up":
-            build_images()
+            if os.environ["BUILT"] != "1":
+                build_images()
             return run(*compose, "up", *rest, "--no-build", *services)
         case "ps":
             look(compose, services)
@@ -76,6 +77,8 @@ def look(compose: list[str], services: list[str]) -> None:
     until("healthy", lambda: healths(compose, services) == {"healthy"}, lambda: str(healths(compose, services)))
     until("an event has ended", lambda: "xclip.event.ended" in output(*compose, "logs", "deliver"))
     scraped = ["exec", "-T", "prometheus", "promtool", "query", "instant", "http://127.0.0.1:9090"]
+    asked = ["exec", "-T", "web", "python", "-m", "xclip_stream.web.ask_health", "127.0.0.1:8090/api/events"]
+    until("the dashboard's API shows them", lambda: '"ended"' in output(*compose, *asked))
     until("all are scraped", lambda: "=> 5 " in output(*compose, *scraped, 'sum(up{job="xclip-stream"})'))
     for name in services:
         if name not in {"redis", "prometheus", "camera"}:

@@ -70,7 +70,7 @@ def test_a_mistake_in_the_values_is_told_at_once(values: dict[str, Any], said: s
 def test_every_container_is_nobody_and_writes_only_where_it_should() -> None:
     pods = dict(pods_of(render(EVERYTHING)))
 
-    assert len(pods) == len(ROLES) + len({"redis", "exporter"})
+    assert len(pods) == len(ROLES) + len({"redis", "exporter", "web"})
     for pod in pods.values():
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["runAsUser"] > 0
@@ -93,7 +93,7 @@ def test_the_account_of_the_pods_has_no_token() -> None:
     assert all(pod["serviceAccountName"] == account["metadata"]["name"] for _, pod in pods_of(objects))
 
 
-@pytest.mark.parametrize("role", [*ROLES, "exporter"])
+@pytest.mark.parametrize("role", [*ROLES, "web", "exporter"])
 def test_each_worker_is_asked_for_its_health_where_it_serves_it(role: str) -> None:
     worker = containers(render(EVERYTHING))[role]
     ports = {port["name"]: port["containerPort"] for port in worker["ports"]}
@@ -106,6 +106,19 @@ def test_each_worker_is_asked_for_its_health_where_it_serves_it(role: str) -> No
     assert worker["startupProbe"]["httpGet"]["port"] == "health"
 
 
+def test_the_dashboard_is_reached_at_its_service_by_those_who_may() -> None:
+    objects = render(EVERYTHING)
+    (service,) = (found for name, found in of_kind(objects, "Service").items() if name.endswith("-web"))
+    web = containers(objects)["web"]
+    ports = {port["name"]: port["containerPort"] for port in web["ports"]}
+    (rule,) = of_kind(objects, "NetworkPolicy")["site-xclip-stream-web"]["spec"]["ingress"]
+
+    assert {entry["name"]: entry["value"] for entry in web["env"]}["XCLIP_STREAM_LISTEN"] == f"0.0.0.0:{ports['web']}"
+    assert service["spec"]["ports"][0]["targetPort"] == rule["ports"][0]["port"] == "web"
+    assert service["spec"]["selector"]["app.kubernetes.io/component"] == "web"
+    assert "site-xclip-stream-web" not in of_kind(render(), "Deployment")
+
+
 def test_a_scorer_has_half_an_hour_to_fetch_its_model() -> None:
     probe = containers(render())["score"]["startupProbe"]
 
@@ -113,7 +126,7 @@ def test_a_scorer_has_half_an_hour_to_fetch_its_model() -> None:
     assert probe["periodSeconds"] * probe["failureThreshold"] >= 1800
 
 
-@pytest.mark.parametrize("role", [*ROLES, "exporter"])
+@pytest.mark.parametrize("role", [*ROLES, "web", "exporter"])
 def test_each_worker_is_a_command_that_the_program_knows(role: str) -> None:
     worker = containers(render(EVERYTHING))[role]
 

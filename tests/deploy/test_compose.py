@@ -14,7 +14,7 @@ from tests.conftest import missing_part
 from tests.deploy.commands import complaint_of
 from tests.redis_servers import binary
 from tests.rtsp import free_port
-from xclip_stream.config import expand
+from xclip_stream.config import expand, read_config
 from xclip_stream.errors import QueueError
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.web.health import HealthServer
@@ -22,7 +22,7 @@ from xclip_stream.web.health import HealthServer
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = Path(sys.executable).with_name("docker-compose")
 ROLES = {"ingest", "score", "alert", "deliver"}
-WORKERS = (ROLES - {"score"}) | {"score-cpu"}
+WORKERS = (ROLES - {"score"}) | {"score-cpu", "web"}
 WATCHERS = {"exporter", "prometheus", "grafana"}
 PROFILES = [(), ("cpu",), ("gpu",), ("demo",), ("gpu", "tools"), ("cpu", "metrics")]
 
@@ -54,7 +54,7 @@ def test_compose_accepts_the_file(profiles: tuple[str, ...]) -> None:
 
 def test_the_model_runs_where_the_profile_says() -> None:
     assert set(services("cpu")) == {"redis", *WORKERS}
-    assert set(services("gpu")) == {"redis", *ROLES}
+    assert set(services("gpu")) == {"redis", *ROLES, "web"}
     assert set(services("cpu", "metrics")) == {"redis", *WORKERS, *WATCHERS}
     assert set(services("demo")) == {"redis", *WORKERS, "camera"}
 
@@ -67,7 +67,7 @@ def test_the_scorer_of_the_gpu_profile_has_a_gpu_and_the_image_for_it() -> None:
     assert "devices" not in services("cpu")["score-cpu"]["deploy"]["resources"].get("reservations", {})
 
 
-@pytest.mark.parametrize("role", sorted(ROLES))
+@pytest.mark.parametrize("role", [*sorted(ROLES), "web"])
 def test_each_worker_is_a_command_that_the_program_knows(role: str) -> None:
     worker = services("gpu")[role]
     words = [*worker["entrypoint"], *worker["command"]]
@@ -193,6 +193,20 @@ def test_a_redis_that_is_started_as_the_file_says_wants_the_password_of_the_secr
             server.terminate()
 
 
+def test_the_dashboard_is_served_where_it_is_published_and_asks_for_no_token_in_the_demo() -> None:
+    web = services("demo", XCLIP_STREAM_WEB="127.0.0.1:9999")["web"]
+    environ = {**web["environment"], "DEMO_OUT": "/data"}
+    demo = ROOT / "configs" / "demo.yaml"
+    (port,) = web["ports"]
+
+    assert web["environment"]["XCLIP_STREAM_LISTEN"] == f"0.0.0.0:{port['target']}"
+    assert (port["host_ip"], port["published"]) == ("127.0.0.1", "9999")
+    config = read_config(demo.read_text(), name="demo.yaml", folder=demo.parent, environ=environ)
+    assert config.web.refusal(web["environment"]["XCLIP_STREAM_LISTEN"]) is None
+    usual = read_config(demo.read_text(), name="demo.yaml", folder=demo.parent, environ={"DEMO_OUT": "/data"})
+    assert usual.web.refusal("0.0.0.0:8090") is not None
+
+
 def test_redis_is_on_a_network_of_its_own_and_what_is_published_is_for_this_machine() -> None:
     found = json.loads(compose("config", "--format", "json", COMPOSE_PROFILES="demo,metrics"))
 
@@ -200,7 +214,7 @@ def test_redis_is_on_a_network_of_its_own_and_what_is_published_is_for_this_mach
     assert set(found["services"]["redis"]["networks"]) == {"queue"}
     assert set(found["services"]["alert"]["networks"]) == {"queue"}
     published = {name: service["ports"] for name, service in found["services"].items() if "ports" in service}
-    assert set(published) == {"prometheus", "grafana"}
+    assert set(published) == {"web", "prometheus", "grafana"}
     assert all(port["host_ip"] == "127.0.0.1" for ports in published.values() for port in ports)
 
 

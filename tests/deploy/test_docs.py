@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "deploy.md").read_text()
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 SECTIONS = "|".join(VALUES)
-OF_THE_CONFIGURATION = {"redis.url", "redis.tls"}
+OF_THE_CONFIGURATION = {"redis.url", "redis.tls", "web.hosts", "web.token"}
 BLOCKS = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
 FILES = sorted(set(re.findall(r"(?<![\w/])(deploy/[\w@./-]+\.(?:conf|service|target|sh))", TEXT)))
 NAMED = sorted(set(re.findall(rf"[`' ]((?:{SECTIONS})(?:\.\w+)+)[=:`]", TEXT)) - OF_THE_CONFIGURATION)
@@ -26,9 +26,9 @@ def test_the_override_of_the_page_brings_a_secret_to_each_worker(tmp_path: Path)
 
     found = compose("-f", str(tmp_path / "override.yml"), "config", COMPOSE_PROFILES="gpu")
 
-    for role in ROLES:
+    for role in (*ROLES, "web"):
         sources = {secret["source"] for secret in yaml.safe_load(found)["services"][role]["secrets"]}
-        assert sources == {"redis_password", "cam_password"}
+        assert sources == {"redis_password", "web_token", "cam_password"}
 
 
 @pytest.mark.parametrize("name", NAMED)

@@ -16,7 +16,7 @@ from xclip_stream.worker_main import MISCONFIGURED
 
 UNITS = Path(__file__).resolve().parents[2] / "deploy" / "systemd"
 WORKER = UNITS / "xclip-stream@.service"
-ROLES = ("ingest", "score", "alert", "deliver")
+ROLES = ("ingest", "score", "alert", "deliver", "web")
 
 
 def analyze(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -44,6 +44,7 @@ redis://:${file:/run/secrets/redis_password}@{{ include "xclip-stream.redisHost"
 
 {{- define "xclip-stream.roles" -}}
 {{- $roles := list "ingest" "score" "alert" "deliver" }}
+{{- if .Values.web.enabled }}{{ $roles = append $roles "web" }}{{ end }}
 {{- if .Values.metrics.exporter.enabled }}{{ $roles = append $roles "exporter" }}{{ end }}
 {{- toJson $roles }}
 {{- end }}
