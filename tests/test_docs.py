@@ -110,3 +110,22 @@ def test_the_site_builds_without_a_warning_and_takes_nothing_from_the_network(tm
     assert [page for page in pages if fetched.search(page)] == []
     styles = "".join(path.read_text() for path in (tmp_path / "site").rglob("*.css"))
     assert not re.search(r"url\(\"?https?:|@import", styles)
+
+
+def test_what_troubleshooting_says_that_you_see_is_what_the_program_says() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    code = "".join(path.read_text() for folder in ("xclip_stream", "workers") for path in (ROOT / folder).rglob("*.py"))
+    said = " ".join(re.sub(r"[\"'] *\n *f?[\"']", "", code).split())
+    seen = [
+        text for cell in re.findall(r"^\| ([^|]*) \|", page, re.MULTILINE) for text in re.findall(r"`([^`]+)`", cell)
+    ]
+    sentences = [text for text in seen if text.count(" ") >= 2 and not text.startswith("error: site.yaml")]
+    # What stands in the place of a name or a number differs.
+    parts = [
+        part.strip()
+        for text in sentences
+        for part in re.split(r"note: |/dev/video0: |\b5 s|\b20 s|yard|YARD_PASSWORD|…", text)
+    ]
+
+    assert len(sentences) > 12
+    assert [part for part in parts if part not in said] == []
