@@ -36,6 +36,7 @@ COMMANDS = [
     ("dead-letters", "list"),
     ("dead-letters", "replay"),
     ("dead-letters", "drop"),
+    ("forget",),
 ]
 
 SITE = """\
@@ -167,6 +168,8 @@ def test_a_configuration_that_is_not_there_is_one_line(
 
 
 # ------------------------------------------------------------------------------------------ events, dead letters
+
+REMOVED = SourceStatus("old", SourceState.ENDED, False, 0.0, 9.0, 9.0, 5, 0, 0.0, "", updated_at=9.5)
 
 
 @pytest.fixture
@@ -469,3 +472,44 @@ def test_a_status_of_an_earlier_run_does_not_count() -> None:
     )
 
     assert not progress.is_read(progress.look())
+
+
+# --------------------------------------------------------------------------------------------------------- forget
+
+
+def test_what_was_removed_is_forgotten_and_what_is_there_is_kept(filled: Path) -> None:
+    with EmbeddedRedis(filled / "redis") as server, closing(open_queue(server.url)) as queue:
+        queue.report_source(replace(REMOVED, source_id="old"))
+        queue.report_source(replace(REMOVED, source_id="read"))
+        queue.acquire_source("read", ttl_s=600)
+        done = run(
+            *("forget", "--source", "old", "--source", "yard", "--source", "read", "--source", "none"),
+            *("--sink", "ops", "--sink", "gone", "--config", "site.yaml"),
+            home=filled,
+        )
+        left = queue.source_statuses()
+
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == ["source old: forgotten", "sink gone: messages that were dropped: 0"]
+    in_use, read, unknown, sink = done.stderr.splitlines()
+    assert in_use == "error: source yard: it is in the configuration"
+    assert read.startswith("error: source read: ")
+    assert read.endswith(" reads it")
+    assert unknown == "error: source none: there is nothing of it"
+    assert sink == "error: sink ops: it is in the configuration"
+    assert set(left) == {"read"}
+
+
+def test_a_source_with_open_events_is_not_forgotten(filled: Path) -> None:
+    with EmbeddedRedis(filled / "redis") as server, closing(open_queue(server.url)) as queue:
+        queue.report_rules(
+            RuleStatus("old", 4, 0, 0, 0, 3.5, "climbing", 0.75, open_events=1, events=2, updated_at=9.5)
+        )
+        done = run("forget", "--source", "old", "--config", "site.yaml", home=filled)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: source old: events are open: 1; they end when")
+
+
+def test_what_to_forget_has_to_be_said(site: Path) -> None:
+    assert run("forget", "--config", "site.yaml", home=site).returncode == 2

@@ -518,6 +518,13 @@ class Overview(Protocol):
     def forget_source(self, source_id: str) -> None:
         """Forget the epoch, the rule state and the history of a source, so that the same file may be played again."""
 
+    def forget_sink(self, sink_id: str) -> int:
+        """Drop what waits for a sink; return how many messages that were.
+
+        Raises:
+            QueueError: a worker delivers for it.
+        """
+
 
 # ------------------------------------------------------------------------------------------------------------ model
 

@@ -180,6 +180,7 @@ def test_every_other_step_of_a_role_is_allowed_too(server: GuardedServer, as_use
     assert operator.drop_dead(letters[1].id)
     assert web.drop_dead(letters[2].id)
     operator.forget_source("yard")
+    assert operator.forget_sink("gone") == 0
     assert server.refusals() == []
 
 
@@ -201,6 +202,7 @@ STEPS: dict[Callable[[RedisQueue], object], set[str]] = {
     lambda queue: queue.list_dead(max_count=1): {"score", "alert", "deliver"},
     lambda queue: queue.put_picture("yard", PICTURE, ttl_s=9): {"ingest"},
     lambda queue: queue.forget_source("yard"): set(),
+    lambda queue: queue.forget_sink("ops"): {"deliver"},
 }
 """Steps, and the roles that may do them."""
 

@@ -1089,6 +1089,30 @@ class TestForgetting:
         assert [found.id.source_id for found in waiting_scores(queue)] == ["gate"]
         assert queue.begin_epoch("gate", "e1", live=False) == 1
 
+    def test_of_a_sink_the_messages_are_dropped_that_wait_for_it_and_no_others(self, queue: Queue) -> None:
+        token = alert_token(queue)
+        commit(queue, token, events=["m1", "m2"], sinks=["ops", "log"])
+
+        assert queue.forget_sink("ops") == 2
+        assert queue.forget_sink("ops") == 0
+        assert queue.depths(["ops", "log"]).outbox == {"ops": 0, "log": 2}
+
+        commit(queue, token, events=["m3"], sinks=["ops"])
+        queue.acquire_sink("ops", ttl_s=60)
+        assert names(queue) == ["m3"]
+
+    def test_a_sink_that_is_delivered_for_is_not_forgotten(self, backend: Backend) -> None:
+        queue, deliver = backend.queue(), backend.queue("deliver")
+        post(queue, "m1")
+        token = deliver.acquire_sink("ops", ttl_s=60)
+        assert token is not None
+
+        with pytest.raises(QueueError, match="sink ops: a worker delivers for it"):
+            queue.forget_sink("ops")
+
+        deliver.release_sink("ops", token)
+        assert queue.forget_sink("ops") == 1
+
     def test_an_alert_worker_that_is_alive_has_to_read_the_states_again(self, queue: Queue) -> None:
         token = alert_token(queue)
         queue.forget_source("yard")

@@ -50,6 +50,7 @@ MISSED_BY_THE_TWIN = [
     Mutation("take_messages", "if held_by and held_by ~= holder then return false end"),
     Mutation("commit", "if lease_token(lease) ~= token then return -1 end"),
     Mutation("commit", "if record[2] == commit_id then return stored end"),
+    Mutation("forget_sink", "if redis.call('EXISTS', lease) == 1 then return -1 end"),
     Mutation("settle_message", "redis.call('XDEL', KEYS[1], ARGV[1])"),
     Mutation(
         "functions",

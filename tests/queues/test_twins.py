@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from tests.queues.builders import PIXELS, Queue, message, scores_of, window
 from tests.redis_servers import RedisServer
-from xclip_stream.errors import StaleOwner
+from xclip_stream.errors import QueueError, StaleOwner
 from xclip_stream.inspection import Inspection
 from xclip_stream.protocols import TakenMessage, TakenScores, TakenWindow
 from xclip_stream.queues.limits import QueueLimits
@@ -117,6 +117,7 @@ class Twins(RuleBasedStateMachine):
             taken = twin.workers[worker].acquire_source(source, ttl_s=600) is not None
             team = twin.workers[worker].join_ingest(["file", "camera"], ttl_s=600)
             if left:
+                twin.workers[1 - worker].acquire_source("file", ttl_s=600)
                 twin.workers[worker].leave_ingest(["file"])
             left_free = twin.workers[1 - worker].join_ingest(["file", "camera"], ttl_s=600).free
             return taken, len(team.others), team.free, left_free
@@ -284,6 +285,19 @@ class Twins(RuleBasedStateMachine):
     @rule(source=sources)
     def forget(self, source: str) -> None:
         self.both(lambda twin: twin.workers[0].forget_source(source))
+
+    @rule(worker=workers, is_free=st.booleans())
+    def forget_sink(self, worker: int, is_free: bool) -> None:
+        def step(twin: Twin) -> object:
+            if is_free:
+                for each in twin.workers:
+                    each.release_sink("ops", each.acquire_sink("ops", ttl_s=600) or 0)
+            try:
+                return twin.workers[worker].forget_sink("ops")
+            except QueueError as error:
+                return str(error)
+
+        self.both(step)
 
     @rule()
     def compare(self) -> None:

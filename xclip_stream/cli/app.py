@@ -13,6 +13,7 @@ from xclip_stream.cli.dead_letters import dead_letters
 from xclip_stream.cli.discover import discover
 from xclip_stream.cli.events import events
 from xclip_stream.cli.exporter import exporter
+from xclip_stream.cli.forget import forget
 from xclip_stream.cli.init import init
 from xclip_stream.cli.overview import status
 from xclip_stream.cli.probe import probe
@@ -47,6 +48,7 @@ app.command()(discover)
 app.command()(worker)
 app.command()(status)
 app.command()(exporter)
+app.command()(forget)
 app.add_typer(events)
 app.add_typer(dead_letters)
 for group in (app, events, dead_letters):

@@ -99,6 +99,13 @@ class MemoryOverview(MemoryInspection):
             # An alert worker that is alive must not go on with the state that it remembers.
             self._store.leases.pop(ALERT, None)
 
+    def forget_sink(self, sink_id: str) -> int:
+        with self._store.changed:
+            if self._store.lease(f"sink:{sink_id}") is not None:
+                raise QueueError(f"sink {sink_id}: a worker delivers for it")
+            outbox = self._store.outboxes.pop(sink_id, None)
+            return 0 if outbox is None else len(outbox)
+
 
 class MemoryQueue(
     MemoryIngest,

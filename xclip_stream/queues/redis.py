@@ -87,6 +87,13 @@ class RedisOverview(RedisInspection):
         names = [keys.source(source_id), keys.scores, *tables, keys.lease(ALERT), *own]
         self._run("forget_source", names, [source_id])
 
+    def forget_sink(self, sink_id: str) -> int:
+        keys = [self._keys.outbox(sink_id), self._keys.deliveries(sink_id), self._keys.lease(f"sink:{sink_id}")]
+        count: int = self._run("forget_sink", keys)
+        if count < 0:
+            raise QueueError(f"sink {sink_id}: a worker delivers for it")
+        return count
+
     def evidence_waiting(self, source_ids: Sequence[str]) -> int:
         return sum(self._length(self._keys.evidence_wanted(source_id)) for source_id in source_ids)
 

@@ -1,0 +1,7 @@
+-- Forget what waits for a sink: the number of its messages, or -1 while a worker delivers them.
+local outbox, deliveries, lease = KEYS[1], KEYS[2], KEYS[3]
+
+if redis.call('EXISTS', lease) == 1 then return -1 end
+local count = redis.call('XLEN', outbox)
+redis.call('DEL', outbox, deliveries)
+return count
