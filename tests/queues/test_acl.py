@@ -154,7 +154,12 @@ def test_every_other_step_of_a_role_is_allowed_too(server: GuardedServer, as_use
     )
     (request,) = ingest.report_source(STATUS).requests
     ingest.record_evidence("yard", "e1", EvidenceRecord(clip=True), ttl_s=9, settled=[request.entry_id])
-    assert alert.evidence_of(["e1"]) == operator.evidence_of(["e1"]) == {"e1": EvidenceRecord(clip=True)}
+    assert (
+        alert.evidence_of(["e1"])
+        == web.evidence_of(["e1"])
+        == status.evidence_of(["e1"])
+        == {"e1": EvidenceRecord(clip=True)}
+    )
     assert status.evidence_waiting(["yard"]) == 0
     alert.keep_rulebook("abc", b"[]")
     alert.report_rules(RULES)
