@@ -6,11 +6,12 @@ every true event was told, and nothing else was.
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -72,8 +73,8 @@ def main(
         console.print(f"Rendered [bold]{video}[/bold]: {len(truth)} actions in {minutes:g} minutes.\n")
     passes = [watch("file", str(video.resolve()), config, out, truth, limit_s=LIMIT_S + 60 * (minutes or 0))]
     if rtsp and minutes is None and can_serve_rtsp():
-        with serve_once(video) as server:
-            passes.append(watch("camera (RTSP)", server.url, config, out, truth, server=server.process))
+        camera = Camera(video)
+        passes.append(watch("camera (RTSP)", camera.url, config, out, truth, camera=camera))
     elif rtsp and minutes is None:
         console.print("[yellow]Not watched over RTSP: GStreamer's RTSP server is not installed")
         console.print("(on Debian: gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-{base,good,bad,ugly})\n")
@@ -87,19 +88,19 @@ def watch(
     out: Path,
     truth: Sequence[TruthEvent],
     *,
-    server: subprocess.Popen[str] | None = None,
+    camera: "Camera | None" = None,
     limit_s: float = LIMIT_S,
 ) -> Pass:
     """Run the pipeline on `url`, print each event beside the truth as it comes, and compare them all."""
     console.print(f"[bold]Watching as a {name}[/bold]")
-    log = out / f"run-{'rtsp' if server else 'file'}.log"
+    log = out / f"run-{'rtsp' if camera else 'file'}.log"
     told: list[Told] = []
     with log.open("w") as errors:
         run = start_run(url, config, out, errors.fileno())
         guard = threading.Timer(limit_s, run.kill)
         guard.start()
-        if server is not None:
-            threading.Thread(target=stop_after, args=(server, run), daemon=True).start()
+        if camera is not None:
+            threading.Thread(target=play, args=(camera, run, log), daemon=True).start()
         for number, event in enumerate(events_of(run)):
             if number == 0:
                 show_dashboard(log)
@@ -118,10 +119,13 @@ def start_run(url: str, config: Path, out: Path, errors: int) -> subprocess.Pope
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environ)
 
 
-def stop_after(server: subprocess.Popen[str], run: subprocess.Popen[str]) -> None:
-    """Stop the run once the camera has played its scene. A job in the background ignores Ctrl-C's signal, not this."""
-    server.wait()
-    run.terminate()
+def play(camera: "Camera", run: subprocess.Popen[str], log: Path) -> None:
+    """Switch the camera on once the model is loaded, so that it is seen from its first second, and stop the run when it
+    has played its scene."""
+    while run.poll() is None and "model_loaded" not in log.read_text():
+        time.sleep(0.2)
+    camera.play(until=lambda: run.poll() is not None)
+    run.terminate()  # a job in the background ignores Ctrl-C's signal, not this
 
 
 def events_of(run: subprocess.Popen[str]) -> Iterator[dict[str, object]]:
@@ -162,26 +166,21 @@ def can_serve_rtsp() -> bool:
     return subprocess.run([SYSTEM_PYTHON, "-c", GSTREAMER], capture_output=True, check=False).returncode == 0
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A camera that plays the scene once, to its first viewer."""
+class Camera:
+    """A camera on the loopback interface that plays the scene once, to its first viewer."""
 
-    url: str
-    process: subprocess.Popen[str]
+    def __init__(self, video: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._port = free.getsockname()[1]
+        self._video = video
+        self.url = f"rtsp://127.0.0.1:{self._port}/live"
 
-
-@contextmanager
-def serve_once(video: Path) -> Iterator[Server]:
-    """Serve a file as a camera on the loopback interface while the context is open."""
-    command = [SYSTEM_PYTHON, str(RTSP_SERVER), str(video), "--once"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            url = process.stdout.readline().strip() if process.stdout else ""
-            if not url:
-                console.print("[red]the RTSP server did not start")
-                raise typer.Exit(1)
-            yield Server(url, process)
-        finally:
+    def play(self, *, until: Callable[[], bool]) -> None:
+        """Play to the end, or `until` nobody watches any more."""
+        command = [SYSTEM_PYTHON, str(RTSP_SERVER), str(self._video), "--once", "--port", str(self._port)]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            while process.poll() is None and not until():
+                time.sleep(0.2)
             process.terminate()
 
 
