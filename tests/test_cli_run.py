@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.command_line import PROGRAM, environment, run, start
@@ -167,6 +168,22 @@ def test_a_run_takes_up_another_file_and_lets_go_of_one_and_ends_when_all_that_i
     assert [(phases[0], phases[-1]) for phases in by_source.values()] == [("started", "ended")] * 2
     assert log.count('"worker_started"') == 5
     assert '"restart_needed"' not in log
+
+
+def test_a_run_serves_a_dashboard_and_says_where_unless_it_shall_not(site: Path) -> None:
+    process = start("run", "long.yaml", home=site)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    said = process.stderr.readline()
+    process.stdout.readline()
+    shown = httpx.get(said.removeprefix("dashboard: ").strip() + "api/site", timeout=60).json()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=120)
+    quiet = run("run", "site.yaml", "--no-web", home=site)
+
+    assert re.fullmatch(r"dashboard: http://127\.0\.0\.1:\d+/\n", said)
+    assert [source["id"] for source in shown["sources"]] == ["film"]
+    assert "dashboard" not in quiet.stderr
 
 
 def test_a_second_signal_ends_a_run_at_once(site: Path) -> None:

@@ -206,6 +206,22 @@ def test_a_worker_that_fails_when_its_work_is_done_is_not_started_again(stage: S
     assert stage.diary.count("ingest started") == 1
 
 
+@pytest.mark.parametrize("exit_code", [1, 2])
+def test_a_worker_that_is_not_vital_ends_nothing_however_often_it_fails(
+    stage: Stage, exit_code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "MAX_RESTART_S", 0.01)
+    page = replace(stage.spec("page", f"sys.exit({exit_code})"), vital=False)
+    many = children.MAX_FAST_CRASHES + 2
+
+    outcome = stage.supervisor(
+        [stage.spec("alert"), page], is_finished=lambda: stage.diary.count("page started") >= many
+    ).run()
+
+    assert outcome == Outcome(Verdict.FINISHED)
+    assert stage.diary.count("alert started") == 1
+
+
 def test_a_wrong_configuration_ends_everything_at_once(stage: Stage) -> None:
     wrong = "print('error: site.yaml:3:5: rules: is missing', file=sys.stderr); sys.exit(2)"
     supervisor = stage.supervisor([stage.spec("ingest"), stage.spec("score", wrong)])

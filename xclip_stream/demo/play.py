@@ -139,7 +139,7 @@ def show_dashboard(log: Path) -> None:
     """Say where a browser finds the run that writes this log."""
     for line in log.read_text().splitlines():
         if line.startswith(DASHBOARD):
-            console.print(f"  [cyan]{line}[/cyan]: click an event to see its clip, while this runs")
+            console.print(f"  [cyan]{line}[/cyan]  (click an event for its clip, while this runs)")
             return
 
 
