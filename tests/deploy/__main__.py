@@ -15,6 +15,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tests.rtsp import free_port
+
 console = Console(highlight=False, soft_wrap=True)
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT.parent / "shared" / "tools" / "compose_up.sh"
@@ -45,7 +47,9 @@ def main() -> int:
         "BUILT": str(int(options.built)),
     }
     done = subprocess.run(["bash", script, ROOT / "docker-compose.yml"], check=False, env=environ)
-    if done.returncode == 0 and (left := left_behind(folder)):
+    if done.returncode:
+        take_down(folder)
+    elif left := left_behind(folder):
         console.print(f"left behind: {left}")
         return 1
     console.print("brought up, looked at and taken down" if done.returncode == 0 else "could not be brought up")
@@ -90,18 +94,26 @@ def settings(folder: Path) -> dict[str, str]:
         "XCLIP_STREAM_SECRETS_DIR": str(folder / "secrets"),
         "REDIS_IMAGE": "services:12",
         "PROMETHEUS_IMAGE": "services:12",
+        "XCLIP_STREAM_WEB": f"127.0.0.1:{free_port()}",
+        "PROMETHEUS_WEB": f"127.0.0.1:{free_port()}",
     }
 
 
 def left_behind(folder: Path) -> str:
     """Return the ids of containers and volumes that are still there."""
-    pods = ["podman", "--root", folder / "pod" / "root", "--runroot", folder / "pod" / "run"]
+    return " ".join(" ".join(podman(folder, command) for command in LEFT_BEHIND).split())
+
+
+def take_down(folder: Path) -> None:
+    """Remove what stands where the script has ended in the middle."""
+    for command in ("rm --all --force --time 1", "volume prune --force", "network prune --force"):
+        podman(folder, command)
+
+
+def podman(folder: Path, command: str) -> str:
+    words = ["podman", "--root", folder / "pod" / "root", "--runroot", folder / "pod" / "run", *command.split()]
     environ = {**os.environ, "CONTAINERS_CONF": str(folder / "containers.conf")}
-    said = [
-        subprocess.run([*pods, *command.split()], capture_output=True, text=True, check=True, env=environ).stdout
-        for command in LEFT_BEHIND
-    ]
-    return " ".join(" ".join(said).split())
+    return subprocess.run(words, capture_output=True, text=True, check=True, env=environ).stdout
 
 
 if __name__ == "__main__":

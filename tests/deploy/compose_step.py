@@ -79,6 +79,8 @@ def look(compose: list[str], services: list[str]) -> None:
     scraped = ["exec", "-T", "prometheus", "promtool", "query", "instant", "http://127.0.0.1:9090"]
     asked = ["exec", "-T", "web", "python", "-m", "xclip_stream.web.ask_health", "127.0.0.1:8090/api/events"]
     until("the dashboard's API shows them", lambda: '"ended"' in output(*compose, *asked))
+    kept = [*compose, "exec", "-T", "web", "sh", "-c", "ls /data/evidence/scene/*/*.jpg"]
+    until("a picture of it is kept", lambda: subprocess.run(kept, capture_output=True, check=False).returncode == 0)
     until("all are scraped", lambda: "=> 5 " in output(*compose, *scraped, 'sum(up{job="xclip-stream"})'))
     for name in services:
         if name not in {"redis", "prometheus", "camera"}:
