@@ -140,7 +140,7 @@ import os, sys, structlog
 import xclip_stream.worker_main
 from xclip_stream.errors import CheckpointError, QueueUnavailable
 from xclip_stream.worker_main import worker_main
-def run(config, *, stop, redis_url, watch, vitals):
+def run(config, *, redis_url, stop, **_others):
     structlog.get_logger().info("running", redis_url=redis_url)
     match sys.argv.pop():
         case "works": return
