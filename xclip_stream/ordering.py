@@ -148,7 +148,8 @@ class Ordering:
         generation, seq = key
         scores = self._waiting[key].taken.scores
         here = self._position
-        # A file misses nothing, but its numbering of generations may go on from before it was forgotten.
+        # A file misses nothing, but its numbering of generations may go on from before it was forgotten. An older one
+        # that was not forgotten would be there with its end: the queue ends it in the step that begins the next.
         if not scores.live and not (here.ended and seq == 0):
             return False
         first_missing = here.next_seq if generation == here.generation else 0
