@@ -32,7 +32,7 @@ PAGES = {
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # as long as it is open, no other event loop can run in this thread
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         missing_part("chromium", "apt-get install chromium")
