@@ -1,11 +1,11 @@
 """Lets go of evidence that is too old or too much, beside the work of an ingest worker."""
 
-import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
+
+from xclip_stream.pipeline.side_thread import SideThread
 
 _EVERY_S = 60.0
 
@@ -23,7 +23,7 @@ class Swept(Protocol):
     def removed(self) -> int: ...
 
 
-class SweepingThread:
+class SweepingThread(SideThread):
     """Sweeps once a minute while this is entered.
 
     Args:
@@ -31,22 +31,11 @@ class SweepingThread:
     """
 
     def __init__(self, sweep: Callable[[], Swept | None], *, log: FilteringBoundLogger) -> None:
+        super().__init__("sweep", waits=False)  # a disk that hangs must not keep the worker from ending
         self._sweep = sweep
         self._log = log
-        self._over = threading.Event()
-        # A disk that hangs must not keep the worker from ending.
-        self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-
-    def _run(self) -> None:
+    def run(self) -> None:
         while True:
             # The top of a thread: whatever the disk says, the cameras are watched on.
             try:
@@ -56,5 +45,5 @@ class SweepingThread:
             else:
                 if swept is not None and swept.removed:
                     self._log.info("evidence_swept", removed=swept.removed, files=swept.files, bytes=swept.num_bytes)
-            if self._over.wait(_EVERY_S):
+            if self.over.wait(_EVERY_S):
                 return
