@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer.main
 import yaml
 
-from xclip_stream.cli.app import app
+from xclip_stream.cli.commands import COMMANDS, load_command
 from xclip_stream.cli.reference import command_pages
 from xclip_stream.config import Config, read_config
 
@@ -83,10 +82,11 @@ def test_a_command_that_is_shown_exists_with_its_options(place: str, words: list
     name = next((name for name in (" ".join(words[:2]), words[0]) if name in known), None)
     assert name, f"{place}: there is no command {' '.join(words[:2])}"
 
-    group = typer.main.get_command(app)
-    for word in name.split():
-        group = group.commands[word]  # type: ignore[attr-defined]  # each but the last is a group
-    options = {option for parameter in group.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    first, *others = name.split()
+    command = load_command(COMMANDS[first])
+    for word in others:
+        command = command.commands[word]
+    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     shown = {word.partition("=")[0] for word in words if re.fullmatch(r"--?[a-z][a-z-]*(=.*)?", word)}
 
     assert shown - options - {"--help"} == set(), f"{place}: {name}"

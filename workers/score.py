@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from xclip_stream.config import Config, ConfigWatch
 from xclip_stream.errors import PromptError, ScoringError
+from xclip_stream.exits import FAILED
 from xclip_stream.meters import ScoreMeters
 from xclip_stream.metrics import GpuCollector, PrometheusScore
 from xclip_stream.model.clip_scorer import BatchScorer
@@ -23,7 +24,7 @@ from xclip_stream.pipeline.score import ScoreLoop
 from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.tracing import TracedScoreQueue, Tracing
-from xclip_stream.worker_main import FAILED, worker_main
+from xclip_stream.worker_main import worker_main
 
 NO_MODEL = "the model is not loaded yet"
 

@@ -17,6 +17,7 @@ from structlog.typing import FilteringBoundLogger
 from xclip_stream import __version__
 from xclip_stream.config import Config, ConfigWatch, check_geometry, expand, load_config
 from xclip_stream.errors import CheckpointError, ConfigError, PromptError, QueueUnavailable, XclipStreamError
+from xclip_stream.exits import DONE, FAILED, MISCONFIGURED, debugging, print_error
 from xclip_stream.logs import LEVELS, set_up_logging
 from xclip_stream.metrics import expose, process_registry
 from xclip_stream.model.checkpoint_files import clip_geometry
@@ -28,14 +29,10 @@ from xclip_stream.queues.redis import open_queue
 from xclip_stream.tracing import Tracing, open_tracing
 from xclip_stream.web.health import HealthServer
 
-DONE = 0
-FAILED = 1
-MISCONFIGURED = 2
 REDIS_URL_VARIABLE = "XCLIP_STREAM_REDIS_URL"
 HEALTH_VARIABLE = "XCLIP_STREAM_HEALTH"
 LISTEN_VARIABLE = "XCLIP_STREAM_LISTEN"
 """Where the web worker serves, instead of the configuration's `web.listen`."""
-DEBUG_VARIABLE = "XCLIP_STREAM_DEBUG"
 REACH_WITHIN_S = 15.0
 
 _NEEDS_THE_USER = (ConfigError, CheckpointError, PromptError)
@@ -182,17 +179,6 @@ def reach_queue(redis_url: str, *, stop: threading.Event, log: FilteringBoundLog
                 stop.wait(0.5)
             else:
                 return
-
-
-def print_error(error: XclipStreamError | str) -> None:
-    """Print `error: …` to standard error, a line for each problem."""
-    sys.stderr.write("".join(f"error: {line}\n" for line in str(error).splitlines()))
-    sys.stderr.flush()
-
-
-def debugging() -> bool:
-    """Tell whether the user asked for tracebacks."""
-    return os.environ.get(DEBUG_VARIABLE, "") not in {"", "0"}
 
 
 def _guarded(

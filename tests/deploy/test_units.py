@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import missing_part
 from tests.deploy.commands import complaint_of
 from xclip_stream.config import split_address
-from xclip_stream.worker_main import MISCONFIGURED
+from xclip_stream.exits import MISCONFIGURED
 
 UNITS = Path(__file__).resolve().parents[2] / "deploy" / "systemd"
 WORKER = UNITS / "xclip-stream@.service"

@@ -1,59 +1,26 @@
 """The program: its commands, and what becomes of an error that leaves one of them."""
 
-import inspect
-import re
 import sys
 from typing import Annotated
 
 import typer
 
 import xclip_stream
-from xclip_stream.cli.check import check
-from xclip_stream.cli.dead_letters import dead_letters
-from xclip_stream.cli.discover import discover
-from xclip_stream.cli.events import events
-from xclip_stream.cli.exporter import exporter
-from xclip_stream.cli.forget import forget
-from xclip_stream.cli.init import init
-from xclip_stream.cli.overview import status
-from xclip_stream.cli.probe import probe
-from xclip_stream.cli.run import run
-from xclip_stream.cli.watch import watch
-from xclip_stream.cli.worker import worker
+from xclip_stream.cli.commands import MARKUP, CommandGroup, list_commands
 from xclip_stream.errors import ConfigError, XclipStreamError
+from xclip_stream.exits import DEBUG_VARIABLE, FAILED, MISCONFIGURED, debugging, print_error
 from xclip_stream.redaction import redact_text
-from xclip_stream.worker_main import DEBUG_VARIABLE, FAILED, MISCONFIGURED, debugging, print_error
-
-
-def flowing(text: str) -> str:
-    """Return a docstring whose paragraphs fill the terminal; lines that are set off, as those of examples, stay."""
-    paragraphs = re.split(r"\n\s*\n", text)
-    return "\n\n".join(part if part.startswith("  ") else " ".join(part.split()) for part in paragraphs)
-
 
 app = typer.Typer(
+    cls=CommandGroup,
     name="xclip-stream",
     help="Spot actions in live video from plain-text prompts.",
     epilog='Start with: xclip-stream init, or xclip-stream watch yard.mp4 "a person climbing over a fence"',
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=MARKUP,
 )
-app.command()(init)
-app.command()(run)
-app.command()(watch)
-app.command()(check)
-app.command()(probe)
-app.command()(discover)
-app.command()(worker)
-app.command()(status)
-app.command()(exporter)
-app.command()(forget)
-app.add_typer(events)
-app.add_typer(dead_letters)
-for group in (app, events, dead_letters):
-    for command in group.registered_commands:
-        command.help = flowing(inspect.getdoc(command.callback) or "")
+list_commands(app)
 
 
 def _print_version(asked: bool) -> None:

@@ -13,14 +13,17 @@ from xclip_stream.cli.connection import queue_for
 from xclip_stream.cli.options import ConfigFile, Namespace, RedisUrl
 from xclip_stream.cli.output import emit, table_console
 from xclip_stream.errors import QueueError, XclipStreamError
+from xclip_stream.exits import FAILED, print_error
 from xclip_stream.protocols import DeadLetters
 from xclip_stream.types import DeadLetter
-from xclip_stream.worker_main import FAILED, print_error
 
 MAX_LETTERS = 100_000
 
 dead_letters = typer.Typer(
-    name="dead-letters", help="Look at windows and messages that were given up.", no_args_is_help=True
+    name="dead-letters",
+    help="Look at windows and messages that were given up.",
+    no_args_is_help=True,
+    add_completion=False,
 )
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Ids, as `list` prints them.")]
 All = Annotated[bool, typer.Option("--all", help="All dead letters.")]

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from xclip_stream.cli.output import emit, table_console
 from xclip_stream.errors import SourceError
+from xclip_stream.exits import DONE, FAILED, print_error
 from xclip_stream.redaction import redact_url
-from xclip_stream.worker_main import DONE, FAILED, print_error
 
 if TYPE_CHECKING:
     from xclip_stream.sources.discovery import FoundDevice, FoundStream

@@ -18,7 +18,7 @@ BLOCK_S = 1.0
 PAGE = 200
 NOT_RUNNING = "nothing runs with this configuration now; --no-follow prints what is retained"
 
-events = typer.Typer(name="events", help="Read the public event stream.", no_args_is_help=True)
+events = typer.Typer(name="events", help="Read the public event stream.", no_args_is_help=True, add_completion=False)
 
 
 @events.callback()

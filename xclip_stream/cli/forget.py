@@ -10,8 +10,8 @@ from xclip_stream.cli.options import ConfigFile, Namespace, RedisUrl
 from xclip_stream.cli.output import emit
 from xclip_stream.config import load_config
 from xclip_stream.errors import QueueError
+from xclip_stream.exits import FAILED, print_error
 from xclip_stream.protocols import Overview
-from xclip_stream.worker_main import FAILED, print_error
 
 
 def forget(

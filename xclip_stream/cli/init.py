@@ -14,7 +14,7 @@ from xclip_stream.cli.site_files import check_text, may_write, missing_variables
 from xclip_stream.cli.site_yaml import NewSite, site_text
 from xclip_stream.device_url import is_device_path
 from xclip_stream.errors import ConfigError
-from xclip_stream.worker_main import DONE, FAILED
+from xclip_stream.exits import DONE, FAILED
 
 
 class SecretsPlace(StrEnum):

@@ -18,8 +18,8 @@ from xclip_stream.cli.overview_json import plain_view
 from xclip_stream.cli.overview_tables import tables
 from xclip_stream.config import load_config
 from xclip_stream.errors import QueueUnavailable
+from xclip_stream.exits import DONE, FAILED, print_error
 from xclip_stream.pipeline.attention import SystemView, concerns, look
-from xclip_stream.worker_main import DONE, FAILED, print_error
 
 REFRESH_S = 2.0
 

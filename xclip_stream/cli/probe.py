@@ -11,7 +11,7 @@ from xclip_stream.cli.output import emit, table_console
 from xclip_stream.cli.probe_advice import advice
 from xclip_stream.cli.probe_report import plain_probe, probe_table
 from xclip_stream.cli.terminal_picture import print_picture
-from xclip_stream.worker_main import DONE, FAILED, print_error
+from xclip_stream.exits import DONE, FAILED, print_error
 
 
 class Transport(StrEnum):

@@ -15,6 +15,7 @@ import typer
 import typer.main
 
 from xclip_stream.cli.app import app
+from xclip_stream.cli.commands import COMMANDS, load_command
 from xclip_stream.config.reference import configuration_reference
 
 _PROGRAM = "xclip-stream"
@@ -35,7 +36,10 @@ class CommandPage:
 def command_pages() -> Iterator[CommandPage]:
     """Yield every command in the order of `--help`."""
     group = typer.main.get_command(app)
-    yield from _pages(group, typer.Context(group, info_name=_PROGRAM))
+    context = typer.Context(group, info_name=_PROGRAM)
+    for name, place in COMMANDS.items():
+        command = load_command(place)
+        yield from _pages(command, typer.Context(command, info_name=name, parent=context), name)
 
 
 def commands_page() -> str:
@@ -91,7 +95,7 @@ def pages_of_code(root: Path) -> Mapping[Path, str]:
     }
 
 
-def _pages(command: Any, context: typer.Context, words: str = "") -> Iterator[CommandPage]:
+def _pages(command: Any, context: typer.Context, words: str) -> Iterator[CommandPage]:
     children = getattr(command, "commands", None)
     if children is None:
         yield _page(command, context, words)

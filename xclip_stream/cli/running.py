@@ -16,6 +16,7 @@ from xclip_stream.cli.connection import NamedRedis, OwnRedis, redis_of_run
 from xclip_stream.cli.display import Display, choose_display
 from xclip_stream.cli.output import INTERRUPTED
 from xclip_stream.config import Config, ConfigWatch, WebConfig, literal, split_address
+from xclip_stream.exits import DONE, FAILED, MISCONFIGURED, print_error
 from xclip_stream.logs import STYLE_VARIABLE, set_up_logging
 from xclip_stream.pipeline.children import WorkerSpec
 from xclip_stream.pipeline.lifecycle import StopFlag, SystemClock, stop_on_signals
@@ -25,16 +26,7 @@ from xclip_stream.protocols import Overview, QueueDepths
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.redaction import redact_text
 from xclip_stream.web.address import address_url, free_port
-from xclip_stream.worker_main import (
-    DONE,
-    FAILED,
-    HEALTH_VARIABLE,
-    LISTEN_VARIABLE,
-    MISCONFIGURED,
-    REDIS_URL_VARIABLE,
-    check_windows,
-    print_error,
-)
+from xclip_stream.worker_main import HEALTH_VARIABLE, LISTEN_VARIABLE, REDIS_URL_VARIABLE, check_windows
 
 LOOK_EVERY_S = 0.5
 REVIVE_AFTER_S = 5.0

@@ -1,0 +1,22 @@
+"""How a program of this package ends: with an exit code that means something, and a line for each error."""
+
+import os
+import sys
+
+from xclip_stream.errors import XclipStreamError
+
+DONE = 0
+FAILED = 1
+MISCONFIGURED = 2
+DEBUG_VARIABLE = "XCLIP_STREAM_DEBUG"
+
+
+def print_error(error: XclipStreamError | str) -> None:
+    """Print `error: …` to standard error, a line for each problem."""
+    sys.stderr.write("".join(f"error: {line}\n" for line in str(error).splitlines()))
+    sys.stderr.flush()
+
+
+def debugging() -> bool:
+    """Tell whether the user asked for tracebacks."""
+    return os.environ.get(DEBUG_VARIABLE, "") not in {"", "0"}
