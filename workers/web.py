@@ -147,12 +147,7 @@ def build_site(config: Config) -> Site:
     return Site(
         config_hash=config.config_hash,
         yaml=effective_yaml(config),
-        sources=tuple(
-            ShownSource(
-                id=source.id, live=source.live, url=source.shown_url, dated=source.live or source.start_time is not None
-            )
-            for source in config.sources
-        ),
+        sources=tuple(ShownSource(id=source.id, live=source.live, url=source.shown_url) for source in config.sources),
         rules=tuple(rulebook.rules),
         sinks={sink.id: sink.type for sink in config.sinks},
         gap_s=rulebook.gap_s,

@@ -28,6 +28,8 @@ from xclip_stream.event_schema import (
 )
 from xclip_stream.types import Event, Latency, Phase, PromptScore, WindowRef
 
+A_YEAR_S = 365 * 86_400.0
+
 
 def encode_event(event: Event, *, number: int) -> bytes:
     """Return one phase of an event as CloudEvents JSON; `number` counts the messages of its source."""
@@ -76,6 +78,11 @@ def parse_envelope(body: bytes) -> CloudEvent:
 def format_time(at: float) -> str:
     """Return Unix seconds as RFC 3339 in UTC with milliseconds."""
     return datetime.fromtimestamp(round(at, 3), UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def is_dated(at: float) -> bool:
+    """Tell whether an event time is one of the calendar, not a place in a recording that was given no start time."""
+    return not 0 <= at < A_YEAR_S
 
 
 def parse_time(text: str) -> float:

@@ -37,7 +37,13 @@ def test_an_end_tells_when_it_was_how_long_it_lasted_and_why():
 
 @pytest.mark.parametrize(
     ("at", "shown"),
-    [(0.0, "0:00:00.0"), (59.96, "0:01:00.0"), (3723.44, "1:02:03.4"), (NOON, "2026-03-01 12:00:00Z")],
+    [
+        (0.0, "0:00:00.0"),
+        (59.96, "0:01:00.0"),
+        (3723.44, "1:02:03.4"),
+        (90000.0, "25:00:00.0"),
+        (NOON, "2026-03-01 12:00:00Z"),
+    ],
 )
 def test_a_recording_without_a_start_time_is_shown_by_position(at, shown):
     assert show_time(at) == shown

@@ -141,9 +141,12 @@ def dashboard(redis_url: str, folder: Path, *, site: str = SITE, namespace: str 
             worker.join()
 
 
-def recorded(shares: Sequence[float], *, source: str = "yard") -> list[Scores]:
-    """A camera's windows, one a second until now, with these scores for climbing; each time another run of it."""
-    begin, epoch = time.time() - len(shares), uuid4().hex
+def recorded(shares: Sequence[float], *, source: str = "yard", begin: float | None = None) -> list[Scores]:
+    """A camera's windows, one a second until now, with these scores for climbing; each time another run of it.
+
+    With `begin` they have that event time.
+    """
+    begin, epoch = time.time() - len(shares) if begin is None else begin, uuid4().hex
     return [
         score_builders.window(seq, share, at=begin + seq, source=source, epoch=epoch, live=True)
         for seq, share in enumerate(shares)

@@ -147,6 +147,17 @@ def test_a_timeline_has_the_lines_of_the_rules_with_their_thresholds(served: Das
     assert len(chart["times"]) == len(TWO)
 
 
+def test_a_timeline_of_what_was_a_recording_and_is_a_camera_now_has_one_kind_of_time(served: Dashboard) -> None:
+    served.judge(recorded(TWO, begin=3.0))
+    served.judge(recorded([0.2, 0.3]))
+
+    now, then = served.get("/api/timeline/yard"), served.get("/api/timeline/yard", since=0, until=5.0)
+
+    assert now["series"][0]["highs"] == pytest.approx([0.2, 0.3], abs=1e-4)
+    assert then["times"] == [3.0, 4.0, 5.0]
+    assert then["series"][0]["highs"] == pytest.approx(TWO[:3], abs=1e-4)
+
+
 def test_a_timeline_of_an_unknown_source_is_refused(served: Dashboard) -> None:
     with served.client() as client:
         assert client.get("/api/timeline/roof").status_code == 404

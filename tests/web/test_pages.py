@@ -29,6 +29,7 @@ PAGES = {
     "configuration": "textarea",
 }
 """Each page, and what shows that it is there."""
+NEW_YEAR = 1_767_225_600.0
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -97,6 +98,47 @@ def test_the_list_has_filters_that_stand_in_the_address(page: Page, served: Dash
 
     page.get_by_label("Severity").select_option("critical")
     expect(page.locator(".events a")).to_have_count(1)
+
+
+def test_times_of_a_recording_without_a_date_are_places_in_it(page: Page, served: Dashboard) -> None:
+    (event_id,) = served.judge(recorded(QUIET + EVENT, begin=60.0))
+    see(page, served, "events")
+    expect(page.locator(".events time")).to_have_text("1:07")
+
+    see(page, served, f"events/{event_id}")
+    expect(page.locator(".event header p")).to_contain_text("yard · 1:07 · committed")
+    expect(page.locator(".event .chart .tick").last).to_have_text(re.compile(r"1:\d\d"))
+    see(page, served, "timeline/yard")
+    expect(page.locator(".charts .tick").last).to_have_text(re.compile(r"1:\d\d"))
+    page.locator(".charts svg").first.hover()
+    expect(page.locator(".readout")).to_have_text(re.compile(r"1:\d\d"))
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_every_time_under_a_chart_can_be_read(page: Page, served: Dashboard, width: int) -> None:
+    served.judge(recorded([0.1] * 121, begin=NEW_YEAR))
+    page.set_viewport_size({"width": width, "height": 740})
+    see(page, served, "timeline/yard")
+    expect(page.locator(".chart").first).to_be_visible()
+
+    beyond = page.evaluate(
+        """Math.max(...[...document.querySelectorAll('.chart .tick')].map(
+            tick => tick.getBoundingClientRect().right - tick.closest('svg').getBoundingClientRect().right))"""
+    )
+    assert beyond <= 0
+
+
+def test_long_prompts_make_no_timeline_wider_than_a_phone(page: Page, served: Dashboard) -> None:
+    served.judge(recorded(EVENT))
+    page.set_viewport_size({"width": 360, "height": 740})
+    see(page, served, "timeline/yard")
+    expect(page.locator(".chart").first).to_be_visible()
+
+    page.evaluate(
+        "document.querySelectorAll('figcaption .quiet').forEach(prompts => prompts.append(' or falls'.repeat(20)))"
+    )
+
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
 def test_a_timeline_is_zoomed_by_keyboard(page: Page, served: Dashboard) -> None:

@@ -2,9 +2,8 @@
 
 from datetime import UTC, datetime
 
+from xclip_stream.events import is_dated
 from xclip_stream.types import Event, Phase
-
-A_DAY_S = 86_400.0
 
 
 def event_line(event: Event) -> str:
@@ -32,7 +31,7 @@ def _moment(event: Event) -> str:
 
 def show_time(at: float) -> str:
     """Return event time as UTC, or as the place in a recording that was given no start time."""
-    if 0 <= at < A_DAY_S:
+    if not is_dated(at):
         minutes, seconds = divmod(round(at, 1), 60)
         return f"{int(minutes) // 60}:{int(minutes) % 60:02}:{seconds:04.1f}"
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

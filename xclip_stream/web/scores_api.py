@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from xclip_stream.errors import ConfigError
-from xclip_stream.events import format_time
+from xclip_stream.events import format_time, is_dated
 from xclip_stream.score_series import Chart, chart_of
 from xclip_stream.types import Event, Scores
 from xclip_stream.web.answers import answered, body_of, missing, number, wrong
@@ -30,6 +30,8 @@ MAX_WINDOWS = 200_000
 TRIAL_WINDOWS = 40_000
 """Of all sources in one trial: more would keep a person waiting."""
 MAX_POINTS = 2000
+ANY_TIME, NEVER = -1.0, 1e12
+"""Unix seconds before and behind all event times."""
 LOOK_AGAIN_AFTER_S = 2.0
 _PROBLEM = re.compile(rf"{COPY_NAME}:(\d+):(\d+): (.*)", re.DOTALL)
 
@@ -39,7 +41,7 @@ class ScoresApi:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._charts = Shared[tuple[str, float, int], dict[str, Any]](
+        self._charts = Shared[tuple[str, float, int, float, float], dict[str, Any]](
             lambda key: self._chart(*key), for_s=LOOK_AGAIN_AFTER_S, max_keys=32
         )
         self._trying = threading.Lock()
@@ -55,7 +57,9 @@ class ScoresApi:
         source_id = request.path_params["source_id"]
         hours = number(request, "hours", 1.0, low=0.01, high=24 * 31)
         points = int(number(request, "points", 600, low=10, high=MAX_POINTS))
-        return self._answered(self._charts((source_id, hours, points)))
+        since = number(request, "since", ANY_TIME, low=ANY_TIME, high=NEVER)
+        until = number(request, "until", NEVER, low=ANY_TIME, high=NEVER)
+        return self._answered(self._charts((source_id, hours, points, since, until)))
 
     def configuration(self, _request: Request) -> Response:
         site = self._services.site()
@@ -89,21 +93,24 @@ class ScoresApi:
             then = _trial(history, now, source.id)
             yield _compared(source, _trial(history, copy, source.id), then, complete=left > 0)
 
-    def _chart(self, source_id: str, hours: float, points: int) -> dict[str, Any]:
+    def _chart(self, source_id: str, hours: float, points: int, since: float, until: float) -> dict[str, Any]:
         site = self._services.site()
-        source = _source(site, source_id)
-        history = self._history(source_id, hours=hours, max_windows=MAX_WINDOWS)
+        _require_source(site, source_id)
+        history = _within(self._history(source_id, hours=hours, max_windows=MAX_WINDOWS, until=until), since, until)
         chart = chart_of(history, site.rules, source_id=source_id, max_points=points)
-        return {"source": source_id, "dated": source.dated, "windows": len(history), **_plain_chart(chart)}
+        return {"source": source_id, "windows": len(history), **_plain_chart(chart)}
 
-    def _history(self, source_id: str, *, hours: float, max_windows: int) -> list[Scores]:
-        """Return the newest windows of a source, oldest first, of those that were judged in the last hours."""
+    def _history(self, source_id: str, *, hours: float, max_windows: int, until: float = NEVER) -> list[Scores]:
+        """Return the newest windows of a source, oldest first, of those that were judged in the last hours.
+
+        Those that were judged after the first one behind `until` need not be among them.
+        """
         found, after = list[Scores](), "0"
         since = time.time() - hours * 3600
         while len(found) < MAX_WINDOWS:
             page = self._services.queue.read_history(source_id, since=since, after_id=after, max_count=PAGE)
             found += [scores for _, scores in page]
-            if len(page) < PAGE:
+            if len(page) < PAGE or found[-1].captured_at > until:
                 break
             after = page[-1][0]
         return found[-max_windows:] if max_windows > 0 else []
@@ -112,11 +119,21 @@ class ScoresApi:
         return answered(value, self._services.redact)
 
 
-def _source(site: Site, source_id: str) -> ShownSource:
-    for source in site.sources:
-        if source.id == source_id:
-            return source
-    raise missing(f"there is no source {source_id}")
+def _require_source(site: Site, source_id: str) -> None:
+    if all(source.id != source_id for source in site.sources):
+        raise missing(f"there is no source {source_id}")
+
+
+def _within(history: Sequence[Scores], since: float, until: float) -> list[Scores]:
+    """Return the windows of one stretch of event time.
+
+    A source that was a recording without a date and is a camera now has both kinds of time, which no one axis can show:
+    where no stretch is asked for, the kind of what was judged last counts.
+    """
+    if not history:
+        return []
+    dated = is_dated(history[-1].captured_at if since == ANY_TIME else since)
+    return [each for each in history if since <= each.captured_at <= until and is_dated(each.captured_at) is dated]
 
 
 def _plain_chart(chart: Chart) -> dict[str, Any]:
@@ -147,7 +164,6 @@ def _compared(source: ShownSource, trial: Trial, then: Trial, *, complete: bool)
     """Return what a trial gave beside what the rules in force give on the same scores."""
     return {
         "source": source.id,
-        "dated": source.dated,
         "windows": trial.windows,
         "since": trial.since,
         "until": trial.until,

@@ -10,12 +10,11 @@ from xclip_stream.rules import Rule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownSource:
-    """A source as it may be shown. `dated` tells whether its event time is that of a calendar."""
+    """A source as it may be shown."""
 
     id: str
     live: bool
     url: str
-    dated: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +46,7 @@ def plain_site(site: Site) -> dict[str, Any]:
     return {
         "config_hash": site.config_hash,
         "history_hours": site.history_hours,
-        "sources": [{"id": each.id, "live": each.live, "url": each.url, "dated": each.dated} for each in site.sources],
+        "sources": [{"id": each.id, "live": each.live, "url": each.url} for each in site.sources],
         "rules": [
             {
                 "id": rule.rule_id,

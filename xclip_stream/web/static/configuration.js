@@ -58,10 +58,10 @@ function trials(found, hash) {
 }
 
 function trial(each) {
-  const range = each.since === null ? "no scores are kept of it" : `${each.windows.toLocaleString()} windows, ${moment(each.since, each.dated)} to ${moment(each.until, each.dated)}${each.complete ? "" : "; older ones were left out"}`;
+  const range = each.since === null ? "no scores are kept of it" : `${each.windows.toLocaleString()} windows, ${moment(each.since)} to ${moment(each.until)}${each.complete ? "" : "; older ones were left out"}`;
   return h("section", { class: "card" }, h("h3", {}, each.source), h("p", { class: "quiet" }, range),
     each.unscored.length > 0 && h("p", { class: "notice", "data-tone": "warning" }, `Nothing can be said of ${each.unscored.join(", ")}: what it looks for was never scored.`),
     h("ol", { class: "changes" }, each.events.map((event) => h("li", { "data-change": event.change },
-      h("b", {}, event.change), h("span", {}, moment(unixOf(event.start_time), each.dated)), h("strong", {}, event.rule_id), severity(event.severity),
+      h("b", {}, event.change), h("span", {}, moment(unixOf(event.start_time))), h("strong", {}, event.rule_id), severity(event.severity),
       h("span", { class: "quiet" }, `${share(event.peak_score)} · ${event.end_time ? lasting(unixOf(event.end_time) - unixOf(event.start_time)) : "open"}`)))));
 }

@@ -6,7 +6,7 @@ import { ago, lasting, moment, place, share, unixOf } from "./words.js";
 
 const AROUND_S = 20;
 
-export function event({ main, state, bus, signal, argument }) {
+export function event({ main, bus, signal, argument }) {
   const load = async () => {
     const found = await ask(`/api/events/${encodeURIComponent(argument)}`).catch((error) => error);
     if (signal.aborted) return;
@@ -14,14 +14,13 @@ export function event({ main, state, bus, signal, argument }) {
       main.replaceChildren(h("h1", {}, "Event"), empty("This event cannot be shown", found.message), h("p", {}, h("a", { href: "#/events" }, "All events")));
       return;
     }
-    const source = state.site.sources.find((each) => each.id === found.event.data.source_id);
-    draw(main, found, source?.dated ?? true, signal);
+    draw(main, found, signal);
   };
   bus.addEventListener("told", ({ detail }) => { if (detail.message.data.event_id === argument) load(); }, { signal });
   load();
 }
 
-function draw(main, found, dated, signal) {
+function draw(main, found, signal) {
   const data = found.event.data, first = found.phases[0];
   const begun = unixOf(data.start_time), ended = unixOf(data.end_time);
   const picture = h("section", { class: "card screen", "data-url": found.media.clip_url ?? found.media.snapshot_url ?? "" }, recording(data, found.media));
@@ -36,14 +35,14 @@ function draw(main, found, dated, signal) {
   main.replaceChildren(h("div", { class: "event" },
     h("header", {}, h("a", { href: "#/events", class: "back" }, "Events"),
       h("h1", {}, data.rule_id, " ", severity(data.severity), data.phase === "ended" ? null : h("em", { class: "open" }, "open")),
-      h("p", {}, `${place(data)} · ${moment(begun, dated)} · committed ${ago(first.committed_ms)}`)),
+      h("p", {}, `${place(data)} · ${moment(begun)} · committed ${ago(first.committed_ms)}`)),
     h("div", { class: "stack" },
       kept && kept.dataset.url === picture.dataset.url ? kept : picture, scores,
       h("section", { class: "card" }, h("h2", {}, "Delivery"), deliveries(found))),
     h("div", { class: "stack" }, seen, h("section", { class: "card" }, h("h2", {}, "The rule as it was"), rule(found.rule))),
-    h("section", { class: "card wide" }, h("h2", {}, "Phases and latency"), phases(found.phases, dated)),
+    h("section", { class: "card wide" }, h("h2", {}, "Phases and latency"), phases(found.phases)),
     h("section", { class: "card wide" }, h("details", {}, h("summary", {}, "JSON of the last phase"), json(found.event)))));
-  drawScores(scores.lastChild, data, begun, ended, dated, signal);
+  drawScores(scores.lastChild, data, { begun, ended, first, signal });
 }
 
 function recording(data, media) {
@@ -87,10 +86,10 @@ function deliveries(found) {
     sink.reason && h("p", { class: "quiet" }, sink.reason, " ", h("a", { href: "#/health" }, "Dead letters")))));
 }
 
-function phases(list, dated) {
+function phases(list) {
   const ms = (value) => (value === undefined || value === null ? "–" : `${Math.round(value)} ms`);
   return table("Phases", ["Phase", "Event time", "Score", "Peak", "Cut", "Scored", "Committed"], list.map((phase) => [
-    phase.phase, moment(unixOf(phase.time), dated), share(phase.score), share(phase.peak_score),
+    phase.phase, moment(unixOf(phase.time)), share(phase.score), share(phase.peak_score),
     ms(phase.latency_ms?.produced), ms(phase.latency_ms?.scored), ms(phase.latency_ms?.committed)]));
 }
 
@@ -100,16 +99,17 @@ function json(message) {
   return h("div", { class: "json" }, copy, h("pre", { tabindex: "0" }, text));
 }
 
-async function drawScores(box, data, begun, ended, dated, signal) {
-  const hours = dated ? Math.max(0.1, (Date.now() / 1000 - begun) / 3600 + 0.1) : 744;
-  const found = await ask(`/api/timeline/${encodeURIComponent(data.source_id)}?hours=${hours}&points=2000`).catch(() => null);
+async function drawScores(box, data, { begun, ended, first, signal }) {
+  const around = { hours: (Date.now() - first.committed_ms) / 3_600_000 + 0.1, points: 2000, since: Math.max(0, begun - AROUND_S) };
+  if (ended !== null) around.until = ended + AROUND_S;
+  const found = await ask(`/api/timeline/${encodeURIComponent(data.source_id)}?${new URLSearchParams(around)}`).catch(() => null);
   if (signal.aborted) return;
   const line = found?.series.find((each) => each.rule_id === data.rule_id && each.region === data.region);
-  const from = begun - AROUND_S, to = (ended ?? found?.times.at(-1) ?? begun) + AROUND_S;
+  const from = around.since, to = (ended ?? found?.times.at(-1) ?? begun) + AROUND_S;
   if (!line || !found.times.some((time) => time >= from && time <= to)) {
     box.replaceChildren(h("p", { class: "quiet" }, "The scores of then are not kept any more."));
     return;
   }
   const bands = [{ from: begun, to: ended ?? to, severity: data.severity }];
-  box.replaceChildren(chart({ times: found.times, line: { ...line, enter: data.threshold }, from, to, dated, bands, height: 150, width: 640, name: `Score of ${data.rule_id}` }));
+  box.replaceChildren(chart({ times: found.times, line: { ...line, enter: data.threshold }, from, to, bands, height: 150, width: Math.max(300, box.clientWidth), name: `Score of ${data.rule_id}` }));
 }

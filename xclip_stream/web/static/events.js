@@ -29,7 +29,7 @@ export function events({ main, state, bus, signal, query }) {
     if (signal.aborted) return;
     if (found instanceof Error) { said.textContent = found.message; return; }
     if (!before) list.replaceChildren();
-    list.append(...found.events.map((event) => row(event, state.site)));
+    list.append(...found.events.map((event) => row(event)));
     last = found.events.at(-1)?.event_id ?? last;
     more.hidden = !found.more;
     said.textContent = "";
@@ -55,11 +55,10 @@ function filters(site, wanted, change) {
     field("since", "From", "datetime-local"), field("until", "To", "datetime-local"));
 }
 
-function row(event, site) {
-  const source = site.sources.find((each) => each.id === event.source_id);
+function row(event) {
   const begun = unixOf(event.start_time), isOpen = event.phase !== "ended";
   return h("li", {}, h("a", { href: `#/events/${event.event_id}`, "data-severity": event.severity },
-    h("time", { datetime: event.start_time }, moment(begun, source?.dated ?? true)),
+    h("time", { datetime: event.start_time }, moment(begun)),
     severity(event.severity),
     h("span", { class: "what" }, h("strong", {}, event.rule_id), h("span", {}, event.prompt)),
     h("span", { class: "where" }, place(event)),

@@ -1,7 +1,7 @@
 // The wall: a tile for each source, and the events as they come.
 import { ask, repeat } from "./api.js";
 import { empty, h, setText } from "./dom.js";
-import { ago, lasting, place, share } from "./words.js";
+import { ago, place, position, share } from "./words.js";
 
 const SHOWN = 60;
 
@@ -83,7 +83,7 @@ class Tile {
     const tones = { running: "ok", connecting: "quiet", waiting: "quiet", ended: "quiet" };
     this.dot.dataset.tone = tones[word] ?? "critical";
     setText(this.word, word);
-    setText(this.numbers, status ? [`${status.fps.toFixed(1)} fps`, status.live ? `lag ${status.lag_s.toFixed(1)} s` : lasting(status.position_s), status.dropped ? `${status.dropped} dropped` : ""].filter(Boolean).join(" · ") : "");
+    setText(this.numbers, status ? [`${status.fps.toFixed(1)} fps`, status.live ? `lag ${status.lag_s.toFixed(1)} s` : position(status.position_s), status.dropped ? `${status.dropped} dropped` : ""].filter(Boolean).join(" · ") : "");
     setText(this.note, !status ? "Nobody has reported of it yet" : status.error || (word === "running" ? "Waiting for its picture" : `The source is ${word}`));
     const rule = rules.find((each) => each.id === status?.top_rule);
     setText(this.rule, status?.top_rule ?? "no score yet");

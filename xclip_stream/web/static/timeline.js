@@ -2,7 +2,7 @@
 import { ask, repeat } from "./api.js";
 import { chart, scoreAt, timeOf, xOf } from "./chart.js";
 import { empty, h, option, setText } from "./dom.js";
-import { moment, share, unixOf } from "./words.js";
+import { isDated, moment, share, unixOf } from "./words.js";
 
 const SPANS = [[0.25, "15 min"], [1, "1 h"], [6, "6 h"], [24, "24 h"]];
 const NARROWEST_S = 10;
@@ -17,11 +17,11 @@ export function timeline({ main, state, bus, signal, argument, query }) {
   const spans = h("div", { class: "spans", role: "group", "aria-label": "Hours back" });
   const choose = h("select", { "aria-label": "Source", onchange: () => (location.hash = `#/timeline/${encodeURIComponent(choose.value)}?hours=${hours}`) }, site.sources.map((each) => option(each.id, each.id, source.id)));
   const whole = h("button", { type: "button", hidden: true, onclick: () => { view = null; draw(); } }, "Show all");
-  main.append(h("h1", {}, "Timeline"), h("div", { class: "tools" }, choose, spans, whole, h("span", { id: "keys", class: "quiet keys" }, "drag to zoom · + − ← → Home")), read, charts);
+  main.append(h("h1", {}, "Timeline"), h("div", { class: "tools" }, choose, spans, whole, h("span", { id: "keys", class: "quiet keys" }, "drag to zoom · + − ← → Home"), read), charts);
 
   const bounds = () => {
     const [first, last] = [found.times[0], found.times.at(-1)];
-    const from = source.dated ? Math.max(first, last - hours * 3600) : first;
+    const from = isDated(last) ? Math.max(first, last - hours * 3600) : first;
     return { from, to: Math.max(last, from + NARROWEST_S) };
   };
   const show = (from, to) => {
@@ -40,7 +40,7 @@ export function timeline({ main, state, bus, signal, argument, query }) {
     const { from, to } = view ?? bounds();
     charts.replaceChildren(...found.series.map((line) => h("figure", {},
       h("figcaption", {}, h("strong", {}, line.rule_id), line.region && h("span", {}, line.region), h("span", { class: "quiet" }, line.prompts.join(" · ")), h("output", {})),
-      chart({ times: found.times, line, from, to, dated: source.dated, width: width(), height: found.series.length > 4 ? 104 : 132, name: line.rule_id, bands: bands.filter((band) => band.rule_id === line.rule_id && band.region === line.region) }))));
+      chart({ times: found.times, line, from, to, width: width(), height: found.series.length > 4 ? 104 : 132, name: line.rule_id, bands: bands.filter((band) => band.rule_id === line.rule_id && band.region === line.region) }))));
   }
 
   async function load() {
@@ -68,7 +68,7 @@ export function timeline({ main, state, bus, signal, argument, query }) {
     if (x === null || !found?.series.length) return;
     const { from, to } = view ?? bounds();
     const at = timeOf(x, from, to, width());
-    setText(read, moment(at, source.dated));
+    setText(read, moment(at));
     charts.querySelectorAll("figure").forEach((figure, i) => {
       const near = scoreAt(found.times, found.series[i], at);
       figure.querySelector("output").textContent = near ? share(near.score) : "";

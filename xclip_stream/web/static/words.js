@@ -4,16 +4,29 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 const short = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
 const dated = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 
-/** Event time. A recording whose date is not known counts from its beginning. */
-export function moment(unix, isDated = true) {
-  if (!isDated) return lasting(unix);
+const A_YEAR_S = 31_536_000;
+
+/** Event time of a recording that was given no start time counts from its beginning: nothing else is of 1970. */
+export const isDated = (unix) => unix < 0 || unix >= A_YEAR_S;
+
+/** A place in a recording: 0:03, 1:02:03. */
+export function position(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const shown = parts[0] ? parts : parts.slice(1);
+  return shown.map((part, i) => (i ? String(part).padStart(2, "0") : part)).join(":");
+}
+
+/** Event time: of the clock, or the place in a recording. */
+export function moment(unix) {
+  if (!isDated(unix)) return position(unix);
   const date = new Date(unix * 1000);
   const day = date.toDateString() === new Date().toDateString() ? "" : `${dated.format(date)} `;
   return day + clock.format(date);
 }
 
-export function tick(unix, isDated, step) {
-  if (!isDated) return lasting(unix);
+export function tick(unix, step) {
+  if (!isDated(unix)) return position(unix);
   return (step < 60 ? clock : short).format(new Date(unix * 1000));
 }
 
@@ -21,11 +34,7 @@ export const unixOf = (text) => (text ? Date.parse(text) / 1000 : null);
 
 export function lasting(seconds) {
   if (seconds === null || seconds === undefined) return "–";
-  const whole = Math.max(0, Math.floor(seconds));
-  if (whole < 60) return `${whole} s`;
-  const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-  const shown = parts[0] ? parts : parts.slice(1);
-  return shown.map((part, i) => (i ? String(part).padStart(2, "0") : part)).join(":");
+  return seconds < 60 ? `${Math.max(0, Math.floor(seconds))} s` : position(seconds);
 }
 
 export function ago(milliseconds) {
