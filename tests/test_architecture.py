@@ -98,6 +98,8 @@ def test_a_module_imports_only_what_its_layer_may(module: str, file: Path) -> No
         ("xclip_stream", {"torch", "av", "redis", "pydantic"}),
         ("xclip_stream.config", {"torch", "av", "redis", "httpx"}),
         ("xclip_stream.cli", {"torch", "av"}),
+        ("xclip_stream.cli.watch", {"torch", "av", "starlette", "uvicorn"}),
+        ("xclip_stream.cli.run", {"torch", "av", "starlette", "uvicorn"}),
         ("xclip_stream.client", {"torch", "av", "structlog", "prometheus_client", "httpx"}),
         ("workers.ingest", {"torch"}),
         ("workers.alert", {"torch", "av"}),

@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -278,3 +280,12 @@ def test_reading_logs_nothing(tmp_path, pair, caplog, capfd):
 
     assert caplog.records == []
     assert capfd.readouterr() == ("", "")
+
+
+def test_reading_a_model_does_not_wait_for_the_compiler_of_torch():
+    code = "import sys; from xclip_stream.model import Scorer; Scorer.from_checkpoint('demo'); print(*sys.modules)"
+
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+    assert "torch" in loaded
+    assert {"torch._dynamo", "sympy"} & set(loaded) == set()

@@ -1,13 +1,14 @@
 """Reads and writes models: configuration and weights must fit each other to the last name and shape."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from xclip_stream.errors import CheckpointError
 from xclip_stream.model.checkpoint_files import WeightFiles, find_weights
@@ -49,7 +50,7 @@ class Pretrained(nn.Module):
     def assemble(cls, stored: "StoredModel", config: Config, *, device: torch.device | str, dtype: torch.dtype) -> Self:
         """Make the network of a configuration around stored weights; CheckpointError where they do not fit."""
         weights = (tower_weights(stored.weights, cls.prefix) if cls.prefix else {}) or stored.weights
-        with torch.device("meta"):  # neither memory nor random numbers: every weight is replaced
+        with torch.device("meta"), _Uninitialised():  # no memory and no random numbers: every weight is replaced
             network = cls(config)
         try:
             check_config(config, weights)
@@ -69,6 +70,20 @@ class Pretrained(nn.Module):
         part = Path(folder) / "model.safetensors.part"
         save_file(weights, part, metadata={"format": "pt"})
         part.replace(Path(folder) / "model.safetensors")
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Leaves new weights as they are. On the meta device `normal_` would import torch's compiler: two seconds."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        options = kwargs or {}
+        return options["tensor"] if func is nn.init.normal_ else func(*args, **options)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
