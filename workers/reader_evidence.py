@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import structlog
 
+from workers.evidence_places import open_store
 from xclip_stream.config import Config, EvidenceConfig, SourceConfig
 from xclip_stream.pipeline.evidence_desk import EvidenceDesk
 from xclip_stream.pipeline.evidence_threads import EvidenceThread, RecordingThread
 from xclip_stream.pipeline.lifecycle import SystemClock
-from xclip_stream.protocols import EvidenceStore, Footage, IngestQueue
+from xclip_stream.protocols import Footage, IngestQueue
 from xclip_stream.sources import FileFootage, LiveFootage, PacketRing, PacketTap, Painter, local_path, open_recording
-from xclip_stream.storage import LocalStore, Retention, Swept, open_bucket
+from xclip_stream.storage import Retention, Swept
 
 _LATENCY_S = 15.0
 """How long after its last frame a window of a camera may be judged, and the reader may hear of it."""
@@ -86,20 +87,6 @@ class ReaderEvidence:
                 stack.enter_context(RecordingThread(recording, log=self._log))
             stack.enter_context(EvidenceThread(self.desk, log=self._log))
             yield
-
-
-def open_store(config: EvidenceConfig) -> EvidenceStore:
-    """Return where evidence is kept.
-
-    Raises:
-        ConfigError: the bucket needs a package that is not installed.
-    """
-    if config.url is None:
-        return LocalStore(config.dir)
-    secrets = [None if key is None else key.get_secret_value() for key in (config.access_key, config.secret_key)]
-    return open_bucket(
-        config.url, spool=config.dir, endpoint_url=config.endpoint_url, access_key=secrets[0], secret_key=secrets[1]
-    )
 
 
 def sweep(config: EvidenceConfig | None) -> Swept | None:

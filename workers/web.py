@@ -12,12 +12,14 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from workers.alert import build_rulebook
+from workers.evidence_places import open_reader
 from xclip_stream.cli.overview_json import plain_view
 from xclip_stream.config import Config, ConfigWatch, WebConfig, effective_yaml, read_config, split_address
 from xclip_stream.errors import ConfigError, XclipStreamError
 from xclip_stream.logs import hidden
 from xclip_stream.pipeline.attention import look
 from xclip_stream.pipeline.vitals import Pulse, Vitals
+from xclip_stream.protocols import EvidenceReader
 from xclip_stream.queues.redis import RedisQueue, open_queue
 from xclip_stream.tracing import Tracing
 from xclip_stream.web.address import address_of, address_url, bound
@@ -63,7 +65,7 @@ def serve(
         XclipStreamError: the server has ended by itself.
     """
     log, web = structlog.get_logger(), watch.config.web
-    feed, shown = EventFeed(queue, log=log), ShownConfig(watch)
+    feed, shown = EventFeed(queue, log=log), ShownConfig(watch, log=log)
     services = Services(
         queue=queue,
         feed=feed,
@@ -71,6 +73,7 @@ def serve(
         site=lambda: shown.site,
         read_copy=shown.read_copy,
         redact=hidden,
+        bucket=lambda: shown.bucket,
     )
     token = None if web.token is None else web.token.get_secret_value()
     app = build_app(services, token=token, hosts=(*web.hosts, socket.gethostname().lower()))
@@ -123,14 +126,21 @@ def look_at(queue: RedisQueue, config: Config) -> Mapping[str, Any]:
 class ShownConfig:
     """The configuration in force, as the dashboard shows it."""
 
-    def __init__(self, watch: ConfigWatch) -> None:
+    def __init__(self, watch: ConfigWatch, *, log: Any) -> None:
         self._watch = watch
+        self._log = log
+        self._evidence = watch.config.evidence
         self.site = build_site(watch.config)
+        self.bucket = self._open_bucket()
 
     def follow(self) -> None:
         changed = self._watch.poll()
-        if changed is not None:
-            self.site = build_site(changed)
+        if changed is None:
+            return
+        if changed.evidence != self._evidence:
+            self._evidence = changed.evidence
+            self.bucket = self._open_bucket()
+        self.site = build_site(changed)
 
     def read_copy(self, text: str) -> Site:
         """Read an edited copy; what it refers to is not looked up, since its author may not be allowed to know it.
@@ -139,6 +149,14 @@ class ShownConfig:
             ConfigError: it is wrong.
         """
         return build_site(read_config(text, name=COPY_NAME, folder=self._watch.folder, blind=True))
+
+    def _open_bucket(self) -> EvidenceReader | None:
+        """Open the bucket of the evidence; a dashboard that cannot shows everything else."""
+        try:
+            return open_reader(self._evidence)
+        except ConfigError as error:
+            self._log.warning("evidence_not_shown", error=str(error))
+            return None
 
 
 def build_site(config: Config) -> Site:

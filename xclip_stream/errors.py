@@ -54,6 +54,10 @@ class EvidenceError(XclipStreamError):
     """A picture or a clip of an event cannot be made or kept now; trying again may help."""
 
 
+class NoSuchSpan(EvidenceError):
+    """A part of a picture or a clip was asked for that lies behind its end."""
+
+
 class QueueError(XclipStreamError):
     """The queue refused a step or holds something that it should not."""
 

@@ -3,6 +3,7 @@
 The alert worker asks for it in the step that commits the event, and the reader of the source makes it.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -14,6 +15,7 @@ from xclip_stream.errors import DecodeError
 
 Value = TypeVar("Value")
 SNAPSHOT, CLIP = ".jpg", ".mp4"
+_FILE = re.compile(r"(?!\.{1,2}/)[^/]+/\d{4}-\d\d-\d\d/[0-9a-f]{32}\.(jpg|mp4)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,11 @@ def evidence_name(source_id: str, event_id: str, *, start_time: float) -> str:
     """Return where the evidence of an event is kept: a folder for each source and day (UTC)."""
     day = datetime.fromtimestamp(start_time, UTC).strftime("%Y-%m-%d")
     return f"{quote(source_id, safe='')}/{day}/{event_id}"
+
+
+def is_evidence(path: str) -> bool:
+    """Tell whether a file is named as evidence is."""
+    return _FILE.fullmatch(path) is not None
 
 
 def evidence_url(base_url: str, name: str, suffix: str) -> str:

@@ -4,7 +4,7 @@ Each role of the queue is a protocol of its own, so that a worker can be given n
 queue and the Redis queue both have all of them, and one contract test runs over both.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -133,6 +133,35 @@ class EvidenceStore(Protocol):
 
         Raises:
             EvidenceError: it cannot be kept now.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A picture or a clip as it is read: all of it, or the part that was asked for.
+
+    `pieces` can be taken once; `close` lets go of what was not taken. `span` says which part it is and of how much, as
+    HTTP does in `Content-Range`; it is empty for the whole.
+    """
+
+    pieces: Iterator[bytes]
+    close: Callable[[], None]
+    num_bytes: int
+    span: str
+
+
+class EvidenceReader(Protocol):
+    """Evidence that is kept where no file system reaches; from any thread."""
+
+    def read(self, name: str, *, span: str | None) -> KeptFile | None:
+        """Return what is kept under a name, suffix and all; None where nothing is.
+
+        Args:
+            span: the part that is wanted, as HTTP writes it: `bytes=0-99`.
+
+        Raises:
+            NoSuchSpan: it ends before that part.
+            EvidenceError: it cannot be read now, also later from `pieces`.
         """
 
 

@@ -4,39 +4,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
-from xclip_stream.errors import ConfigError, EvidenceError
+from tests.buckets import KEYS, bucket_server, made_bucket
+from xclip_stream.errors import ConfigError, EvidenceError, NoSuchSpan
 from xclip_stream.protocols import EvidenceStore
-from xclip_stream.storage import open_bucket
+from xclip_stream.storage import open_bucket, open_bucket_reader
 
 NAME = "yard/2023-11-14/0123.mp4"
-KEYS = {"access_key": "AKIATEST", "secret_key": "secret-of-the-bucket"}
 
 
 @pytest.fixture
 def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with bucket_server() as url:
+        yield url
 
 
 @pytest.fixture
 def bucket(endpoint: str) -> Any:
-    made = boto3.resource(
-        "s3",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=KEYS["access_key"],
-        aws_secret_access_key=KEYS["secret_key"],
-    ).Bucket("cameras")
-    made.create()
-    made.objects.delete()  # all servers of a process share what they hold
-    return made
+    return made_bucket(endpoint)
 
 
 def store_at(url: str, endpoint: str, spool: Path) -> EvidenceStore:
@@ -97,3 +83,26 @@ def test_a_missing_package_is_told_with_what_to_install(tmp_path: Path, monkeypa
 
     with pytest.raises(ConfigError, match=r"pip install 'xclip-stream\[s3\]'"):
         open_bucket("s3://cameras", spool=tmp_path, endpoint_url=None, access_key=None, secret_key=None)
+
+
+def test_what_is_in_the_bucket_is_read_whole_or_in_part(bucket: Any, endpoint: str) -> None:
+    bucket.put_object(Key=f"site/north/{NAME}", Body=b"0123456789")
+    reader = open_bucket_reader("s3://cameras/site/north", endpoint_url=endpoint, **KEYS)
+
+    whole, part = reader.read(NAME, span=None), reader.read(NAME, span="bytes=2-4")
+
+    assert whole is not None
+    assert part is not None
+    assert (b"".join(whole.pieces), whole.num_bytes, whole.span) == (b"0123456789", 10, "")
+    assert (b"".join(part.pieces), part.num_bytes, part.span) == (b"234", 3, "bytes 2-4/10")
+    assert reader.read("yard/2023-11-14/gone.mp4", span=None) is None
+    with pytest.raises(NoSuchSpan):
+        reader.read(NAME, span="bytes=50-")
+
+
+def test_a_bucket_that_does_not_answer_is_told_without_its_keys() -> None:
+    reader = open_bucket_reader("s3://cameras", endpoint_url="http://127.0.0.1:1", **KEYS)
+
+    with pytest.raises(EvidenceError, match=rf"s3://cameras/{NAME}: cannot be read") as failed:
+        reader.read(NAME, span=None)
+    assert KEYS["secret_key"] not in str(failed.value)

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from xclip_stream.errors import ConfigError
-from xclip_stream.protocols import EvidenceStore
+from xclip_stream.protocols import EvidenceReader, EvidenceStore
+
+MISSING = "evidence.url: buckets need a package that is not installed: pip install 'xclip-stream[s3]'"
 
 
 def open_bucket(
@@ -17,7 +19,20 @@ def open_bucket(
     try:
         from xclip_stream.storage.s3 import S3Store  # noqa: PLC0415 - an extra, and slow to import
     except ImportError:
-        raise ConfigError(
-            "evidence.url: buckets need a package that is not installed: pip install 'xclip-stream[s3]'"
-        ) from None
+        raise ConfigError(MISSING) from None
     return S3Store(url, spool=spool, endpoint_url=endpoint_url, access_key=access_key, secret_key=secret_key)
+
+
+def open_bucket_reader(
+    url: str, *, endpoint_url: str | None, access_key: str | None, secret_key: str | None
+) -> EvidenceReader:
+    """Return what reads from a bucket; the arguments are those of `S3Reader`.
+
+    Raises:
+        ConfigError: the package for it is not installed.
+    """
+    try:
+        from xclip_stream.storage.s3_reading import S3Reader  # noqa: PLC0415 - an extra, and slow to import
+    except ImportError:
+        raise ConfigError(MISSING) from None
+    return S3Reader(url, endpoint_url=endpoint_url, access_key=access_key, secret_key=secret_key)

@@ -10,7 +10,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from xclip_stream.errors import ConfigError, QueueError, QueueUnavailable, XclipStreamError
+from xclip_stream.errors import (
+    ConfigError,
+    EvidenceError,
+    NoSuchSpan,
+    QueueError,
+    QueueUnavailable,
+    XclipStreamError,
+)
 
 MAX_BODY_BYTES = 1024 * 1024
 Redact = Callable[[str], str]
@@ -82,6 +89,10 @@ def _status(error: XclipStreamError) -> HTTPStatus:
             return HTTPStatus.CONFLICT
         case ConfigError():
             return HTTPStatus.UNPROCESSABLE_ENTITY
+        case NoSuchSpan():
+            return HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+        case EvidenceError():
+            return HTTPStatus.BAD_GATEWAY
     return HTTPStatus.INTERNAL_SERVER_ERROR
 
 

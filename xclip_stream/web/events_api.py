@@ -45,8 +45,7 @@ class EventsApi:
         wanted = Filter(**{name: query.get(name, "") for name in names})
         count = int(number(request, "limit", 50, low=1, high=MAX_EVENTS))
         found = self._services.feed.book.find(wanted, max_count=count, before=query.get("before", ""))
-        site = self._services.site()
-        events = [summary(phase) | media_of(phase.fields, site) for phase in found]
+        events = [summary(phase) | media_of(phase.fields, self._services) for phase in found]
         return self._answered({"events": events, "more": len(found) == count})
 
     def show(self, request: Request) -> Response:
@@ -55,7 +54,7 @@ class EventsApi:
         return self._answered(
             {
                 "event": phases[-1].message,
-                "media": media_of(phases[-1].fields, self._services.site()),
+                "media": media_of(phases[-1].fields, self._services),
                 "phases": [_phase(phase) for phase in phases],
                 "rule": rule,
                 "deliveries": list(self._deliveries(phases, rule)),

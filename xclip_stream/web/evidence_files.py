@@ -1,4 +1,4 @@
-"""Pictures and clips of events, from the folder of this machine where they are kept."""
+"""Pictures and clips of events, from the folder of this machine or the bucket where they are kept."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,8 +8,10 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from xclip_stream.evidence import CLIP, SNAPSHOT
+from xclip_stream.evidence import CLIP, SNAPSHOT, is_evidence
+from xclip_stream.protocols import EvidenceReader
 from xclip_stream.web.answers import missing
+from xclip_stream.web.evidence_bucket import passed_on, span_of
 from xclip_stream.web.services import Services
 from xclip_stream.web.site import Site
 
@@ -27,7 +29,10 @@ class EvidenceFiles:
         return [Route("/evidence/{name:path}", self.show)]
 
     def show(self, request: Request) -> Response:
-        path = self._path(request.path_params["name"])
+        name, bucket = request.path_params["name"], self._services.bucket()
+        if bucket is not None:
+            return _from_bucket(bucket, name, request)
+        path = self._path(name)
         # A clip grows until it is complete, and has the same name then.
         return FileResponse(path, media_type=_MEDIA_TYPES[path.suffix], headers={"cache-control": "no-cache"})
 
@@ -42,17 +47,26 @@ class EvidenceFiles:
         raise missing(_NOT_THERE)
 
 
+def _from_bucket(bucket: EvidenceReader, name: str, request: Request) -> Response:
+    file = bucket.read(name, span=span_of(request)) if is_evidence(name) else None
+    if file is None:
+        raise missing(_NOT_THERE)
+    return passed_on(file, _MEDIA_TYPES[Path(name).suffix])
+
+
 def _may_be_shown(path: Path, folder: Path) -> bool:
     return path.suffix in _MEDIA_TYPES and path.is_relative_to(folder) and path.is_file()
 
 
-def media_of(fields: Mapping[str, Any], site: Site) -> dict[str, str | None]:
+def media_of(fields: Mapping[str, Any], services: Services) -> dict[str, str | None]:
     """Return where a page finds the picture and the clip of an event; None for what it cannot show."""
-    return {key: _shown(fields.get(key), site) for key in ("snapshot_url", "clip_url")}
+    site = services.site()
+    can_show = site.evidence_dir is not None or services.bucket() is not None
+    return {key: _shown(fields.get(key), site) if can_show else None for key in ("snapshot_url", "clip_url")}
 
 
 def _shown(url: object, site: Site) -> str | None:
     base = site.evidence_url.rstrip("/") + "/"
-    if site.evidence_dir is None or not isinstance(url, str) or not url.startswith(base):
+    if not isinstance(url, str) or not url.startswith(base):
         return None
     return f"/evidence/{url.removeprefix(base)}"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from xclip_stream.protocols import DeadLetters, EventLog, Overview, PictureBoard, ScoreHistory
+from xclip_stream.protocols import DeadLetters, EventLog, EvidenceReader, Overview, PictureBoard, ScoreHistory
 from xclip_stream.web.event_feed import EventFeed
 from xclip_stream.web.site import ReadCopy, Site
 
@@ -19,6 +19,7 @@ class Services:
 
     `look` gives one look at the system, as `xclip-stream status --json` does. `site` is the configuration in force;
     `read_copy` reads another one, without looking up what it refers to. `redact` hides what is secret in a text.
+    `bucket` reads the evidence where it is kept in one, and is None where it is not.
     """
 
     queue: WebQueue
@@ -27,3 +28,4 @@ class Services:
     site: Callable[[], Site]
     read_copy: ReadCopy
     redact: Callable[[str], str]
+    bucket: Callable[[], EvidenceReader | None]
