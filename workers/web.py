@@ -6,6 +6,8 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import closing
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -17,6 +19,7 @@ from xclip_stream.cli.overview_json import plain_view
 from xclip_stream.config import Config, ConfigWatch, WebConfig, effective_yaml, read_config, split_address
 from xclip_stream.errors import ConfigError, XclipStreamError
 from xclip_stream.logs import hidden
+from xclip_stream.metrics import Expected, QueueCollector, WorkersCollector, expose
 from xclip_stream.pipeline.attention import look
 from xclip_stream.pipeline.vitals import Pulse, Vitals
 from xclip_stream.protocols import EvidenceReader
@@ -24,12 +27,15 @@ from xclip_stream.queues.redis import RedisQueue, open_queue
 from xclip_stream.tracing import Tracing
 from xclip_stream.web.address import address_of, address_url, bound
 from xclip_stream.web.app import build_app
+from xclip_stream.web.ask_workers import ask_workers
 from xclip_stream.web.event_feed import EventFeed
 from xclip_stream.web.server import serving
 from xclip_stream.web.services import Services
 from xclip_stream.web.site import COPY_NAME, ShownSource, Site
-from xclip_stream.worker_main import LISTEN_VARIABLE, worker_main
+from xclip_stream.worker_main import LISTEN_VARIABLE, WORKERS_VARIABLE, worker_main
 
+ROLES = ("ingest", "score", "alert", "deliver", "web")
+"""Whom a run starts."""
 SILENCE_S = 60.0
 LOOK_EVERY_S = 0.5
 LEAVE_S = 2.0
@@ -70,6 +76,7 @@ def serve(
         queue=queue,
         feed=feed,
         look=lambda: look_at(queue, watch.config),
+        metrics=partial(expose, shown_metrics(queue, watch)),
         site=lambda: shown.site,
         read_copy=shown.read_copy,
         redact=hidden,
@@ -121,6 +128,19 @@ def look_at(queue: RedisQueue, config: Config) -> Mapping[str, Any]:
     """Return one look at the system, as `xclip-stream status --json` prints it."""
     source_ids = [source.id for source in config.sources]
     return plain_view(look(queue, source_ids=source_ids, sink_ids=[sink.id for sink in config.sinks]))
+
+
+def shown_metrics(queue: RedisQueue, watch: ConfigWatch) -> CollectorRegistry:
+    """Return what `/metrics` shows: what Redis knows and, of a run, what its workers count."""
+
+    def expected() -> Expected:
+        return Expected({source.id for source in watch.config.sources}, [sink.id for sink in watch.config.sinks])
+
+    registry = CollectorRegistry()
+    if folder := os.environ.get(WORKERS_VARIABLE):
+        registry.register(WorkersCollector(partial(ask_workers, Path(folder), ROLES)))
+    registry.register(QueueCollector(queue, expected=expected))
+    return registry
 
 
 class ShownConfig:

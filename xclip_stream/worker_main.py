@@ -33,6 +33,8 @@ REDIS_URL_VARIABLE = "XCLIP_STREAM_REDIS_URL"
 HEALTH_VARIABLE = "XCLIP_STREAM_HEALTH"
 LISTEN_VARIABLE = "XCLIP_STREAM_LISTEN"
 """Where the web worker serves, instead of the configuration's `web.listen`."""
+WORKERS_VARIABLE = "XCLIP_STREAM_WORKERS"
+"""The folder in which the workers of a run serve; the web worker shows their metrics with its own."""
 REACH_WITHIN_S = 15.0
 
 _NEEDS_THE_USER = (ConfigError, CheckpointError, PromptError)
@@ -80,7 +82,8 @@ def serve(name: str, run: RunWorker, *, config_path: Path, log_level: str = "inf
     """Run a worker until it is done or asked to stop, and return its exit code.
 
     Args:
-        health: `HOST:PORT` at which it serves /healthz, /readyz and /metrics; None or an empty text for nowhere.
+        health: the address of `HealthServer`, where it serves /healthz, /readyz and /metrics; None or an empty text
+            for nowhere.
     """
     is_supervised = die_with_supervisor()
     stop, vitals, registry = StopFlag(), Vitals(), None

@@ -50,18 +50,14 @@ class Prometheus:
 
 
 @contextmanager
-def running_prometheus(folder: Path, targets: Mapping[str, str]) -> Iterator[Prometheus]:
-    """Scrape the targets twice a second, with the rules of the project."""
+def running_prometheus(folder: Path, targets: Mapping[str, str], *, token: str | None = None) -> Iterator[Prometheus]:
+    """Scrape the targets twice a second, with the rules of the project, and with the token that they ask for."""
+    job = {"job_name": "xclip-stream", "static_configs": [{"targets": list(targets.values())}]}
+    if token is not None:
+        job["authorization"] = {"credentials": token}
+    every = {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"}
     (folder / "prometheus.yml").write_text(
-        json.dumps(
-            {
-                "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"},
-                "rule_files": [str(RULES)],
-                "scrape_configs": [
-                    {"job_name": "xclip-stream", "static_configs": [{"targets": list(targets.values())}]}
-                ],
-            }
-        )
+        json.dumps({"global": every, "rule_files": [str(RULES)], "scrape_configs": [job]})
     )
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"

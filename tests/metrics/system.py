@@ -44,10 +44,14 @@ class System:
             return Shown(samples(response.read().decode()))
 
     def wait_until(self, holds: Callable[[], bool]) -> None:
-        end = time.monotonic() + PATIENCE_S
-        while not holds():
-            assert time.monotonic() < end, "it never came to be"
-            time.sleep(0.1)
+        wait_until(holds)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.1)
 
 
 @contextmanager

@@ -3,6 +3,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -110,6 +111,22 @@ def test_the_address_is_free_again_once_the_server_is_left() -> None:
 
     assert status == 200
     assert [thread.name for thread in threading.enumerate() if thread.name == "health"] == []
+
+
+def test_a_socket_that_a_killed_process_left_makes_room(tmp_path: Path) -> None:
+    path = tmp_path / "score"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+
+    served = HealthServer(f"unix:{path}", alive=lambda: None, ready=lambda: None)
+    with served as server, socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(30)
+        client.connect(str(path))
+        client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        answer = client.makefile().read()
+
+    assert server.address == f"unix:{path}"
+    assert answer.endswith('{"status": "ok"}\n')
 
 
 @pytest.mark.parametrize("address", ["8080", ":8080", "localhost", "localhost:http", "127.0.0.1:70000", "[::1]", ""])

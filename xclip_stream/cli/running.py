@@ -4,7 +4,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -15,18 +16,19 @@ from structlog.typing import FilteringBoundLogger
 from xclip_stream.cli.connection import NamedRedis, OwnRedis, redis_of_run
 from xclip_stream.cli.display import Display, choose_display
 from xclip_stream.cli.output import INTERRUPTED
-from xclip_stream.config import Config, ConfigWatch, WebConfig, literal, split_address
+from xclip_stream.cli.run_dashboard import RunDashboard, run_dashboard
+from xclip_stream.cli.run_workers import worker_specs
+from xclip_stream.config import Config, ConfigWatch, literal
 from xclip_stream.exits import DONE, FAILED, MISCONFIGURED, print_error
 from xclip_stream.logs import STYLE_VARIABLE, set_up_logging
-from xclip_stream.pipeline.children import WorkerSpec
 from xclip_stream.pipeline.lifecycle import StopFlag, SystemClock, stop_on_signals
 from xclip_stream.pipeline.progress import Progress, Scope, Snapshot
 from xclip_stream.pipeline.supervisor import Outcome, Supervisor, Verdict
 from xclip_stream.protocols import Overview, QueueDepths
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.redaction import redact_text
-from xclip_stream.web.address import address_url, free_port
-from xclip_stream.worker_main import HEALTH_VARIABLE, LISTEN_VARIABLE, REDIS_URL_VARIABLE, check_windows
+from xclip_stream.web.address import address_url
+from xclip_stream.worker_main import HEALTH_VARIABLE, REDIS_URL_VARIABLE, check_windows
 
 LOOK_EVERY_S = 0.5
 REVIVE_AFTER_S = 5.0
@@ -54,11 +56,13 @@ def run_config(
     with redis_of_run(config, config_path) as redis, open_queue(redis.url, namespace=config.redis.namespace) as queue:
         queue.ping()
         rewind_files(config, queue, again=again)
-        listen = choose_address(config.web) if web else None
-        if listen is not None:
-            sys.stderr.write(f"dashboard: {address_url(listen)}\n")
-        run = Run(config, config_path, queue=queue, redis=redis, stop=stop, log=log, log_level=log_level, listen=listen)
-        return run.go(drain_timeout_s=drain_timeout_s, patience_s=patience_s)
+        with run_dashboard(config.web) if web else nullcontext() as shown:
+            if shown is not None:
+                sys.stderr.write(f"dashboard: {address_url(shown.listen)}\n")
+            run = Run(
+                config, config_path, queue=queue, redis=redis, stop=stop, log=log, log_level=log_level, shown=shown
+            )
+            return run.go(drain_timeout_s=drain_timeout_s, patience_s=patience_s)
 
 
 def rewind_files(config: Config, overview: Overview, *, again: bool) -> None:
@@ -71,43 +75,6 @@ def rewind_files(config: Config, overview: Overview, *, again: bool) -> None:
             overview.forget_source(source.id)
         elif source.id in known:
             sys.stderr.write(f"{source.id}: goes on after {known[source.id].windows} windows (--again starts anew)\n")
-
-
-def choose_address(web: WebConfig) -> str:
-    """Return where the dashboard of a run is served: as the configuration says, and where it says nothing, at the usual
-    port of this machine or another one that is free."""
-    host, port = split_address(web.listen)
-    return web.listen if "listen" in web.model_fields_set else f"{host}:{free_port(host, wanted=port)}"
-
-
-def worker_specs(
-    config_path: Path, *, log_level: str, all_read: Callable[[], bool], scored: Callable[[], int], web: bool
-) -> list[WorkerSpec]:
-    """Return the four workers in the order in which the work flows, and the dashboard where it is wanted.
-
-    Args:
-        all_read: whether no source has anything more to give; from then on ingest has reason to end.
-        scored: how many windows the score worker has dealt with.
-    """
-
-    def spec(
-        name: str,
-        is_idle: Callable[[QueueDepths], bool],
-        may_end: Callable[[], bool] = lambda: False,
-        done: Callable[[], int] = lambda: 0,
-        vital: bool = True,
-    ) -> WorkerSpec:
-        options = ("--config", str(config_path), "--log-level", log_level)
-        return WorkerSpec(name, (sys.executable, "-m", f"workers.{name}", *options), is_idle, may_end, done, vital)
-
-    dashboard = [spec("web", lambda _depths: True, vital=False)] if web else []
-    return [
-        spec("ingest", lambda _depths: True, all_read),
-        spec("score", lambda depths: depths.windows == 0, done=scored),
-        spec("alert", lambda depths: depths.scores == 0),
-        spec("deliver", lambda depths: not any(depths.outbox.values())),
-        *dashboard,
-    ]
 
 
 class Run:
@@ -123,7 +90,7 @@ class Run:
         stop: threading.Event,
         log: FilteringBoundLogger,
         log_level: str,
-        listen: str | None,
+        shown: RunDashboard | None,
     ) -> None:
         self._watch = ConfigWatch(config_path, config, check=check_windows)
         self._specs = worker_specs(
@@ -131,11 +98,11 @@ class Run:
             log_level=log_level,
             all_read=self._all_read,
             scored=lambda: self._progress.scored,
-            web=listen is not None,
+            shown=shown,
         )
         # They cannot all serve their health on one address.
-        own = {REDIS_URL_VARIABLE: literal(redis.url), LISTEN_VARIABLE: listen or ""}
-        self._environ = {**os.environ, **own, STYLE_VARIABLE: "json", HEALTH_VARIABLE: ""}
+        own = {REDIS_URL_VARIABLE: literal(redis.url), STYLE_VARIABLE: "json", HEALTH_VARIABLE: ""}
+        self._environ = {**os.environ, **own, **(shown.environ if shown else {})}
         self._redis = redis
         self._stop = stop
         self._log = log

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from socketserver import TCPServer
 from threading import Thread
 from types import TracebackType
@@ -21,7 +22,11 @@ Metrics = Callable[[], tuple[str, bytes]]
 """Returns the content type and the text of a scrape. Called from any thread."""
 
 _Page = Callable[[], tuple[HTTPStatus, str, bytes]]
+_Place = tuple[str, int] | str
+"""Host and port, or the path of a socket."""
 _CLIENT_TIMEOUT_S = 5.0
+UNIX = "unix:"
+"""What an address begins with that is the path of a socket."""
 
 
 class HealthServer:
@@ -32,7 +37,8 @@ class HealthServer:
     `/metrics` answers what `metrics` gives.
 
     Args:
-        address: `HOST:PORT`; an IPv6 host stands in brackets; port 0 takes a free one.
+        address: `HOST:PORT`; an IPv6 host stands in brackets; port 0 takes a free one. Or `unix:PATH`: a socket in a
+            folder, for those who may enter that; one that a killed process left there makes room.
     """
 
     def __init__(self, address: str, *, alive: Check, ready: Check, metrics: Metrics | None = None) -> None:
@@ -45,7 +51,7 @@ class HealthServer:
     @property
     def address(self) -> str:
         """Where it listens."""
-        if self._server is None:
+        if self._server is None or self._asked_for.startswith(UNIX):
             return self._asked_for
         host, port = self._server.server_address[:2]
         return f"[{host!s}]:{port}" if ":" in str(host) else f"{host!s}:{port}"
@@ -56,10 +62,8 @@ class HealthServer:
         Raises:
             ConfigError: the address is none, is in use, or is not of this machine.
         """
-        host, port = _host_and_port(self._asked_for)
         try:
-            family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-            self._server = _Server(family, place, self._pages)
+            self._server = _Server(*_place(self._asked_for), self._pages)
         except OSError as error:
             raise ConfigError(f"cannot serve health on {self._asked_for}: {error.strerror or error}") from error
         Thread(target=self._server.serve_forever, name="health", daemon=True).start()
@@ -78,10 +82,10 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     """A client that never reads its answer must not delay the end of the process."""
 
-    def __init__(self, family: socket.AddressFamily, place: tuple[object, ...], pages: dict[str, _Page]) -> None:
+    def __init__(self, family: socket.AddressFamily, place: _Place, pages: dict[str, _Page]) -> None:
         self.address_family = family
         self.pages = pages
-        super().__init__(place[:2], _Handler)  # type: ignore[arg-type]  # (host, port), of either family
+        super().__init__(place, _Handler)  # type: ignore[arg-type]  # a path is an address too
 
     def server_bind(self) -> None:
         TCPServer.server_bind(self)  # that of HTTPServer asks the DNS for a name that nobody needs
@@ -131,6 +135,16 @@ def _verdict(check: Check) -> tuple[HTTPStatus, str, bytes]:
 def _line(body: dict[str, str]) -> tuple[str, bytes]:
     """Return one line of JSON, after its content type."""
     return "application/json", json.dumps(body).encode() + b"\n"
+
+
+def _place(address: str) -> tuple[socket.AddressFamily, _Place]:
+    if address.startswith(UNIX):
+        path = address.removeprefix(UNIX)
+        Path(path).unlink(missing_ok=True)
+        return socket.AF_UNIX, path
+    host, port = _host_and_port(address)
+    family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    return family, (str(place[0]), int(place[1]))
 
 
 def _host_and_port(address: str) -> tuple[str, int]:

@@ -17,7 +17,8 @@ class WebQueue(EventLog, DeadLetters, Overview, ScoreHistory, PictureBoard, Prot
 class Services:
     """All that the pages ask.
 
-    `look` gives one look at the system, as `xclip-stream status --json` does. `site` is the configuration in force;
+    `look` gives one look at the system, as `xclip-stream status --json` does; `metrics` the content type and the text
+    of a scrape, as `xclip-stream exporter` does. `site` is the configuration in force;
     `read_copy` reads another one, without looking up what it refers to. `redact` hides what is secret in a text.
     `bucket` reads the evidence where it is kept in one, and is None where it is not.
     """
@@ -25,6 +26,7 @@ class Services:
     queue: WebQueue
     feed: EventFeed
     look: Callable[[], Mapping[str, Any]]
+    metrics: Callable[[], tuple[str, bytes]]
     site: Callable[[], Site]
     read_copy: ReadCopy
     redact: Callable[[str], str]

@@ -32,6 +32,7 @@ class SystemApi:
         return [
             Route("/api/site", self.site),
             Route("/api/system", self.system),
+            Route("/metrics", self.metrics),
             Route("/api/dead-letters", self.dead_letters),
             Route("/api/dead-letters/{letter_id}/replay", self.replay, methods=["POST"]),
             Route("/api/dead-letters/{letter_id}/drop", self.drop, methods=["POST"]),
@@ -43,6 +44,10 @@ class SystemApi:
     def system(self, _request: Request) -> Response:
         look = self._look(None)
         return self._answered(look | {"events_unread": self._services.feed.problem})
+
+    def metrics(self, _request: Request) -> Response:
+        kind, text = self._services.metrics()
+        return Response(text, media_type=kind)
 
     def dead_letters(self, request: Request) -> Response:
         count = int(number(request, "limit", 100, low=1, high=MAX_LETTERS))

@@ -1,0 +1,45 @@
+"""The workers of a run, as its supervisor starts them."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from xclip_stream.cli.run_dashboard import RunDashboard
+from xclip_stream.pipeline.children import WorkerSpec
+from xclip_stream.protocols import QueueDepths
+
+
+def worker_specs(
+    config_path: Path,
+    *,
+    log_level: str,
+    all_read: Callable[[], bool],
+    scored: Callable[[], int],
+    shown: RunDashboard | None,
+) -> list[WorkerSpec]:
+    """Return the four workers in the order in which the work flows, and the dashboard where it is wanted.
+
+    Args:
+        all_read: whether no source has anything more to give; from then on ingest has reason to end.
+        scored: how many windows the score worker has dealt with.
+        shown: the dashboard, which asks each of them for its metrics.
+    """
+
+    def spec(
+        name: str,
+        is_idle: Callable[[QueueDepths], bool],
+        may_end: Callable[[], bool] = lambda: False,
+        done: Callable[[], int] = lambda: 0,
+        vital: bool = True,
+    ) -> WorkerSpec:
+        options = ("--config", str(config_path), "--log-level", log_level, *(shown.options_of(name) if shown else ()))
+        return WorkerSpec(name, (sys.executable, "-m", f"workers.{name}", *options), is_idle, may_end, done, vital)
+
+    dashboard = [spec("web", lambda _depths: True, vital=False)] if shown else []
+    return [
+        spec("ingest", lambda _depths: True, all_read),
+        spec("score", lambda depths: depths.windows == 0, done=scored),
+        spec("alert", lambda depths: depths.scores == 0),
+        spec("deliver", lambda depths: not any(depths.outbox.values())),
+        *dashboard,
+    ]
