@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from xclip_stream.cli.commands import COMMANDS, load_command
+from xclip_stream.cli.commands import load_command
 from xclip_stream.cli.reference import command_pages
 from xclip_stream.config import Config, read_config
 
@@ -83,7 +83,7 @@ def test_a_command_that_is_shown_exists_with_its_options(place: str, words: list
     assert name, f"{place}: there is no command {' '.join(words[:2])}"
 
     first, *others = name.split()
-    command = load_command(COMMANDS[first])
+    command = load_command(first)
     for word in others:
         command = command.commands[word]
     options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}

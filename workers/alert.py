@@ -64,7 +64,7 @@ def build_rulebook(config: Config) -> Rulebook:
     """Return what a configuration says to the alert loop."""
     return Rulebook(
         rules=[build_rule(config, rule) for rule in config.rules],
-        sink_ids=frozenset(sink.id for sink in config.sinks),
+        sink_ids=frozenset(config.sink_ids),
         gap_s={source.id: gap_s(source) for source in config.sources},
         config_hash=config.config_hash,
         evidence_urls=evidence_urls(config),
@@ -86,7 +86,7 @@ def build_rule(config: Config, rule: RuleConfig) -> Rule:
         severity=rule.severity,
         labels=rule.labels,
         sinks=config.sinks_of(rule),
-        sources=rule.sources or tuple(source.id for source in config.sources),
+        sources=rule.sources or config.source_ids,
         regions=rule.regions,
     )
 

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from workers.alert import build_rulebook
 from workers.evidence_places import open_reader
 from xclip_stream.cli.overview_json import plain_view
+from xclip_stream.cli.worker import Role
 from xclip_stream.config import Config, ConfigWatch, WebConfig, effective_yaml, read_config, split_address
 from xclip_stream.errors import ConfigError, XclipStreamError
 from xclip_stream.logs import hidden
@@ -34,8 +35,6 @@ from xclip_stream.web.services import Services
 from xclip_stream.web.site import COPY_NAME, ShownSource, Site
 from xclip_stream.worker_main import LISTEN_VARIABLE, WORKERS_VARIABLE, worker_main
 
-ROLES = ("ingest", "score", "alert", "deliver", "web")
-"""Whom a run starts."""
 SILENCE_S = 60.0
 LOOK_EVERY_S = 0.5
 LEAVE_S = 2.0
@@ -126,19 +125,18 @@ def attend(
 
 def look_at(queue: RedisQueue, config: Config) -> Mapping[str, Any]:
     """Return one look at the system, as `xclip-stream status --json` prints it."""
-    source_ids = [source.id for source in config.sources]
-    return plain_view(look(queue, source_ids=source_ids, sink_ids=[sink.id for sink in config.sinks]))
+    return plain_view(look(queue, source_ids=config.source_ids, sink_ids=config.sink_ids))
 
 
 def shown_metrics(queue: RedisQueue, watch: ConfigWatch) -> CollectorRegistry:
     """Return what `/metrics` shows: what Redis knows and, of a run, what its workers count."""
 
     def expected() -> Expected:
-        return Expected({source.id for source in watch.config.sources}, [sink.id for sink in watch.config.sinks])
+        return Expected(watch.config.source_ids, watch.config.sink_ids)
 
     registry = CollectorRegistry()
     if folder := os.environ.get(WORKERS_VARIABLE):
-        registry.register(WorkersCollector(partial(ask_workers, Path(folder), ROLES)))
+        registry.register(WorkersCollector(partial(ask_workers, Path(folder), list(Role))))
     registry.register(QueueCollector(queue, expected=expected))
     return registry
 

@@ -16,7 +16,7 @@ from tests.metrics.reading import Shown, samples
 from tests.metrics.system import SITE, wait_until
 from tests.tiny_checkpoint import write_tiny_checkpoint
 from tests.videos import steady, write_video
-from workers.web import ROLES
+from xclip_stream.cli.worker import Role
 
 TOKEN = "a-token-that-is-long-enough"
 
@@ -85,8 +85,8 @@ def prometheus(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 def test_one_scrape_has_each_worker_and_the_queue(run: Run) -> None:
     shown = run.scrape()
 
-    assert [shown("worker_ready", role=role, worker=role) for role in ROLES] == [1] * len(ROLES)
-    assert len({shown("process_start_time_seconds", worker=role) for role in ROLES}) > 1
+    assert [shown("worker_ready", role=role, worker=role) for role in Role] == [1] * len(Role)
+    assert len({shown("process_start_time_seconds", worker=role) for role in Role}) > 1
     assert shown("frames_decoded_total", source="film", worker="ingest") > 0
     assert shown("windows_scored_total", source="film", outcome="scored", worker="score") > 0
     assert shown("events_total", source="film", rule="anything", phase="started", worker="alert") > 0
@@ -98,8 +98,8 @@ def test_a_real_prometheus_takes_it_and_tells_the_workers_apart(prometheus: Prom
     def workers_of(expression: str) -> list[str]:
         return sorted(series["metric"].get("worker", "") for series in prometheus.query(expression))
 
-    assert workers_of("process_resident_memory_bytes") == sorted(ROLES)
-    assert workers_of("xclip_stream_worker_ready == 1") == sorted(ROLES)
+    assert workers_of("process_resident_memory_bytes") == sorted(Role)
+    assert workers_of("xclip_stream_worker_ready == 1") == sorted(Role)
     assert workers_of("xclip_stream_queue_up == 1") == [""]
     (instances,) = prometheus.query("count(count by (instance) ({__name__=~'process_.*|xclip_stream_.*'}))")
     assert instances["value"][1] == "1"

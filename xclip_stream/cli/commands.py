@@ -2,7 +2,6 @@
 
 import inspect
 import re
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
 
@@ -12,64 +11,26 @@ from typer.main import get_command
 
 MARKUP: Final = "rich"
 
-
-@dataclass(frozen=True, slots=True)
-class CommandPlace:
-    """Where a command is found, and what the list of the commands says of it: the first paragraph of its help."""
-
-    module: str
-    name: str
-    summary: str
-
-
 COMMANDS = {
-    "init": CommandPlace(
-        "init",
-        "init",
-        "Write a configuration for your cameras: asks for them, tests them, and asks what to look for.",
+    "init": "Write a configuration for your cameras: asks for them, tests them, and asks what to look for.",
+    "run": "Watch the sources of a configuration: all workers, with an embedded Redis where it names none.",
+    "watch": "Watch one file or camera for actions described in plain words. Each prompt gives events of its own.",
+    "check": "Find every mistake of a configuration, with line and column; exit code 2 when there is one.",
+    "probe": "Test a source: what it is, how steadily it comes, and what should be changed in the camera.",
+    "discover": "Find cameras in this network that speak ONVIF, and with --user the addresses of their streams.",
+    "worker": "Run one worker against the Redis of the configuration.",
+    "status": "Show sources, queues, workers and what needs attention, as Redis knows them.",
+    "exporter": (
+        "Serve what Redis knows of a running system to Prometheus: queues, ages, outboxes, dead letters, sources."
     ),
-    "run": CommandPlace(
-        "run",
-        "run",
-        "Watch the sources of a configuration: all workers, with an embedded Redis where it names none.",
-    ),
-    "watch": CommandPlace(
-        "watch",
-        "watch",
-        "Watch one file or camera for actions described in plain words. Each prompt gives events of its own.",
-    ),
-    "check": CommandPlace(
-        "check",
-        "check",
-        "Find every mistake of a configuration, with line and column; exit code 2 when there is one.",
-    ),
-    "probe": CommandPlace(
-        "probe",
-        "probe",
-        "Test a source: what it is, how steadily it comes, and what should be changed in the camera.",
-    ),
-    "discover": CommandPlace(
-        "discover",
-        "discover",
-        "Find cameras in this network that speak ONVIF, and with --user the addresses of their streams.",
-    ),
-    "worker": CommandPlace("worker", "worker", "Run one worker against the Redis of the configuration."),
-    "status": CommandPlace(
-        "overview", "status", "Show sources, queues, workers and what needs attention, as Redis knows them."
-    ),
-    "exporter": CommandPlace(
-        "exporter",
-        "exporter",
-        "Serve what Redis knows of a running system to Prometheus: queues, ages, outboxes, dead letters, sources.",
-    ),
-    "forget": CommandPlace(
-        "forget",
-        "forget",
-        "Remove from Redis what sources and sinks have left that are no longer in the configuration.",
-    ),
-    "events": CommandPlace("events", "events", "Read the public event stream."),
-    "dead-letters": CommandPlace("dead_letters", "dead_letters", "Look at windows and messages that were given up."),
+    "forget": "Remove from Redis what sources and sinks have left that are no longer in the configuration.",
+    "events": "Read the public event stream.",
+    "dead-letters": "Look at windows and messages that were given up.",
 }
+"""What the list of the commands says of each: the first paragraph of its help."""
+
+_MODULES = {"status": "overview"}
+"""Where a command is found whose module has another name."""
 
 
 class CommandGroup(TyperGroup):
@@ -77,7 +38,7 @@ class CommandGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, found, rest = super().resolve_command(ctx, args)
-        return name, None if found is None else load_command(COMMANDS[str(name)]), rest
+        return name, None if found is None else load_command(str(name)), rest
 
 
 def list_commands(app: typer.Typer) -> None:
@@ -86,13 +47,14 @@ def list_commands(app: typer.Typer) -> None:
     def is_loaded_when_called() -> None:
         """Stands in the list for a command."""
 
-    for name, place in COMMANDS.items():
-        app.command(name, help=place.summary)(is_loaded_when_called)
+    for name, summary in COMMANDS.items():
+        app.command(name, help=summary)(is_loaded_when_called)
 
 
-def load_command(place: CommandPlace) -> Any:
-    """Import a command or a group of commands, and return it as typer's own kind of command."""
-    found = getattr(import_module(f"xclip_stream.cli.{place.module}"), place.name)
+def load_command(name: str) -> Any:
+    """Import the command or the group of commands of this name, and return it as typer's own kind of command."""
+    attribute = name.replace("-", "_")
+    found = getattr(import_module(f"xclip_stream.cli.{_MODULES.get(name, attribute)}"), attribute)
     if isinstance(found, typer.Typer):
         app = found
     else:

@@ -69,5 +69,4 @@ def _trouble(queue: RedisQueue) -> str | None:
 def _expected(watch: ConfigWatch | None) -> Expected | None:
     if watch is None:
         return None
-    config = watch.config
-    return Expected({source.id for source in config.sources}, [sink.id for sink in config.sinks])
+    return Expected(watch.config.source_ids, watch.config.sink_ids)

@@ -64,7 +64,7 @@ def _expected(path: Path | None) -> tuple[Sequence[str] | None, Sequence[str] | 
     if path is None:
         return None, None
     config = load_config(path)
-    return [source.id for source in config.sources], [sink.id for sink in config.sinks]
+    return config.source_ids, config.sink_ids
 
 
 def _watch(look_once: Callable[[], SystemView], *, as_json: bool) -> None:

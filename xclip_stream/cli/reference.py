@@ -37,8 +37,8 @@ def command_pages() -> Iterator[CommandPage]:
     """Yield every command in the order of `--help`."""
     group = typer.main.get_command(app)
     context = typer.Context(group, info_name=_PROGRAM)
-    for name, place in COMMANDS.items():
-        command = load_command(place)
+    for name in COMMANDS:
+        command = load_command(name)
         yield from _pages(command, typer.Context(command, info_name=name, parent=context), name)
 
 

@@ -158,7 +158,7 @@ class Run:
         snapshot = self._progress.last
         if give_up_at is None or snapshot is None or time.monotonic() < give_up_at:
             return False
-        self._gave_up = snapshot.silent >= {source.id for source in self._watch.config.sources}
+        self._gave_up = snapshot.silent >= set(self._watch.config.source_ids)
         return self._gave_up
 
     def _all_read(self) -> bool:
@@ -171,7 +171,7 @@ class Run:
 
     def _sum_up(self, snapshot: Snapshot) -> None:
         if sys.stderr.isatty():
-            Console(stderr=True).print(summary_table([source.id for source in self._watch.config.sources], snapshot))
+            Console(stderr=True).print(summary_table(self._watch.config.source_ids, snapshot))
             return
         for name, status in snapshot.sources.items():
             rule = snapshot.rules.get(name)
@@ -215,9 +215,9 @@ def summary_table(source_ids: Sequence[str], snapshot: Snapshot) -> Table:
 
 def _scope(config: Config) -> Scope:
     return Scope(
-        source_ids=frozenset(source.id for source in config.sources),
+        source_ids=frozenset(config.source_ids),
         file_ids=frozenset(source.id for source in config.sources if not source.live),
-        sink_ids=tuple(sink.id for sink in config.sinks),
+        sink_ids=config.sink_ids,
     )
 
 

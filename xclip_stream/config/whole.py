@@ -72,6 +72,16 @@ class Config(Closed):
         canonical = {name: _canonical(getattr(self, name)) for name in sorted(kept)}
         return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()[:16]
 
+    @property
+    def source_ids(self) -> tuple[str, ...]:
+        """The ids of the sources, as they were written."""
+        return tuple(source.id for source in self.sources)
+
+    @property
+    def sink_ids(self) -> tuple[str, ...]:
+        """The ids of the sinks, as they were written."""
+        return tuple(sink.id for sink in self.sinks)
+
     def source(self, source_id: str) -> SourceConfig:
         """Return the source with this id; KeyError when there is none."""
         return {source.id: source for source in self.sources}[source_id]
@@ -105,7 +115,7 @@ class Config(Closed):
 
     def sinks_of(self, rule: RuleConfig) -> tuple[str, ...]:
         """Return the ids of the sinks that hear of a rule."""
-        return tuple(sink.id for sink in self.sinks) if rule.sinks is None else rule.sinks
+        return self.sink_ids if rule.sinks is None else rule.sinks
 
     def secret_values(self) -> tuple[str, ...]:
         """Return every text that must never be shown: passwords, webhook secrets, values of headers."""
@@ -135,9 +145,9 @@ def _parts(config: Config) -> Parts:
         sources=dict(enumerate(config.sources)),
         rules=dict(enumerate(config.rules)),
         ids={
-            "sources": [source.id for source in config.sources],
+            "sources": config.source_ids,
             "rules": [rule.id for rule in config.rules],
-            "sinks": [sink.id for sink in config.sinks],
+            "sinks": config.sink_ids,
         },
         references=[
             Reference(("rules", index, section, number), section, name)

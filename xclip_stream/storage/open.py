@@ -1,11 +1,11 @@
 """Opens a bucket, where the client for it is installed."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from xclip_stream.errors import ConfigError
 from xclip_stream.protocols import EvidenceReader, EvidenceStore
-
-MISSING = "evidence.url: buckets need a package that is not installed: pip install 'xclip-stream[s3]'"
 
 
 def open_bucket(
@@ -16,10 +16,8 @@ def open_bucket(
     Raises:
         ConfigError: the package for it is not installed.
     """
-    try:
+    with _client_needed():
         from xclip_stream.storage.s3 import S3Store  # noqa: PLC0415 - an extra, and slow to import
-    except ImportError:
-        raise ConfigError(MISSING) from None
     return S3Store(url, spool=spool, endpoint_url=endpoint_url, access_key=access_key, secret_key=secret_key)
 
 
@@ -31,8 +29,16 @@ def open_bucket_reader(
     Raises:
         ConfigError: the package for it is not installed.
     """
-    try:
+    with _client_needed():
         from xclip_stream.storage.s3_reading import S3Reader  # noqa: PLC0415 - an extra, and slow to import
-    except ImportError:
-        raise ConfigError(MISSING) from None
     return S3Reader(url, endpoint_url=endpoint_url, access_key=access_key, secret_key=secret_key)
+
+
+@contextmanager
+def _client_needed() -> Iterator[None]:
+    try:
+        yield
+    except ImportError:
+        raise ConfigError(
+            "evidence.url: buckets need a package that is not installed: pip install 'xclip-stream[s3]'"
+        ) from None
