@@ -70,6 +70,19 @@ def test_what_is_not_said_has_its_default() -> None:
     assert config.redis.url is None
 
 
+@pytest.mark.parametrize(("said", "meant"), [("off", "off"), ("false", "off"), ("aggressive", "aggressive")])
+def test_off_means_off_also_where_another_reader_of_yaml_has_made_false_of_it(said: str, meant: str) -> None:
+    config = read(changed("- id: yard\n", f"- id: yard\n    idle: {said}\n"))
+
+    assert (config.sources[0].idle, read(GOOD).sources[0].idle) == (meant, "conservative")
+
+
+def test_a_file_is_never_idle() -> None:
+    text = changed("url: films/yard.mp4\n", "url: films/yard.mp4\n    idle: aggressive\n")
+
+    assert complaints(text) == ["site.yaml:7:11: sources[1].idle: is for live sources; this one is a file"]
+
+
 def test_prompts_of_a_source_are_those_of_its_rules_each_once_in_order() -> None:
     config = read(GOOD)
 

@@ -55,7 +55,7 @@ def _useless_keys(at: Location, source: SourceConfig) -> Iterator[Problem]:
         for key in sorted(given & {"start_time", "realtime"}):
             yield Problem((*at, key), "is for files; a live source has its own time")
         return
-    for key in sorted(given & {"transport", "backlog_windows"}):
+    for key in sorted(given & {"transport", "backlog_windows", "idle", "idle_refresh_s"}):
         yield Problem((*at, key), "is for live sources; this one is a file")
 
 

@@ -15,7 +15,10 @@ from xclip_stream.config.whole import Config
 from xclip_stream.redaction import redact_url
 from xclip_stream.types import WHOLE_FRAME
 
-_USELESS = {True: frozenset({"start_time", "realtime"}), False: frozenset({"transport", "backlog_windows"})}
+_USELESS = {
+    True: frozenset({"start_time", "realtime"}),
+    False: frozenset({"transport", "backlog_windows", "idle", "idle_refresh_s"}),
+}
 """The keys that a live source, and a file, must not have."""
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ByteSize,
     ConfigDict,
     Field,
@@ -139,6 +140,11 @@ class WindowConfig(Closed):
     fit: Literal["crop", "stretch"] | None = None
 
 
+def _off(value: object) -> object:
+    """Read `off` as it is meant: a chart or another reader of YAML 1.1 has made `false` of it."""
+    return "off" if value is False else value
+
+
 class SourceConfig(Closed):
     """One camera or file."""
 
@@ -155,6 +161,9 @@ class SourceConfig(Closed):
     read_timeout_s: float = Field(default=5.0, gt=0, le=600)
     realtime: bool = False
     backlog_windows: int = Field(default=4, ge=1, le=1000)
+    idle: Annotated[Literal["off", "conservative", "aggressive"], BeforeValidator(_off)] = "conservative"
+    """What is saved of a camera while nothing moves in its picture; of a file never anything."""
+    idle_refresh_s: float = Field(default=30.0, ge=1, le=3600)
 
     @field_validator("regions")
     @classmethod
