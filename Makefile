@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SEED   ?= 7
 
-.PHONY: help demo test storms soak bringup check format train schemas docs clean
+.PHONY: help demo test storms soak bringup bench check format train schemas docs clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -26,6 +26,9 @@ soak: $(VENV)/.dev $(VENV)/.system  ## every storm in its long form, some hours
 
 bringup: $(VENV)/.dev  ## build the images and bring docker-compose.yml up, as root and without a registry; half an hour
 	$(BIN)/python -m tests.deploy $(ARGS)
+
+bench: $(VENV)/.dev  ## all benchmarks into benchmarks/results.json, under 40 minutes (ARGS="--only linear --quick")
+	$(BIN)/python -m benchmarks $(ARGS)
 
 check: $(VENV)/.dev  ## lint, format, types, pages made from code
 	$(BIN)/ruff check .
