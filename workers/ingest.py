@@ -15,7 +15,7 @@ from workers.reader_evidence import evidence_order, sweep
 from xclip_stream.config import Config, ConfigWatch, SourceConfig, check_geometry
 from xclip_stream.errors import ConfigError, QueueUnavailable, SourceError
 from xclip_stream.logs import LEVELS
-from xclip_stream.metrics import ReadersCollector
+from xclip_stream.metrics import EvidenceCollector, ReadersCollector
 from xclip_stream.model.checkpoint_files import clip_geometry
 from xclip_stream.pipeline.lifecycle import SystemClock
 from xclip_stream.pipeline.process_names import is_known_dead, process_name
@@ -78,8 +78,10 @@ def run(
                 report_given_up(queue, source_id)
 
         readers = Readers(read=read_source, preload=PRELOAD, log=log)
+        sweeping = SweepingThread(lambda: sweep(kept[0]), log=log)
         if registry is not None:
             registry.register(ReadersCollector(readers.counts))
+            registry.register(EvidenceCollector(sweeping.kept))
         reading = SharedReading(
             queue=queue,
             readers=readers,
@@ -90,7 +92,6 @@ def run(
             on_outcome=tell,
         )
         reading.assign(tasks_of(config, geometry, redis_url=redis_url, log=log))
-        sweeping = SweepingThread(lambda: sweep(kept[0]), log=log)
         with sweeping, vitals.pulse("ingest", within_s=SILENCE_S) as pulse:
             reading.run(stop.is_set, new_tasks=new_tasks, pulse=pulse)
     failed = [name for name, outcome in reading.outcomes.items() if outcome is not Outcome.DONE]

@@ -88,7 +88,7 @@ def _read(order: ReadingOrder, heart: Heart, stop: StopFlag, queue: RedisQueue) 
     config, regions = order.source, order.regions
     geometry = replace(order.geometry, fit=config.window.fit or order.geometry.fit)
     beat = _make_beat(heart, stop)
-    evidence = order.evidence and ReaderEvidence(order.evidence, config, queue=queue, beat=beat)
+    evidence = order.evidence and ReaderEvidence(order.evidence, config, queue=queue, beat=beat, tally=heart.tally)
     source = open_source(
         config.url.get_secret_value(),
         geometry=geometry,

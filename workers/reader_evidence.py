@@ -12,6 +12,7 @@ from xclip_stream.config import Config, EvidenceConfig, SourceConfig
 from xclip_stream.pipeline.evidence_desk import EvidenceDesk
 from xclip_stream.pipeline.evidence_threads import EvidenceThread, RecordingThread
 from xclip_stream.pipeline.lifecycle import SystemClock
+from xclip_stream.pipeline.tally import Tally
 from xclip_stream.protocols import Footage, IngestQueue
 from xclip_stream.sources import FileFootage, LiveFootage, PacketRing, PacketTap, Painter, local_path, open_recording
 from xclip_stream.storage import Retention, Swept
@@ -41,7 +42,13 @@ class ReaderEvidence:
     """The evidence of one source in its reader."""
 
     def __init__(
-        self, order: EvidenceOrder, source: SourceConfig, *, queue: IngestQueue, beat: Callable[[], None]
+        self,
+        order: EvidenceOrder,
+        source: SourceConfig,
+        *,
+        queue: IngestQueue,
+        beat: Callable[[], None],
+        tally: Tally,
     ) -> None:
         self._source = source
         self._log = structlog.get_logger().bind(source=source.id)
@@ -65,6 +72,7 @@ class ReaderEvidence:
             pre_roll_s=order.config.pre_roll_s,
             post_roll_s=order.config.post_roll_s,
             max_clip_s=order.config.max_clip_s,
+            tally=tally,
         )
 
     @property

@@ -21,6 +21,26 @@ class ReaderCounts:
     """How often a camera that gave frames was lost."""
     deaths: int = 0
     """How often the process died or hung."""
+    snapshots: int = 0
+    """Events of which a picture is kept."""
+    clips: int = 0
+    """Events of which a clip is kept."""
+    snapshots_failed: int = 0
+    """Events whose picture was given up."""
+    clips_failed: int = 0
+    """Events whose clip was given up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceKept:
+    """What a folder of evidence holds, and what was removed from it as long as this process runs."""
+
+    files: int
+    num_bytes: int
+    oldest_s: float
+    """Age of the oldest file; 0 for none."""
+    removed_files: int
+    removed_bytes: int
 
 
 class ScoreMeters:

@@ -24,6 +24,7 @@ sources:
   - {id: gone, url: "rtsp://127.0.0.1:1/", open_timeout_s: 1}
 rules:
   - {id: anything, prompts: [anything at all], background: [an empty yard], enter: 0.01, exit: 0.001, max_duration_s: 2}
+evidence: {dir: ./kept, pre_roll_s: 0, post_roll_s: 0}
 sinks:
   - {id: log, type: jsonl, path: ./events.jsonl}
   - {id: down, type: webhook, url: "http://127.0.0.1:1/", max_delay_s: 1}

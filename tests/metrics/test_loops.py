@@ -16,8 +16,15 @@ from tests.score_builders import judge, recording, rule
 from tests.score_builders import window as scored
 from xclip_stream.errors import DeliveryError, DeliveryRejected, ScoringError
 from xclip_stream.events import encode_event
-from xclip_stream.meters import AlertMeters, ReaderCounts
-from xclip_stream.metrics import DeliveryMetrics, GpuCollector, PrometheusAlert, PrometheusScore, ReadersCollector
+from xclip_stream.meters import AlertMeters, EvidenceKept, ReaderCounts
+from xclip_stream.metrics import (
+    DeliveryMetrics,
+    EvidenceCollector,
+    GpuCollector,
+    PrometheusAlert,
+    PrometheusScore,
+    ReadersCollector,
+)
 from xclip_stream.model.gpu_memory import gpu_memory_bytes
 from xclip_stream.ordering import PATIENCE_S
 from xclip_stream.pipeline.alert import AlertLoop, Rulebook
@@ -295,9 +302,30 @@ def test_the_readers_that_there_are_now_are_shown(registry: CollectorRegistry) -
     assert list(shown(registry).series("frames_decoded_total")) == [(("source", "door"),)]
 
 
+def test_the_pictures_and_clips_of_each_source_are_shown_and_those_that_were_given_up(
+    registry: CollectorRegistry,
+) -> None:
+    counts = {"yard": ReaderCounts(snapshots=4, clips=3, snapshots_failed=2, clips_failed=1)}
+    registry.register(ReadersCollector(lambda: counts))
+
+    of = shown(registry)
+    assert [of("evidence_made_total", source="yard", kind=kind) for kind in ("snapshot", "clip")] == [4, 3]
+    assert [of("evidence_failed_total", source="yard", kind=kind) for kind in ("snapshot", "clip")] == [2, 1]
+
+
+def test_what_is_kept_of_evidence_is_shown_as_long_as_some_is_to_be_kept(registry: CollectorRegistry) -> None:
+    kept = [EvidenceKept(files=5, num_bytes=900, oldest_s=60.5, removed_files=2, removed_bytes=300), None]
+    registry.register(EvidenceCollector(lambda: kept[0]))
+    names = ("files", "bytes", "oldest_age_seconds", "removed_total", "removed_bytes_total")
+
+    assert [shown(registry)(f"evidence_{name}") for name in names] == [5, 900, 60.5, 2, 300]
+    del kept[0]
+    assert not shown(registry).names
+
+
 def add_to(tally: Tally) -> None:
-    tally.add(frames=2, windows=1)
-    tally.add(frames=1, dropped=1, losses=1)
+    tally.add(frames=2, windows=1, snapshots=1, clips_failed=1)
+    tally.add(frames=1, dropped=1, losses=1, clips=1, snapshots_failed=1)
 
 
 def test_what_a_process_counts_is_seen_in_another_and_goes_on_in_the_next() -> None:
@@ -309,7 +337,17 @@ def test_what_a_process_counts_is_seen_in_another_and_goes_on_in_the_next() -> N
         process.start()
         process.join()
 
-    assert tally.counts(deaths=1) == ReaderCounts(frames=6, windows=2, dropped=2, losses=2, deaths=1)
+    assert tally.counts(deaths=1) == ReaderCounts(
+        frames=6,
+        windows=2,
+        dropped=2,
+        losses=2,
+        deaths=1,
+        snapshots=2,
+        clips=2,
+        snapshots_failed=2,
+        clips_failed=2,
+    )
 
 
 def test_the_memory_of_a_gpu_is_shown_by_its_state(registry: CollectorRegistry) -> None:

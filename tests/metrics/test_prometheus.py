@@ -18,7 +18,7 @@ DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "xclip-stream.json").read_
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 ALERTS = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
 NEEDS_A_GPU = "xclip_stream_gpu_memory_bytes"
-ROWS = ["Overview", "Sources", "Scoring", "Queue", "Delivery"]
+ROWS = ["Overview", "Sources", "Scoring", "Queue", "Delivery", "Evidence"]
 
 
 def plain(expression: str) -> str:

@@ -11,7 +11,9 @@ from structlog.testing import capture_logs
 from tests.fakes import FakeClock
 from xclip_stream.errors import EvidenceError, QueueUnavailable
 from xclip_stream.evidence import EvidenceRecord, EvidenceRequest
+from xclip_stream.meters import ReaderCounts
 from xclip_stream.pipeline.evidence_desk import GIVE_UP_S, EvidenceDesk
+from xclip_stream.pipeline.tally import Tally
 from xclip_stream.protocols import SourceState, SourceStatus
 from xclip_stream.queues.memory import MemoryQueue
 from xclip_stream.storage import LocalStore
@@ -41,6 +43,7 @@ class Video:
         self.grows = grows
         self.until = 0.0
         self.is_broken = False
+        self.has_pictures = True
         self.begun: list[float] = []
 
     def begin_clip(self, path: Path, *, begins_at: float, caption: str) -> "Growing":
@@ -50,6 +53,8 @@ class Video:
 
     def snapshot(self, at: float, *, caption: str) -> bytes:
         self.check()
+        if not self.has_pictures:
+            raise EvidenceError("the frame cannot be decoded")
         return f"{at}".encode()
 
     def check(self) -> None:
@@ -84,6 +89,7 @@ class Scene:
         self.queue = MemoryQueue(clock=self.clock)
         self.video = Video(grows=grows)
         self.folder = folder
+        self.tally = Tally()
         self.desk = self.new_desk()
         self._reader = self.queue.consumer("reader")
 
@@ -98,6 +104,7 @@ class Scene:
             pre_roll_s=5.0,
             post_roll_s=3.0,
             max_clip_s=60.0,
+            tally=self.tally,
         )
 
     def restart(self) -> None:
@@ -157,6 +164,7 @@ def test_the_picture_is_that_of_the_highest_peak(scene: Scene) -> None:
     scene.step(until=107.0)
 
     assert scene.kept(".jpg") == "106.0"
+    assert scene.tally.counts() == ReaderCounts(snapshots=1)
 
 
 def test_a_clip_is_no_longer_than_it_may_be_and_the_event_goes_on(scene: Scene) -> None:
@@ -229,7 +237,19 @@ def test_what_fails_for_long_is_given_up_and_counted(scene: Scene) -> None:
         scene.step(until=scene.clock.now() + 40)
 
     assert scene.record() == EvidenceRecord(is_complete=True, error="the disk is full")
-    assert (scene.desk.failed, scene.waiting()) == (1, 0)
+    assert (scene.desk.made, scene.desk.failed, scene.waiting()) == (0, 1, 0)
+    assert scene.tally.counts() == ReaderCounts(snapshots_failed=1, clips_failed=1)
+
+
+def test_a_picture_that_cannot_be_taken_is_given_up_with_the_end_of_the_clip(scene: Scene) -> None:
+    scene.video.has_pictures = False
+    scene.ask(request(ends_at=110.0))
+    for now in (104.0, 114.0):
+        scene.step(until=now)
+
+    assert scene.record() == EvidenceRecord(clip=True, is_complete=True, error="the frame cannot be decoded")
+    assert (scene.desk.made, scene.desk.failed, scene.waiting()) == (0, 1, 0)
+    assert scene.tally.counts() == ReaderCounts(clips=1, snapshots_failed=1)
 
 
 def test_events_at_the_same_time_have_each_their_own(scene: Scene) -> None:

@@ -10,6 +10,7 @@ from xclip_stream.storage import LocalStore, Retention, Swept
 
 NOW = 1_700_000_000.0
 DAY = "yard/2023-11-14"
+NOTHING = Swept(files=0, num_bytes=0, oldest_s=0.0, removed=0, removed_bytes=0)
 
 
 def kept(folder: Path, number: int, *, age_s: float = 0.0, size: int = 100, suffix: str = ".mp4") -> Path:
@@ -48,7 +49,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 def test_what_is_too_old_is_removed(tmp_path: Path) -> None:
     old, young = kept(tmp_path, 1, age_s=1001), kept(tmp_path, 2, age_s=999)
 
-    assert retention(tmp_path).sweep() == Swept(files=1, num_bytes=100, removed=1)
+    assert retention(tmp_path).sweep() == Swept(files=1, num_bytes=100, oldest_s=999, removed=1, removed_bytes=100)
     assert (old.exists(), young.exists()) == (False, True)
 
 
@@ -58,7 +59,7 @@ def test_the_oldest_are_removed_until_the_rest_is_small_enough(tmp_path: Path) -
     swept = retention(tmp_path, max_bytes=350).sweep()
 
     assert [path.exists() for path in files] == [False] * 7 + [True] * 3
-    assert swept == Swept(files=3, num_bytes=300, removed=7)
+    assert swept == Swept(files=3, num_bytes=300, oldest_s=93, removed=7, removed_bytes=700)
 
 
 def test_what_it_has_not_written_is_never_touched(tmp_path: Path) -> None:
@@ -72,7 +73,7 @@ def test_what_it_has_not_written_is_never_touched(tmp_path: Path) -> None:
     link = tmp_path / DAY / f"{7:032x}.mp4"
     link.symlink_to(target)
 
-    assert retention(tmp_path, max_bytes=1).sweep() == Swept(files=0, num_bytes=0, removed=0)
+    assert retention(tmp_path, max_bytes=1).sweep() == NOTHING
     assert all(path.exists() for path in [*others, target, link])
 
 
@@ -86,7 +87,7 @@ def test_a_draft_that_nobody_writes_any_more_is_removed_sooner(tmp_path: Path) -
 
 
 def test_a_folder_that_is_not_there_has_nothing_to_remove(tmp_path: Path) -> None:
-    assert retention(tmp_path / "nowhere").sweep() == Swept(files=0, num_bytes=0, removed=0)
+    assert retention(tmp_path / "nowhere").sweep() == NOTHING
 
 
 def test_days_that_are_empty_are_removed_with_their_last_file(tmp_path: Path) -> None:

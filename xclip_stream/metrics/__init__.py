@@ -3,7 +3,14 @@
 from xclip_stream.metrics.definitions import ALL, PREFIX, Definition, Kind
 from xclip_stream.metrics.exposition import expose, process_registry
 from xclip_stream.metrics.gathered import WORKER, WorkersCollector
-from xclip_stream.metrics.loops import DeliveryMetrics, GpuCollector, PrometheusAlert, PrometheusScore, ReadersCollector
+from xclip_stream.metrics.loops import (
+    DeliveryMetrics,
+    EvidenceCollector,
+    GpuCollector,
+    PrometheusAlert,
+    PrometheusScore,
+    ReadersCollector,
+)
 from xclip_stream.metrics.queue import Expected, QueueCollector
 
 __all__ = [
@@ -12,6 +19,7 @@ __all__ = [
     "WORKER",
     "Definition",
     "DeliveryMetrics",
+    "EvidenceCollector",
     "Expected",
     "GpuCollector",
     "Kind",

@@ -92,7 +92,18 @@ WINDOWS_DROPPED = _counter(
 )
 SOURCE_LOSSES = _counter("source_losses_total", "How often a camera that gave frames was lost.", "source")
 READER_DEATHS = _counter("reader_deaths_total", "How often a reader died or hung, and was started again.", "source")
+EVIDENCE_MADE = _counter(
+    "evidence_made_total", "Events of which a picture (snapshot) or a clip is kept.", "source", "kind"
+)
+EVIDENCE_FAILED = _counter(
+    "evidence_failed_total", "Events whose picture (snapshot) or clip was given up.", "source", "kind"
+)
 READERS = _gauge("readers", "Sources that this ingest worker reads.")
+EVIDENCE_BYTES = _gauge("evidence_bytes", "Bytes of evidence in the folder of this machine, at the last sweep.")
+EVIDENCE_FILES = _gauge("evidence_files", "Files of evidence in that folder.")
+EVIDENCE_AGE = _gauge("evidence_oldest_age_seconds", "Age of the oldest of them; 0 for none.")
+EVIDENCE_REMOVED = _counter("evidence_removed_total", "Files of evidence that were removed as too old or too much.")
+EVIDENCE_REMOVED_BYTES = _counter("evidence_removed_bytes_total", "Their bytes.")
 
 # ----------------------------------------------------------------------------------------------------------- score
 

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 import xclip_stream.metrics.definitions as d
 from xclip_stream.errors import DecodeError, DeliveryError, DeliveryRejected
 from xclip_stream.events import parse_event
-from xclip_stream.meters import AlertMeters, DeliverMeters, ReaderCounts, ScoreMeters
+from xclip_stream.meters import AlertMeters, DeliverMeters, EvidenceKept, ReaderCounts, ScoreMeters
 from xclip_stream.types import Event, Message, Phase, Scores, ScoreStatus, Window
 
 GIVEN_UP = (ScoreStatus.DROPPED, ScoreStatus.EXPIRED, ScoreStatus.FAILED)
@@ -124,6 +124,12 @@ class ReadersCollector(Collector):
             for source_id, of_source in counts.items():
                 family.add_metric([source_id], count(of_source))
             yield family
+        for definition, by_kind in _OF_EVIDENCE.items():
+            family = definition.family()
+            for source_id, of_source in counts.items():
+                for kind, count in by_kind.items():
+                    family.add_metric([source_id, kind], count(of_source))
+            yield family
 
 
 _OF_READERS: Mapping[d.Definition, Callable[[ReaderCounts], int]] = {
@@ -132,6 +138,40 @@ _OF_READERS: Mapping[d.Definition, Callable[[ReaderCounts], int]] = {
     d.WINDOWS_DROPPED: attrgetter("dropped"),
     d.SOURCE_LOSSES: attrgetter("losses"),
     d.READER_DEATHS: attrgetter("deaths"),
+}
+
+_OF_EVIDENCE: Mapping[d.Definition, Mapping[str, Callable[[ReaderCounts], int]]] = {
+    d.EVIDENCE_MADE: {"snapshot": attrgetter("snapshots"), "clip": attrgetter("clips")},
+    d.EVIDENCE_FAILED: {"snapshot": attrgetter("snapshots_failed"), "clip": attrgetter("clips_failed")},
+}
+
+
+class EvidenceCollector(Collector):
+    """What is kept of evidence on this machine; nothing where none is kept.
+
+    Args:
+        kept: gives what the last sweep found.
+    """
+
+    def __init__(self, kept: Callable[[], EvidenceKept | None]) -> None:
+        self._kept = kept
+
+    def collect(self) -> Iterator[Metric]:
+        kept = self._kept()
+        if kept is None:
+            return
+        for definition, value in _OF_KEPT.items():
+            family = definition.family()
+            family.add_metric([], value(kept))
+            yield family
+
+
+_OF_KEPT: Mapping[d.Definition, Callable[[EvidenceKept], float]] = {
+    d.EVIDENCE_BYTES: attrgetter("num_bytes"),
+    d.EVIDENCE_FILES: attrgetter("files"),
+    d.EVIDENCE_AGE: attrgetter("oldest_s"),
+    d.EVIDENCE_REMOVED: attrgetter("removed_files"),
+    d.EVIDENCE_REMOVED_BYTES: attrgetter("removed_bytes"),
 }
 
 

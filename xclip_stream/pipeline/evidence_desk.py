@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from xclip_stream.errors import EvidenceError, QueueUnavailable
 from xclip_stream.evidence import CLIP, SNAPSHOT, EvidenceRecord, EvidenceRequest
 from xclip_stream.pipeline.backoff import Backoff
+from xclip_stream.pipeline.tally import Tally
 from xclip_stream.protocols import Clip, Clock, EvidenceStore, Footage, IngestQueue, TakenRequest
 
 RECORD_LIVES_S = 86_400.0
@@ -50,6 +51,7 @@ class EvidenceDesk:
         pre_roll_s: how much of a clip lies before the first window of the event.
         post_roll_s: how much lies after the last one.
         max_clip_s: a clip is not longer.
+        tally: counts the pictures and clips.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class EvidenceDesk:
         pre_roll_s: float,
         post_roll_s: float,
         max_clip_s: float,
+        tally: Tally | None = None,
     ) -> None:
         self._source_id = source_id
         self._queue = queue
@@ -74,6 +77,7 @@ class EvidenceDesk:
         self._pre_roll_s = pre_roll_s
         self._post_roll_s = post_roll_s
         self._max_clip_s = max_clip_s
+        self._tally = tally or Tally()
         self._inbox: deque[TakenRequest] = deque()
         self._jobs: dict[str, _Job] = {}
         self.made = 0
@@ -98,6 +102,7 @@ class EvidenceDesk:
             if self._clock.monotonic() >= job.retry_at:
                 self._work_on(job)
             if self._tell(job) and job.record.is_complete and job.request.ends_at is not None:
+                self.made += not job.record.error
                 del self._jobs[event_id]
 
     def close(self) -> None:
@@ -138,6 +143,7 @@ class EvidenceDesk:
         _write(draft, picture)
         self._store.keep(draft, request.name + SNAPSHOT)
         job.snapshot_at = request.peak_at
+        self._tally.add(snapshots=not job.record.snapshot)
         job.record = replace(job.record, snapshot=True)
 
     def _continue_clip(self, job: _Job) -> None:
@@ -162,7 +168,7 @@ class EvidenceDesk:
             self._store.keep(draft, name)
             job.clip = None
             job.record = replace(job.record, clip=True, is_complete=True)
-            self.made += 1
+            self._tally.add(clips=1)
             self._log.info("evidence_made", event_id=request.event_id, rule=request.rule_id, name=name)
         elif self._store.shows_growing:
             job.record = replace(job.record, clip=True)
@@ -183,8 +189,10 @@ class EvidenceDesk:
             job.failing_since = now
             self._log.warning("evidence_failed", event_id=job.request.event_id, error=str(error))
         job.retry_at = now + job.backoff.next_delay_s()
-        if now - job.failing_since > GIVE_UP_S:
+        is_last_try = job.record.is_complete and job.request.ends_at is not None
+        if is_last_try or now - job.failing_since > GIVE_UP_S:
             self.failed += 1
+            self._tally.add(snapshots_failed=not job.record.snapshot, clips_failed=not job.record.is_complete)
             job.record = replace(job.record, is_complete=True, error=str(error))
             self._log.error("evidence_given_up", event_id=job.request.event_id, error=str(error))
 

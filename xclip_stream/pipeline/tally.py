@@ -4,6 +4,9 @@ from multiprocessing.context import ForkServerContext
 
 from xclip_stream.meters import ReaderCounts
 
+_COUNTED = ("frames", "windows", "dropped", "losses", "snapshots", "clips", "snapshots_failed", "clips_failed")
+"""What of `ReaderCounts` a reader counts itself, in the order of the memory."""
+
 
 class Tally:
     """The counts of one reader. Each is added to by one thread; any other process may look.
@@ -13,14 +16,25 @@ class Tally:
     """
 
     def __init__(self, context: ForkServerContext | None = None) -> None:
-        self._counts = context.RawArray("Q", 4) if context else [0] * 4
+        self._counts = context.RawArray("Q", len(_COUNTED)) if context else [0] * len(_COUNTED)
 
-    def add(self, *, frames: int = 0, windows: int = 0, dropped: int = 0, losses: int = 0) -> None:
-        for index, count in enumerate((frames, windows, dropped, losses)):
+    def add(
+        self,
+        *,
+        frames: int = 0,
+        windows: int = 0,
+        dropped: int = 0,
+        losses: int = 0,
+        snapshots: int = 0,
+        clips: int = 0,
+        snapshots_failed: int = 0,
+        clips_failed: int = 0,
+    ) -> None:
+        more = (frames, windows, dropped, losses, snapshots, clips, snapshots_failed, clips_failed)
+        for index, count in enumerate(more):
             if count:
                 self._counts[index] += count
 
     def counts(self, *, deaths: int = 0) -> ReaderCounts:
         """Return what was counted so far."""
-        frames, windows, dropped, losses = self._counts
-        return ReaderCounts(frames=frames, windows=windows, dropped=dropped, losses=losses, deaths=deaths)
+        return ReaderCounts(deaths=deaths, **dict(zip(_COUNTED, self._counts, strict=True)))

@@ -27,7 +27,10 @@ class Swept:
     files: int
     num_bytes: int
     """What is left."""
+    oldest_s: float
+    """Age of the oldest file that is left; 0 for none."""
     removed: int
+    removed_bytes: int
 
 
 class Retention:
@@ -47,16 +50,23 @@ class Retention:
         """Remove what has to go. What cannot be removed stays, and is tried again the next time."""
         found = sorted(self._files(), key=lambda kept: kept.modified_at)
         left = sum(kept.num_bytes for kept in found)
-        removed = 0
+        removed: set[_Kept] = set()
         for kept in found:
             if left <= self._max_bytes and not self._is_too_old(kept):
                 continue
             with suppress(OSError):
                 kept.path.unlink()
                 left -= kept.num_bytes
-                removed += 1
+                removed.add(kept)
         self._remove_empty_days()
-        return Swept(files=len(found) - removed, num_bytes=left, removed=removed)
+        oldest = next((kept for kept in found if kept not in removed), None)
+        return Swept(
+            files=len(found) - len(removed),
+            num_bytes=left,
+            oldest_s=0.0 if oldest is None else max(0.0, self._now() - oldest.modified_at),
+            removed=len(removed),
+            removed_bytes=sum(kept.num_bytes for kept in removed),
+        )
 
     def _is_too_old(self, kept: _Kept) -> bool:
         limit_s = _DRAFTS_LIVE_S if kept.path.name.startswith(".") else self._max_age_s
