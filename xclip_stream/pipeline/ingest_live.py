@@ -7,9 +7,9 @@ from functools import partial
 
 from structlog.typing import FilteringBoundLogger
 
-from xclip_stream.errors import LoginRejected, SourceError, SourceRejected, XclipStreamError
+from xclip_stream.errors import SourceError, SourceRejected, XclipStreamError
 from xclip_stream.pipeline.assembling import WindowSettings, keep
-from xclip_stream.pipeline.backoff import Backoff
+from xclip_stream.pipeline.camera_delays import CameraDelays
 from xclip_stream.pipeline.evidence_desk import EvidenceDesk
 from xclip_stream.pipeline.latest_picture import LatestPicture
 from xclip_stream.pipeline.live_backlog import Backlog, LiveEpochs
@@ -19,14 +19,7 @@ from xclip_stream.protocols import Clock, DecodedFrame, FrameSource, IngestQueue
 from xclip_stream.types import Frame
 from xclip_stream.windowing import Cut
 
-_FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 5.0
-_REJECTED_DELAY_S = 10.0
-"""What is wrong may be mended, and a camera that starts may not have all of its paths yet."""
-_QUICK_LOGINS = 4
-"""So often a refused login is tried every ten seconds. Many cameras lock an account at the fifth failure."""
-_RARE_LOGINS_S = (60.0, 600.0)
-"""Then the delay doubles from the first to the second, so that a lock of some minutes can run out."""
 _STEP_S = 0.1
 """No wait is longer in one piece."""
 
@@ -90,8 +83,7 @@ class LiveIngest:
             log=self._log,
             token=token,
         )
-        self._backoff = Backoff(first_s=2 * _FIRST_DELAY_S, cap_s=_LONGEST_DELAY_S, draw=draw)
-        self._refused_logins = 0
+        self._delays = CameraDelays(longest_s=_LONGEST_DELAY_S, draw=draw)
         self._is_marked_lost = False
         self._last = (0.0, clock.now())
         self._reading_is_over = False
@@ -133,7 +125,7 @@ class LiveIngest:
         except SourceError as error:
             self._hand_over(windowing.flush())
             self._note_loss(error)
-            self._wait(self._delay_s(error))
+            self._wait(self._delays.after(error))
 
     def _hand_over(self, cuts: list[Cut[Frame]]) -> None:
         for cut in cuts:
@@ -145,8 +137,7 @@ class LiveIngest:
             self._report.note_state(SourceState.RUNNING)
             self._log.info("source_opened")
             self._is_marked_lost = False
-            self._backoff.reset()
-            self._refused_logins = 0
+            self._delays.reset()
         lag_s = max(0.0, self._clock.now() - frame.captured_at)
         self._report.note_frame(position_s=frame.pts_s, lag_s=lag_s)
         self._picture.note_frame(frame)
@@ -164,15 +155,6 @@ class LiveIngest:
         self._tally.add(losses=before is SourceState.RUNNING)
         if state is not before:
             self._log.warning("source_lost", state=str(state), error=str(error), damage=list(self._source.damage))
-
-    def _delay_s(self, error: SourceError) -> float:
-        """Return how long to wait before the next try."""
-        if isinstance(error, LoginRejected):
-            self._refused_logins += 1
-            return _login_delay_s(self._refused_logins)
-        if isinstance(error, SourceRejected):
-            return _REJECTED_DELAY_S
-        return max(_FIRST_DELAY_S, self._backoff.next_delay_s())
 
     def _wait(self, delay_s: float) -> None:
         until = self._clock.monotonic() + delay_s
@@ -206,14 +188,6 @@ class LiveIngest:
         report, sent, dropped = self._report, self._backlog.sent, self._backlog.dropped
         self._tally.add(windows=sent - report.windows, dropped=dropped - report.dropped)
         report.windows, report.dropped = sent, dropped
-
-
-def _login_delay_s(refused: int) -> float:
-    """Return how long to wait after a login was refused so many times since the last frame."""
-    if refused < _QUICK_LOGINS:
-        return _REJECTED_DELAY_S
-    first_s, cap_s = _RARE_LOGINS_S
-    return min(cap_s, first_s * 2.0 ** min(refused - _QUICK_LOGINS, 64))
 
 
 def _keep(frame: DecodedFrame, _highest_seq: int) -> Frame:

@@ -147,8 +147,11 @@ class LiveSource:
         except FFmpegError as error:
             raise SourceUnavailable(f"{self._shown}: the connection broke ({error.strerror})") from None
 
-    def record(self, stopping: Callable[[], bool]) -> None:
+    def record(self, stopping: Callable[[], bool], *, note_packet: Callable[[], None]) -> None:
         """Give the packets to the tap, without decoding them, until `stopping`; to be called instead of iterating.
+
+        Args:
+            note_packet: called after each packet.
 
         Raises:
             SourceUnavailable: the stream has ended, as it does when a camera is lost.
@@ -160,6 +163,7 @@ class LiveSource:
                 note=lambda _: None, is_fatal=lambda error: not isinstance(error, InvalidDataError)
             ):
                 self._tap.add(packet)
+                note_packet()
                 if stopping():
                     return
         except (TimeoutError, ExitError):
