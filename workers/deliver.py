@@ -57,7 +57,8 @@ def run(
     with vitals.pulse("deliver", within_s=SILENCE_S) as pulse:
         try:
             while not stop.is_set():
-                watch.poll()
+                if (changed := watch.poll()) is not None and metrics is not None:
+                    metrics.configured(sink_ids=changed.sink_ids)
                 threads.follow(plan_sinks(watch.config))
                 pulse.ready()
                 stop.wait(LOOK_EVERY_S)

@@ -1,6 +1,6 @@
 """What the loops tell of their work, for whoever measures it. The classes here let it pass unmeasured."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from xclip_stream.errors import DeliveryError
@@ -46,6 +46,9 @@ class EvidenceKept:
 class ScoreMeters:
     """What the score loop tells."""
 
+    def configured(self, *, source_ids: Collection[str]) -> None:
+        """These are the sources from now on; what others have left is still to come."""
+
     def batch_scored(self, *, windows: int, took_s: float) -> None:
         """The model has scored so many windows in one call."""
 
@@ -55,6 +58,9 @@ class ScoreMeters:
 
 class AlertMeters:
     """What the alert loop tells, after each commit."""
+
+    def configured(self, *, source_ids: Collection[str], rule_ids: Collection[str]) -> None:
+        """These are the sources and the rules from now on, and the events of all others have been told."""
 
     def scores_judged(self, source_id: str, scores: Sequence[Scores], *, lost: int, late: int, took_s: float) -> None:
         """These scores have had their turn; `lost` windows were given up, and `late` ones came after that."""

@@ -1,6 +1,6 @@
 """Each loop on real parts, and what its meters show of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from multiprocessing import get_context
 from typing import Any, Self
@@ -10,7 +10,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from tests.fakes import FakeClock
-from tests.metrics.reading import shown
+from tests.metrics.reading import Shown, shown
 from tests.queues.builders import alert_token, fill, scores_of, take, window
 from tests.score_builders import judge, recording, rule
 from tests.score_builders import window as scored
@@ -68,7 +68,13 @@ class SlowScorer:
         return [scored(0).logits[:, : len(request.prompts)].repeat(2, axis=0) for request in requests]
 
 
-def score_loop(queue: MemoryQueue, clock: FakeClock, registry: CollectorRegistry) -> ScoreLoop:
+def score_loop(
+    queue: MemoryQueue,
+    clock: FakeClock,
+    registry: CollectorRegistry,
+    *,
+    new_prompts: Callable[[], Mapping[str, tuple[str, ...]] | None] = lambda: None,
+) -> ScoreLoop:
     log = structlog.get_logger()
     guard = BatchGuard(queue=queue, clock=clock, log=log, timeout_s=60, claim_idle_s=30, on_hung=lambda: None)
     return ScoreLoop(
@@ -76,6 +82,7 @@ def score_loop(queue: MemoryQueue, clock: FakeClock, registry: CollectorRegistry
         scorer=SlowScorer(clock),
         guard=guard,
         prompts={"yard": ("a", "b"), "bad": ("broken",)},
+        new_prompts=new_prompts,
         clock=clock,
         stopping=lambda: False,
         log=log,
@@ -126,16 +133,50 @@ def test_windows_that_expire_and_windows_that_fail_are_told_apart(
     assert of("batch_seconds_count") == 0
 
 
-def alert_loop(queue: MemoryQueue, clock: FakeClock, meters: AlertMeters, *, run_s: float = 1.0) -> AlertLoop:
-    book = Rulebook(
-        rules=[rule(sinks=("ops",), sources=("yard",))],
-        sink_ids=frozenset({"ops"}),
-        gap_s={"yard": 100.0},
-        config_hash="c" * 16,
-    )
+def test_a_source_that_is_removed_takes_its_series_along_and_comes_back_when_it_does(
+    queue: MemoryQueue, clock: FakeClock, registry: CollectorRegistry
+) -> None:
+    coming: list[Mapping[str, tuple[str, ...]]] = []
+    loop = score_loop(queue, clock, registry, new_prompts=lambda: coming.pop() if coming else None)
+    fill(queue, 1)
+    fill(queue, 1, source="door")
+    coming.append({"yard": ("a", "b"), "door": ("a", "b")})
+    loop.step()
+    before = set(shown(registry).series("windows_scored_total"))
+
+    coming.append({"door": ("a", "b")})
+    fill(queue, 2)
+    loop.step()
+    after = set(shown(registry).series("windows_scored_total"))
+    coming.append({"yard": ("a", "b")})
+    fill(queue, 3)
+    loop.step()
+
+    door, yard = ((("outcome", "scored"), ("source", name)) for name in ("door", "yard"))
+    assert (before, after) == ({door, yard}, {door})
+    assert shown(registry).series("windows_scored_total") == {yard: 1}
+
+
+BOOK = Rulebook(
+    rules=[rule(sinks=("ops",), sources=("yard",))],
+    sink_ids=frozenset({"ops"}),
+    gap_s={"yard": 100.0},
+    config_hash="c" * 16,
+)
+
+
+def alert_loop(
+    queue: MemoryQueue,
+    clock: FakeClock,
+    meters: AlertMeters,
+    *,
+    run_s: float = 1.0,
+    new_rulebook: Callable[[], Rulebook | None] = lambda: None,
+) -> AlertLoop:
     return AlertLoop(
         queue=queue,
-        rulebook=book,
+        rulebook=BOOK,
+        new_rulebook=new_rulebook,
         clock=clock,
         stopping=clock.stopping_after(run_s),
         log=structlog.get_logger(),
@@ -144,9 +185,9 @@ def alert_loop(queue: MemoryQueue, clock: FakeClock, meters: AlertMeters, *, run
     )
 
 
-def add_tombstones(queue: MemoryQueue, *statuses: ScoreStatus) -> None:
+def add_tombstones(queue: MemoryQueue, *statuses: ScoreStatus, first: int = 0) -> None:
     queue.begin_epoch("yard", "e1", live=True)
-    for seq, status in enumerate(statuses):
+    for seq, status in enumerate(statuses, first):
         queue.add_tombstone(WindowId("yard", "e1", seq), status=status, live=True, pts_s=seq, captured_at=1000.0 + seq)
 
 
@@ -187,6 +228,30 @@ def test_what_never_came_is_counted_as_lost_and_as_late_when_it_comes_after_all(
     assert of("windows_judged_total", source="yard", outcome="scored") == 2
     assert of("windows_judged_total", source="yard", outcome="lost") == 1
     assert of("scores_late_total", source="yard") == 1
+
+
+def test_rules_and_sources_that_are_removed_take_their_series_along(
+    queue: MemoryQueue, clock: FakeClock, registry: CollectorRegistry
+) -> None:
+    seen: list[Shown] = []
+    books = [None, None, replace(BOOK, rules=[], gap_s={"door": 100.0}, config_hash="d" * 16)]
+
+    def new_rulebook() -> Rulebook | None:
+        seen.append(shown(registry))
+        if len(seen) == 3:
+            add_tombstones(queue, ScoreStatus.DROPPED, ScoreStatus.DROPPED, first=2)
+        return books.pop(0) if books else None
+
+    add_tombstones(queue, ScoreStatus.DROPPED, ScoreStatus.DROPPED)
+    meters = PrometheusAlert(registry)
+    for event in told_event():
+        meters.event_told(event)
+    alert_loop(queue, clock, meters, run_s=3.0, new_rulebook=new_rulebook).run()
+
+    names = ("windows_judged_total", "scores_late_total", "events_total", "frame_to_alert_seconds_count")
+    assert all(any(shown.series(name) for shown in seen) for name in names)
+    assert not any(shown(registry).series(name) for name in names)
+    assert shown(registry)("commit_seconds_count") == 2
 
 
 def test_only_the_start_of_an_event_is_an_alert(registry: CollectorRegistry) -> None:

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from math import inf
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
 from xclip_stream.config import Config, ConfigWatch
 from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.worker_main import RunWorker
@@ -18,14 +20,26 @@ def unwatched(config: Config) -> ConfigWatch:
 
 @contextmanager
 def running(
-    run: RunWorker, config: Config, redis_url: str, *, watch: ConfigWatch | None = None
+    run: RunWorker,
+    config: Config,
+    redis_url: str,
+    *,
+    watch: ConfigWatch | None = None,
+    registry: CollectorRegistry | None = None,
 ) -> Iterator[Callable[[Callable[[], bool]], None]]:
     """Run the worker and give a function that waits until something holds."""
     stop, ended = threading.Event(), threading.Event()
 
     def work() -> None:
         try:
-            run(config, stop=stop, redis_url=redis_url, watch=watch or unwatched(config), vitals=Vitals())
+            run(
+                config,
+                stop=stop,
+                redis_url=redis_url,
+                watch=watch or unwatched(config),
+                vitals=Vitals(),
+                registry=registry,
+            )
         finally:
             ended.set()
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import redis
+from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from tests.brokers import JetStream, KafkaBroker, NatsServer
+from tests.metrics.reading import shown
 from tests.servers import Answer, Endpoint, http_endpoint
 from tests.workers.running import running, unwatched
 from workers.deliver import run
@@ -188,18 +190,25 @@ def test_sinks_follow_the_file_and_the_outbox_of_a_removed_one_is_kept_for_its_r
     def delivering() -> set[str]:
         return {thread.name for thread in threading.enumerate() if thread.name.startswith("deliver-")}
 
-    with running(run, watch.config, redis_url, watch=watch) as until:
+    def counted() -> set[str]:
+        return {labels[0][1] for labels in shown(registry).series("messages_delivered_total")}
+
+    registry = CollectorRegistry()
+    with running(run, watch.config, redis_url, watch=watch, registry=registry) as until:
         fill(redis_url, "a:0", sinks=("one",))
         until(lambda: waiting(redis_url, "one") == 0)
+        assert counted() == {"one"}
         path.write_text(HEAD + two)
         until(lambda: delivering() == {"deliver-two"})
         fill(redis_url, "a:1", sinks=("one", "two"))
         until(lambda: waiting(redis_url, "two") == 0)
         kept = waiting(redis_url, "one")
+        assert counted() == {"two"}
         path.write_text(HEAD + one.rstrip() + two)
         until(lambda: waiting(redis_url, "one") == 0)
 
     assert kept == 1
+    assert counted() == {"one", "two"}
     assert (written("one"), written("two")) == (["a:0", "a:1"], ["a:1"])
 
 

@@ -1,7 +1,7 @@
-"""What the loops tell, as metrics. Labels of a source that is gone stay until the process ends."""
+"""What the loops tell, as metrics. The series of a source, rule or sink end when it leaves the configuration."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from operator import attrgetter
 
 from prometheus_client import CollectorRegistry
@@ -12,6 +12,7 @@ import xclip_stream.metrics.definitions as d
 from xclip_stream.errors import DecodeError, DeliveryError, DeliveryRejected
 from xclip_stream.events import parse_event
 from xclip_stream.meters import AlertMeters, DeliverMeters, EvidenceKept, ReaderCounts, ScoreMeters
+from xclip_stream.metrics.series import LabelledSeries
 from xclip_stream.types import Event, Message, Phase, Scores, ScoreStatus, Window
 
 GIVEN_UP = (ScoreStatus.DROPPED, ScoreStatus.EXPIRED, ScoreStatus.FAILED)
@@ -25,13 +26,18 @@ class PrometheusScore(ScoreMeters):
         self._batch_s = d.BATCH_SECONDS.histogram(registry)
         self._capture_to_window_s = d.CAPTURE_TO_WINDOW.histogram(registry)
         self._window_to_score_s = d.WINDOW_TO_SCORE.histogram(registry)
+        self._of_source = LabelledSeries("source", (d.WINDOWS_SCORED, self._windows))
+
+    def configured(self, *, source_ids: Collection[str]) -> None:
+        self._of_source.keep(source_ids)
 
     def batch_scored(self, *, windows: int, took_s: float) -> None:
         self._batch_windows.observe(windows)
         self._batch_s.observe(took_s)
 
     def window_done(self, window: Window, outcome: str, *, now: float) -> None:
-        self._windows.labels(window.id.source_id, outcome).inc()
+        if not self._of_source.has_gone(window.id.source_id):
+            self._windows.labels(window.id.source_id, outcome).inc()
         if outcome == ScoreStatus.SCORED:
             # The clocks of two machines may differ.
             self._window_to_score_s.observe(max(0.0, now - window.produced_at))
@@ -46,14 +52,24 @@ class PrometheusAlert(AlertMeters):
         self._events = d.EVENTS.counter(registry)
         self._commit_s = d.COMMIT_SECONDS.histogram(registry)
         self._frame_to_alert_s = d.FRAME_TO_ALERT.histogram(registry)
+        self._of_source = LabelledSeries(
+            "source", (d.WINDOWS_JUDGED, self._windows), (d.SCORES_LATE, self._late), (d.EVENTS, self._events)
+        )
+        self._of_rule = LabelledSeries("rule", (d.EVENTS, self._events), (d.FRAME_TO_ALERT, self._frame_to_alert_s))
+
+    def configured(self, *, source_ids: Collection[str], rule_ids: Collection[str]) -> None:
+        self._of_source.keep(source_ids)
+        self._of_rule.keep(rule_ids)
 
     def scores_judged(self, source_id: str, scores: Sequence[Scores], *, lost: int, late: int, took_s: float) -> None:
+        self._commit_s.observe(took_s)
+        if self._of_source.has_gone(source_id):
+            return
         counts = Counter(each.status for each in scores)
         for status in (ScoreStatus.SCORED, *GIVEN_UP):
             self._windows.labels(source_id, status).inc(counts[status])
         self._windows.labels(source_id, LOST).inc(lost)
         self._late.labels(source_id).inc(late)
-        self._commit_s.observe(took_s)
 
     def event_told(self, event: Event) -> None:
         self._events.labels(event.source_id, event.rule_id, event.phase).inc()
@@ -70,6 +86,18 @@ class DeliveryMetrics:
         self.delivered = d.MESSAGES_DELIVERED.counter(registry)
         self.buried = d.MESSAGES_BURIED.counter(registry)
         self.frame_to_delivery_s = d.FRAME_TO_DELIVERY.histogram(registry)
+        self._of_sink = LabelledSeries(
+            "sink",
+            (d.DELIVERY_ATTEMPTS, self.attempts),
+            (d.DELIVERY_SECONDS, self.attempt_s),
+            (d.MESSAGES_DELIVERED, self.delivered),
+            (d.MESSAGES_BURIED, self.buried),
+            (d.FRAME_TO_DELIVERY, self.frame_to_delivery_s),
+        )
+
+    def configured(self, *, sink_ids: Collection[str]) -> None:
+        """These are the sinks from now on; what one that was removed still has in hand is not shown."""
+        self._of_sink.keep(sink_ids)
 
     def of(self, sink_id: str) -> DeliverMeters:
         return _PrometheusSink(self, sink_id)

@@ -199,6 +199,9 @@ class AlertLoop:
             if notices:
                 self._commit(token, source, state, [(notice, None) for notice in notices], done=[])
             source.state = state
+        self._meters.configured(
+            source_ids=self._book.gap_s.keys(), rule_ids={rule.rule_id for rule in self._book.rules}
+        )
 
     def _source(self, source_id: str, *, now_s: float) -> AlertSource:
         if source_id not in self._sources:

@@ -125,6 +125,7 @@ class ScoreLoop:
         former = [source_id for source_id in self._prompts if source_id not in new][-MAX_FORMER_SOURCES:]
         self._prompts = {**dict.fromkeys(former, ()), **new}
         self._strangers.clear()
+        self._meters.configured(source_ids=new.keys())
 
     def _knows(self, source_id: str) -> bool:
         """Tell whether a source is in the configuration, or comes into it while we wait."""

@@ -6,7 +6,7 @@ on, to the deliver worker and to whoever gets the event.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from xclip_stream.errors import DecodeError, DeliveryError
@@ -66,6 +66,9 @@ class TracedAlert(AlertMeters):
     def __init__(self, meters: AlertMeters, tracing: Tracing) -> None:
         self._meters = meters
         self._tracing = tracing
+
+    def configured(self, *, source_ids: Collection[str], rule_ids: Collection[str]) -> None:
+        self._meters.configured(source_ids=source_ids, rule_ids=rule_ids)
 
     def scores_judged(self, source_id: str, scores: Sequence[Scores], *, lost: int, late: int, took_s: float) -> None:
         self._meters.scores_judged(source_id, scores, lost=lost, late=late, took_s=took_s)
