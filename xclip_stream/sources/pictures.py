@@ -67,19 +67,14 @@ def _region(image: Image.Image, region: Region) -> Image.Image:
 
 
 def _cropped(image: Image.Image, size: int) -> Image.Image:
+    """Scale the part that stays, and not the sides: of a wide picture that is half of the work."""
     short = min(image.size)
     width, height = size * image.width // short, size * image.height // short
-    # A sliver, as a region may be, would become an image of a million pixels and more: only its middle is kept anyway.
-    if max(width, height) > 64 * size:
-        image = _middle(image, min(image.width, 64 * short), min(image.height, 64 * short))
-        width, height = size * image.width // short, size * image.height // short
-    return _middle(image.resize((width, height), Image.Resampling.BILINEAR), size, size)
+    left, top = (width - size) // 2, (height - size) // 2
+    across, down = image.width / width, image.height / height
+    box = (left * across, top * down, (left + size) * across, (top + size) * down)
+    return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
 
 
 def _stretched(image: Image.Image, size: int) -> Image.Image:
     return image.resize((size, size), Image.Resampling.BILINEAR)
-
-
-def _middle(image: Image.Image, width: int, height: int) -> Image.Image:
-    left, top = (image.width - width) // 2, (image.height - height) // 2
-    return image.crop((left, top, left + width, top + height))
