@@ -21,7 +21,9 @@ from xclip_stream.windowing import Cut
 
 _LONGEST_DELAY_S = 5.0
 _STEP_S = 0.1
-"""No wait is longer in one piece."""
+"""No wait of the reading is longer in one piece; and how often the queue is tried that does not take a window."""
+_SENDER_REST_S = 0.5
+"""How long the sender rests when nothing waits: what is to be sent wakes it, and a report is not due sooner."""
 
 
 class LiveIngest:
@@ -138,6 +140,7 @@ class LiveIngest:
             self._log.info("source_opened")
             self._is_marked_lost = False
             self._delays.reset()
+            self._wake_sender.set()
         lag_s = max(0.0, self._clock.now() - frame.captured_at)
         self._report.note_frame(position_s=frame.pts_s, lag_s=lag_s)
         self._picture.note_frame(frame)
@@ -152,6 +155,7 @@ class LiveIngest:
             self._is_marked_lost = True
         state = SourceState.FAILED if isinstance(error, SourceRejected) else SourceState.STALLED
         self._report.note_state(state, error=str(error))
+        self._wake_sender.set()
         self._tally.add(losses=before is SourceState.RUNNING)
         if state is not before:
             self._log.warning("source_lost", state=str(state), error=str(error), damage=list(self._source.damage))
@@ -165,7 +169,7 @@ class LiveIngest:
         """The second thread: pass on what the backlog holds and what the report says, to the end."""
         try:
             while not self._reading_is_over:
-                self._wake_sender.wait(_STEP_S)
+                self._wake_sender.wait(_STEP_S if self._backlog.waits else _SENDER_REST_S)
                 self._wake_sender.clear()
                 self._backlog.pump()
                 self._send_report()

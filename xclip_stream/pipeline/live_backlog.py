@@ -103,6 +103,11 @@ class Backlog:
         """Windows that were given up."""
         return self._dropped
 
+    @property
+    def waits(self) -> bool:
+        """Whether something is there that the queue has not taken yet."""
+        return bool(self._items)
+
     def add_window(self, cut: Cut[Frame]) -> None:
         last = cut.frames[-1]
         with self._lock:
