@@ -52,7 +52,7 @@ def make_scorer() -> Scorer:
     tokenizer = PromptTokenizer(clip_tokenizer({token: i for i, token in enumerate(tokens)}, []), max_tokens=77)
     rules = FrameRules(image_px=224, fit="crop", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
     processor = XCLIPProcessor(tokenizer=tokenizer, rules=rules)
-    return Scorer(model=XCLIPModel(XCLIPConfig()).eval(), processor=processor, name="random B/32", sha256="")
+    return Scorer.of(XCLIPModel(XCLIPConfig()).eval(), processor, name="random B/32")
 
 
 def make_variants(scorer: Scorer, prompts: list[str]) -> dict[str, Score]:

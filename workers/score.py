@@ -110,6 +110,7 @@ def load_scorer(config: Config, *, on_progress: Callable[[], None]) -> BatchScor
         prompt_lists={config.prompts_of(source.id) for source in config.sources},
         revision=config.model.revision,
         device=config.model.device,
+        backend=config.model.backend,
         dtype=config.model.dtype,
         threads=config.model.threads,
         on_progress=on_progress,

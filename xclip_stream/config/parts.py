@@ -58,6 +58,7 @@ class ModelConfig(Closed):
     """`demo` for the packaged one, a folder (begins with `/`, `./`, `../` or `~`), or a hub id."""
     revision: str | None = None
     device: Device = "auto"
+    backend: Literal["auto", "torch", "openvino"] = "auto"
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     batch_size: int | None = Field(default=None, ge=1, le=1024)
     threads: int | None = Field(default=None, ge=1, le=1024)

@@ -3,12 +3,13 @@
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import torch
 
 from xclip_stream.errors import ScorerBroken, ScorerOutOfMemory, ScoringError, XclipStreamError
+from xclip_stream.model.backends import Backend, Dtype
 from xclip_stream.model.scorer import PromptFeatures, Scorer
 from xclip_stream.protocols import ClipRequest
 from xclip_stream.types import Logits
@@ -39,13 +40,14 @@ class BatchScorer:
         prompt_lists: Iterable[tuple[str, ...]],
         revision: str | None = None,
         device: str = "auto",
-        dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto",
+        dtype: Dtype = "auto",
+        backend: Backend = "auto",
         threads: int | None = None,
         on_progress: Callable[[], None] | None = None,
     ) -> Self:
         """Read a checkpoint and encode the lists of prompts that it is going to be asked about.
 
-        `threads` is how many torch uses on the CPU, in the whole process; None leaves that to torch.
+        `threads` is how many the model uses on the CPU, in the whole process; None leaves that to torch.
 
         Raises:
             CheckpointError: the checkpoint cannot be read.
@@ -54,7 +56,7 @@ class BatchScorer:
         """
         if threads is not None:
             torch.set_num_threads(threads)
-        model = Scorer.from_checkpoint(checkpoint, revision=revision, device=device, dtype=dtype)
+        model = Scorer.from_checkpoint(checkpoint, revision=revision, device=device, dtype=dtype, backend=backend)
         scorer = cls(model, on_progress=on_progress)
         scorer.prepare(prompt_lists)
         return scorer
@@ -82,7 +84,7 @@ class BatchScorer:
     @property
     def usual_batch_size(self) -> int:
         """How many windows to score at a time; one where clips go through the model one by one anyway."""
-        return _GPU_BATCH if self._scorer.device.type == "cuda" else 1
+        return _GPU_BATCH if self._scorer.device.type == "cuda" else self._scorer.clips_at_once
 
     def encode(self, prompts: tuple[str, ...]) -> PromptFeatures:
         """Return the features of `prompts`, computed at the first call.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xclip_stream.errors import CheckpointError, PromptError, ScoringError
+from xclip_stream.model.backends import Backend, Dtype, choose_backend, make_encoder
 from xclip_stream.model.checkpoint_files import find_weights
+from xclip_stream.model.configuration import XCLIPConfig
+from xclip_stream.model.encoders import ClipEncoder, TorchEncoder
 from xclip_stream.model.locate import open_checkpoint
 from xclip_stream.model.network import XCLIPModel
-from xclip_stream.model.processor import XCLIPProcessor, normalise_frames
+from xclip_stream.model.processor import XCLIPProcessor
 from xclip_stream.types import ClipGeometry
 
 # How much is computed together: enough to keep a GPU busy, and at the widest (four times the joint width in floats for
@@ -59,6 +62,12 @@ class Scorer:
     processor: XCLIPProcessor
     name: str
     sha256: str
+    encoder: ClipEncoder
+
+    @classmethod
+    def of(cls, model: XCLIPModel, processor: XCLIPProcessor, *, name: str, sha256: str = "") -> Self:
+        """Return the scorer of a model that is in memory, computed by torch as it is now."""
+        return cls(model, processor, name, sha256, TorchEncoder(model, processor.rules))
 
     @classmethod
     def from_checkpoint(
@@ -67,25 +76,30 @@ class Scorer:
         *,
         revision: str | None = None,
         device: str = "auto",
-        dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto",
+        dtype: Dtype = "auto",
+        backend: Backend = "auto",
     ) -> Self:
         """Read a checkpoint: a local folder or a hub id.
 
         `device` `auto` is the GPU where there is one. `dtype` `auto` is half precision on a GPU and single on a CPU;
-        logits are computed in single precision in any case. Raises CheckpointError in one line.
+        logits are computed in single precision in any case. `backend` `auto` is OpenVINO on a CPU, where it is
+        installed and the model is not tiny, else torch. Raises CheckpointError, in one line, and ScoringError for a
+        device or a backend that is not there.
         """
         opened = open_checkpoint(checkpoint, revision=revision)
         chosen = _choose_device(device)
-        model = XCLIPModel.from_pretrained(
-            checkpoint, revision=opened.revision, device=chosen, dtype=_choose_dtype(dtype, chosen)
-        )
+        computed_by = choose_backend(backend, chosen, XCLIPConfig.from_checkpoint(opened).vision_config)
+        own = torch.float32 if computed_by == "openvino" else _choose_dtype(dtype, chosen)
+        model = XCLIPModel.from_pretrained(checkpoint, revision=opened.revision, device=chosen, dtype=own)
         processor = XCLIPProcessor.from_pretrained(checkpoint, revision=opened.revision)
         room = model.config.text_config.vocab_size
         if processor.tokenizer.size > room:
             raise CheckpointError(
                 f"{checkpoint}: the tokenizer has {processor.tokenizer.size} tokens, the model takes {room}"
             )
-        return cls(model=model, processor=processor, name=opened.name, sha256=find_weights(opened).sha256())
+        sha256 = find_weights(opened).sha256()
+        encoder = make_encoder(model, processor.rules, backend=computed_by, dtype=dtype, sha256=sha256)
+        return cls(model=model, processor=processor, name=opened.name, sha256=sha256, encoder=encoder)
 
     @property
     def geometry(self) -> ClipGeometry:
@@ -95,7 +109,12 @@ class Scorer:
 
     @property
     def device(self) -> torch.device:
-        return self.model.logit_scale.device
+        return self.encoder.device
+
+    @property
+    def clips_at_once(self) -> int:
+        """How many clips are computed together."""
+        return self.encoder.clips_at_once
 
     @torch.inference_mode()
     def encode_prompts(self, prompts: Sequence[str]) -> PromptFeatures:
@@ -120,13 +139,14 @@ class Scorer:
     def encode_clips(self, clips: NDArray[np.uint8], *, on_progress: Callable[[], None] | None = None) -> ClipFeatures:
         """Encode clips (N, T, S, S, 3) of RGB bytes, of the shape that `geometry` gives.
 
-        `on_progress` is called before each part that is computed together: a clip on a CPU, many on a GPU.
+        `on_progress` is called before each part that is computed together.
         """
+        self._check(clips)
         parts = []
-        for part in torch.split(self._to_device(clips), self._clips_at_once):
+        for start in range(0, len(clips), self.clips_at_once):
             if on_progress is not None:
                 on_progress()
-            parts.append(self._encode(part))
+            parts.append(self.encoder.encode(clips[start : start + self.clips_at_once]))
         videos, patches = zip(*parts, strict=True)
         return ClipFeatures(videos=torch.cat(videos), patches=torch.cat(patches))
 
@@ -139,8 +159,8 @@ class Scorer:
         chosen = list(range(len(clips)) if rows is None else rows)
         if not chosen:
             return np.empty((0, len(prompts.prompts)), dtype=np.float32)
-        videos = torch.split(clips.videos[chosen], self._clips_at_once)
-        patches = torch.split(clips.patches[chosen], self._clips_at_once)
+        at_once = _CLIPS_AT_ONCE if self.device.type == "cuda" else 1
+        videos, patches = torch.split(clips.videos[chosen], at_once), torch.split(clips.patches[chosen], at_once)
         parts = [self._match(*part, prompts.features) for part in zip(videos, patches, strict=True)]
         logits: NDArray[np.float32] = torch.cat(parts).cpu().numpy()
         if not np.isfinite(logits).all():
@@ -150,17 +170,6 @@ class Scorer:
             )
         return logits
 
-    @property
-    def _clips_at_once(self) -> int:
-        """A GPU wants many. A CPU is as fast with one, and then no bit of a logit depends on the clips beside it."""
-        return _CLIPS_AT_ONCE if self.device.type == "cuda" else 1
-
-    def _encode(self, clips: Tensor) -> tuple[Tensor, Tensor]:
-        frames = normalise_frames(clips.permute(0, 1, 4, 2, 3), self.processor.rules).flatten(0, 1)
-        vision = self.model.vision_model(frames)
-        video = self.model.integrate(vision.pooler_output).pooler_output
-        return video, self._mean_patches(vision.last_hidden_state)
-
     def _match(self, videos: Tensor, patches: Tensor, prompts: Tensor) -> Tensor:
         """Logits (n, K) in single precision."""
         at_once = max(1, _PAIRS_AT_ONCE // len(videos))
@@ -169,22 +178,11 @@ class Scorer:
         ]
         return torch.cat(parts, dim=1).float()
 
-    def _mean_patches(self, tokens: Tensor) -> Tensor:
-        """What the network's `project_patches` gives, with the mean before the product: a T-th of the work."""
-        patches = self.model.prompts_visual_layernorm(tokens[:, 1:])
-        patches = patches.reshape(-1, self.geometry.num_frames, *patches.shape[1:]).mean(dim=1)  # (N, P, D)
-        projected: Tensor = patches @ self.model.prompts_visual_projection
-        return projected
-
-    def _to_device(self, clips: NDArray[np.uint8]) -> Tensor:
+    def _check(self, clips: NDArray[np.uint8]) -> None:
         geometry = self.geometry
         expected = (geometry.num_frames, geometry.image_px, geometry.image_px, 3)
         if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[1:] != expected or not len(clips):
             raise ScoringError(f"clips must be (N, {str(expected)[1:]} of uint8, not {clips.shape} of {clips.dtype}")
-        pixels = torch.from_numpy(clips if clips.flags.writeable else clips.copy())
-        if self.device.type == "cuda":
-            return pixels.pin_memory().to(self.device, non_blocking=True)
-        return pixels.to(self.device)
 
     @property
     def _dtype(self) -> torch.dtype:
@@ -203,7 +201,7 @@ def _choose_device(name: str) -> torch.device:
     return device
 
 
-def _choose_dtype(name: Literal["auto", "float32", "float16", "bfloat16"], device: torch.device) -> torch.dtype:
+def _choose_dtype(name: Dtype, device: torch.device) -> torch.dtype:
     if name == "auto":
         return torch.float16 if device.type == "cuda" else torch.float32
     return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[name]

@@ -1,0 +1,120 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.model.reference import make_pair
+from tests.model.test_stages import rules_of
+from xclip_stream.errors import CheckpointError
+from xclip_stream.model import XCLIPModel
+from xclip_stream.model.encoders import TorchEncoder
+from xclip_stream.model.openvino_encoder import ExportedStages, OpenVinoEncoder, default_cache, exported_stages
+
+CONFIG = "deep integration"
+SHA256 = "ab" * 32
+
+
+@pytest.fixture(scope="module")
+def model() -> XCLIPModel:
+    return make_pair(CONFIG).ours
+
+
+@pytest.fixture(scope="module")
+def exported(model: XCLIPModel, tmp_path_factory: pytest.TempPathFactory) -> ExportedStages:
+    return exported_stages(model, rules_of(model), sha256=SHA256, cache=tmp_path_factory.mktemp("cache"))
+
+
+def encoder(stages: ExportedStages, **options) -> OpenVinoEncoder:
+    return OpenVinoEncoder(stages, **options)
+
+
+def clips(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 4, 32, 32, 3), dtype=np.uint8)
+
+
+def test_single_precision_differs_from_torch_by_rounding_alone(model, exported):
+    videos, patches = encoder(exported).encode(clips(3))
+
+    expected_videos, expected_patches = TorchEncoder(model, rules_of(model)).encode(clips(3))
+    torch.testing.assert_close(videos, expected_videos, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(patches, expected_patches, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_no_bit_depends_on_the_clips_beside_or_on_what_was_seen_before(exported, precision):
+    together = encoder(exported, precision=precision).encode(clips(4))
+    one_by_one = encoder(exported, precision=precision)
+    with_memory = encoder(exported, precision=precision)
+    with_memory.encode(clips(2))
+
+    for row, clip in enumerate(clips(4)):
+        for whole, alone in zip(together, one_by_one.encode(clip[None]), strict=True):
+            assert torch.equal(whole[row], alone[0])
+    for whole, again in zip(together, with_memory.encode(clips(4)), strict=True):
+        assert torch.equal(whole, again)
+
+
+def test_windows_that_share_frames_share_what_was_computed_of_them(exported):
+    one = encoder(exported)
+    first = clips(1)
+    second = np.concatenate([first[:, 1:], clips(1, seed=1)[:, :1]], axis=1)
+
+    one.encode(first)
+    one.encode(second)
+
+    assert one.cache.computed == first.shape[1] + 1
+
+
+def test_results_stay_what_they_were_when_others_are_computed(exported):
+    one = encoder(exported)
+    videos, _ = one.encode(clips(1))
+    before = videos.clone()
+
+    one.encode(clips(1, seed=2))
+
+    assert torch.equal(videos, before)
+
+
+def test_a_model_is_exported_once(model, exported, monkeypatch):
+    monkeypatch.setattr("xclip_stream.model.openvino_encoder.export_stages", pytest.fail)
+
+    again = exported_stages(model, rules_of(model), sha256=SHA256, cache=exported.folder.parent)
+
+    assert again == exported
+    assert not list(exported.folder.parent.glob(".export-*"))
+
+
+def test_other_weights_have_another_name(model, tmp_path):
+    names = {exported_stages(model, rules_of(model), sha256=each * 32, cache=tmp_path).folder for each in ("ab", "cd")}
+
+    assert len(names) == 2
+
+
+def test_damaged_files_are_named(tmp_path, exported):
+    broken = ExportedStages(tmp_path)
+    for path in exported.folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    with pytest.raises(CheckpointError, match=rf"{tmp_path}: OpenVINO cannot read .*remove the folder"):
+        OpenVinoEncoder(broken)
+
+
+def test_a_folder_that_cannot_be_written_is_named(model, tmp_path):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(CheckpointError, match="set XDG_CACHE_HOME"):
+        exported_stages(model, rules_of(model), sha256=SHA256, cache=tmp_path / "file")
+
+
+def test_the_cache_lies_where_caches_of_the_user_do(monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert default_cache() == Path("/somewhere/xclip-stream/openvino")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert default_cache() == Path.home() / ".cache/xclip-stream/openvino"
+
+
+def test_nothing_is_told_to_anybody():
+    from openvino.tools.ovc import telemetry_utils
+
+    assert telemetry_utils.tm.__name__ == "openvino.tools.ovc.telemetry_stub"

@@ -1,0 +1,61 @@
+"""Chooses what computes the vision side of a model."""
+
+from importlib.util import find_spec
+from typing import Literal
+
+import torch
+
+from xclip_stream.errors import ScoringError
+from xclip_stream.model.checkpoint_files import FrameRules
+from xclip_stream.model.configuration import XCLIPVisionConfig
+from xclip_stream.model.encoders import ClipEncoder, TorchEncoder
+from xclip_stream.model.network import XCLIPModel
+
+Backend = Literal["auto", "torch", "openvino"]
+Dtype = Literal["auto", "float32", "float16", "bfloat16"]
+
+_WORTH_EXPORTING = 20_000_000
+"""Weights of a vision tower below which torch is ready sooner than OpenVINO, and fast enough."""
+
+
+def choose_backend(backend: Backend, device: torch.device, vision: XCLIPVisionConfig) -> Literal["torch", "openvino"]:
+    """Return what `auto` stands for: OpenVINO for a model of the published sizes on a CPU, where it is installed.
+
+    Raises:
+        ScoringError: OpenVINO was asked for, and is not installed or cannot use the device.
+    """
+    there = find_spec("openvino") is not None
+    if backend == "openvino":
+        if device.type != "cpu":
+            raise ScoringError(f"model.backend openvino computes on the CPU, not on {device}; set model.device to cpu")
+        if not there:
+            raise ScoringError("model.backend openvino needs its extra: pip install 'xclip-stream[openvino]'")
+        return "openvino"
+    if backend == "torch" or device.type != "cpu" or not there:
+        return "torch"
+    # Of each block: four matrices of the attention, eight of the MLP, five of the messages, all of this width.
+    weights = 17 * vision.num_hidden_layers * vision.hidden_size**2
+    return "openvino" if weights >= _WORTH_EXPORTING else "torch"
+
+
+def make_encoder(
+    model: XCLIPModel, rules: FrameRules, *, backend: Literal["torch", "openvino"], dtype: Dtype, sha256: str
+) -> ClipEncoder:
+    """Return the vision side of a model.
+
+    Args:
+        dtype: what OpenVINO computes in; torch computes in the type of the model.
+        sha256: names the weights.
+
+    Raises:
+        CheckpointError: the exported model cannot be kept or read.
+    """
+    if backend == "torch":
+        return TorchEncoder(model, rules)
+    from xclip_stream.model.openvino_encoder import OpenVinoEncoder, exported_stages  # noqa: PLC0415 - an extra
+
+    return OpenVinoEncoder(
+        exported_stages(model, rules, sha256=sha256),
+        precision="float32" if dtype == "auto" else dtype,
+        threads=torch.get_num_threads(),
+    )
