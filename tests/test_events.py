@@ -53,6 +53,7 @@ EVENTS = st.builds(
     latency=st.none() | st.builds(Latency, *[st.integers(0, 10**6).map(lambda tenths: tenths / 10)] * 3),
     snapshot_url=st.none() | st.text(),
     clip_url=st.none() | st.text(),
+    clip_partial=st.booleans(),
     traceparent=st.none() | st.from_regex(TRACEPARENT, fullmatch=True),
 )
 
@@ -65,6 +66,13 @@ def told() -> list[Event]:
 @given(EVENTS, st.integers(0, 10**13))
 def test_an_event_that_was_encoded_is_parsed_to_the_same_event(event, number):
     assert parse_event(encode_event(event, number=number)) == event
+
+
+def test_a_message_of_an_older_version_has_a_clip_that_is_not_known_to_be_partial():
+    message = json.loads(encode_event(told()[0], number=0))
+    del message["data"]["clip_partial"]
+
+    assert parse_event(json.dumps(message).encode()) == told()[0]
 
 
 def test_the_envelope_is_a_cloud_event():

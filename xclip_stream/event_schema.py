@@ -114,6 +114,8 @@ class EventData(_Wire):
     """A picture at the peak of the event, where one is kept; null in the phase `started`."""
     clip_url: str | None
     """A video of the event, where one is kept. It may grow for some seconds after the phase `ended`."""
+    clip_partial: bool = False
+    """True when it is known by now that the clip lacks some of the event for good: its reader died, or its camera."""
     latency_ms: LatencyData | None
     """Null when no window caused this phase, as after a change of the configuration."""
 

@@ -127,6 +127,7 @@ def _data_of(event: Event) -> EventData:
         config_hash=event.config_hash,
         snapshot_url=event.snapshot_url,
         clip_url=event.clip_url,
+        clip_partial=event.clip_partial,
         latency_ms=None if latency is None else _latency_data(latency),
     )
 
@@ -171,6 +172,7 @@ def _event_of(data: EventData) -> Event:
         latency=None if latency is None else Latency(latency.produced, latency.scored, latency.committed),
         snapshot_url=data.snapshot_url,
         clip_url=data.clip_url,
+        clip_partial=data.clip_partial,
     )
 
 

@@ -53,13 +53,14 @@ class EvidenceRequest:
 class EvidenceRecord:
     """What has become of the evidence of one event.
 
-    `clip` says that there is one to look at, `is_complete` that it will not grow any more. `error` is why something is
-    missing for good.
+    `clip` says that there is one to look at, `is_complete` that it will not grow any more, `partial` that it lacks some
+    of the event for good: its reader was killed, or the camera lost. `error` is why something is missing for good.
     """
 
     snapshot: bool = False
     clip: bool = False
     is_complete: bool = False
+    partial: bool = False
     error: str = ""
 
     def encode(self) -> bytes:

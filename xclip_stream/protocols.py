@@ -83,6 +83,9 @@ class Clip(Protocol):
             EvidenceError: it cannot be written.
         """
 
+    def covers(self, begins_at: float, ends_at: float) -> bool:
+        """Tell whether what was written has the video from one time to the other, as far as can be known."""
+
     def finish(self, path: Path) -> None:
         """Write the whole clip to `path`, so that a viewer may seek in it and begin before it has all of it.
 
@@ -100,6 +103,9 @@ class Footage(Protocol):
     @property
     def grows(self) -> bool:
         """True when it comes in as time goes by; a file is there as a whole."""
+
+    def reaches(self, at: float) -> bool:
+        """True when it has the video of that time, or could have it; False when that is gone."""
 
     def begin_clip(self, path: Path, *, begins_at: float, caption: str) -> Clip:
         """Begin a clip at `path` with the key frame at or before `begins_at`, or the first that there is.
@@ -127,6 +133,13 @@ class EvidenceStore(Protocol):
 
     def place(self, name: str) -> Path:
         """Return where a file of this name may grow; its folder is there."""
+
+    def has(self, name: str) -> bool:
+        """Tell whether a finished file of this name, or one that grows where such are shown, is there.
+
+        Raises:
+            EvidenceError: that cannot be known now.
+        """
 
     def keep(self, draft: Path, name: str) -> None:
         """Put a finished file in its place in one step; `draft` and what grew in the place are gone then.
@@ -380,7 +393,14 @@ class ScoreQueue(Protocol):
         """Move the window to the dead letters and publish a FAILED tombstone, under the same condition."""
 
 
-class AlertQueue(Protocol):
+class EvidenceRecords(Protocol):
+    """What has become of the evidence of events."""
+
+    def evidence_of(self, event_ids: Sequence[str]) -> Mapping[str, EvidenceRecord]:
+        """Return it of these events, of those of which it is known."""
+
+
+class AlertQueue(EvidenceRecords, Protocol):
     """The third atomic step: rule state, events, outboxes and the acknowledgement of the scores, together."""
 
     def acquire_alert(self, *, ttl_s: float) -> int | None:
@@ -432,9 +452,6 @@ class AlertQueue(Protocol):
         """
 
     def report_rules(self, status: RuleStatus) -> None: ...
-
-    def evidence_of(self, event_ids: Sequence[str]) -> Mapping[str, EvidenceRecord]:
-        """Return what has become of the evidence of these events, of those of which it is known."""
 
     def keep_rulebook(self, config_hash: str, rulebook: bytes) -> None:
         """Keep the rules that are decided by from now on, for whoever asks later what an event was decided by."""

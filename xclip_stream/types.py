@@ -236,6 +236,7 @@ class Event:
     latency: Latency | None = None
     snapshot_url: str | None = None
     clip_url: str | None = None
+    clip_partial: bool = False
     traceparent: str | None = None
     """Names the trace of the window that caused this phase, where it is in one."""
 

@@ -97,6 +97,22 @@ def test_the_end_has_no_url_of_what_was_given_up() -> None:
     assert (bool(ended.snapshot_url), ended.clip_url) == (True, None)
 
 
+def test_the_end_tells_of_a_clip_that_is_known_not_to_be_whole() -> None:
+    desk = Desk()
+    desk.judge(0.1, 0.7)
+    (asked,) = desk.requests()
+    record = EvidenceRecord(snapshot=True, clip=True, is_complete=True, partial=True)
+    desk.reader.record_evidence("yard", asked.event_id, record, ttl_s=600)
+    desk.judge(0.98)
+    desk.judge(0.1)
+
+    assert [(event.phase, event.clip_partial) for event in desk.events()] == [
+        (Phase.STARTED, False),
+        (Phase.UPDATED, True),
+        (Phase.ENDED, True),
+    ]
+
+
 def test_nothing_is_asked_for_of_a_source_that_keeps_no_evidence() -> None:
     desk = Desk(replace(BOOK, evidence_urls={}))
     desk.judge(*SHARES)

@@ -41,6 +41,7 @@ class Video:
 
     def __init__(self, *, grows: bool = True) -> None:
         self.grows = grows
+        self.since = 0.0
         self.until = 0.0
         self.is_broken = False
         self.has_pictures = True
@@ -49,7 +50,10 @@ class Video:
     def begin_clip(self, path: Path, *, begins_at: float, caption: str) -> "Growing":
         self.check()
         self.begun.append(begins_at)
-        return Growing(path, self, begins_at)
+        return Growing(path, self, max(self.since, begins_at))
+
+    def reaches(self, at: float) -> bool:
+        return self.since <= at
 
     def snapshot(self, at: float, *, caption: str) -> bytes:
         self.check()
@@ -74,6 +78,9 @@ class Growing:
         self._ends_at = min(self._video.until, ends_at)
         self._path.write_text(f"{self._begins_at} to {self._ends_at}, growing")
         return self._video.until > ends_at
+
+    def covers(self, begins_at: float, ends_at: float) -> bool:
+        return self._begins_at <= begins_at and self._video.until >= ends_at
 
     def finish(self, path: Path) -> None:
         self._video.check()
@@ -192,6 +199,31 @@ def test_a_camera_that_gives_no_more_frames_is_not_waited_for(scene: Scene) -> N
     assert scene.record().is_complete
 
 
+@pytest.mark.parametrize(
+    ("since", "until", "is_partial"),
+    [(0.0, 114.0, False), (97.0, 114.0, False), (101.0, 114.0, True), (0.0, 110.5, False), (0.0, 109.0, True)],
+    ids=["whole", "less before", "begins late", "less after", "ends early"],
+)
+def test_a_clip_that_lacks_some_of_the_event_says_so(
+    scene: Scene, since: float, until: float, is_partial: bool
+) -> None:
+    scene.video.since = since
+    scene.ask(request(ends_at=110.0))
+    scene.step(until=until)
+    scene.clock.advance(20.0)
+    scene.step()
+
+    assert scene.record() == EvidenceRecord(snapshot=True, clip=True, is_complete=True, partial=is_partial)
+
+
+def test_a_clip_that_is_as_long_as_it_may_be_is_not_partial(scene: Scene) -> None:
+    scene.ask(request(ends_at=300.0))
+    scene.step(until=301.0)
+
+    assert scene.kept(".mp4") == "95.0 to 155.0"
+    assert not scene.record().partial
+
+
 def test_a_file_is_cut_once_its_end_is_known(tmp_path: Path) -> None:
     scene = Scene(tmp_path, grows=False)
     scene.video.until = 1000.0
@@ -214,6 +246,27 @@ def test_what_was_not_settled_is_made_by_the_next_reader(scene: Scene) -> None:
 
     assert scene.record().is_complete
     assert scene.waiting() == 0
+
+
+def test_the_picture_of_a_killed_reader_stands_when_the_peak_is_gone(scene: Scene) -> None:
+    scene.ask(request(peak_at=102.0))
+    scene.step(until=104.0)
+    scene.restart()
+    scene.video.since = 105.0
+    scene.ask(request(peak_at=102.0, ends_at=110.0))
+    scene.step(until=114.0)
+
+    assert scene.kept(".jpg") == "102.0"
+    assert scene.record() == EvidenceRecord(snapshot=True, clip=True, is_complete=True, partial=True)
+    assert scene.tally.counts().snapshots == 1
+
+
+def test_where_the_peak_is_gone_and_there_is_no_picture_the_next_frame_is_taken(scene: Scene) -> None:
+    scene.video.since = 105.0
+    scene.ask(request(peak_at=102.0, ends_at=110.0))
+    scene.step(until=114.0)
+
+    assert scene.kept(".jpg") == "102.0"
 
 
 def test_what_fails_is_tried_again_and_told_once(scene: Scene) -> None:

@@ -113,8 +113,12 @@ def test_a_clip_ends_where_the_camera_changes_its_video(tmp_path: Path) -> None:
     for packet in FileFootage(larger, start_time=1003.0, painter=Painter(), beat=lambda: None).packets(1003.0):
         ring.add(packet)
 
-    clip = clip_of(LiveFootage(ring, painter=Painter()), tmp_path, begins_at=1000.0, ends_at=1005.0)
-    assert len(numbers_of(clip)) == 30
+    clip = LiveFootage(ring, painter=Painter()).begin_clip(tmp_path / "growing.mp4", begins_at=1000.0, caption="")
+    assert clip.extend(ends_at=1005.0)
+    clip.finish(tmp_path / "clip.mp4")
+
+    assert len(numbers_of(tmp_path / "clip.mp4")) == 30
+    assert (clip.covers(1000.0, 1003.0), clip.covers(1000.0, 1005.0)) == (True, False)
 
 
 def test_packets_that_are_damaged_cost_frames_and_not_the_clip(tmp_path: Path) -> None:
@@ -135,8 +139,45 @@ def test_a_clip_that_a_killed_reader_has_left_is_finished_as_it_is(tmp_path: Pat
     whole = (tmp_path / "growing.mp4").read_bytes()
     (tmp_path / "growing.mp4").write_bytes(whole[:-100])  # as after a kill, in the middle of a write
 
-    clip = clip_of(LiveFootage(ring, painter=Painter()), tmp_path, begins_at=1000.0, ends_at=1007.0)
-    assert 20 <= len(numbers_of(clip)) <= 41
+    found = LiveFootage(ring, painter=Painter()).begin_clip(tmp_path / "growing.mp4", begins_at=1000.0, caption="")
+    assert found.extend(ends_at=1007.0)
+    found.finish(tmp_path / "clip.mp4")
+
+    assert 20 <= len(numbers_of(tmp_path / "clip.mp4")) <= 41
+    assert not found.covers(1000.0, 1004.0)
+
+
+def test_a_finished_clip_whose_reader_was_killed_before_it_could_say_so_is_whole(tmp_path: Path) -> None:
+    source = LiveFootage(ring_of(film(tmp_path / "a.mp4")), painter=Painter())
+    clip = clip_of(source, tmp_path, begins_at=1000.0, ends_at=1004.0)
+
+    found = source.begin_clip(clip, begins_at=1000.0, caption="")
+    assert found.extend(ends_at=1004.0)
+    assert found.covers(1000.0, 1004.0)
+    found.finish(tmp_path / "again.mp4")
+    assert numbers_of(tmp_path / "again.mp4") == numbers_of(clip)
+
+
+def test_a_camera_tells_which_times_are_gone(tmp_path: Path) -> None:
+    source = LiveFootage(ring_of(film(tmp_path / "a.mp4")), painter=Painter())
+    nothing = LiveFootage(PacketRing(span_s=1.0, max_bytes=1000), painter=Painter())
+
+    assert [source.reaches(at) for at in (990.0, 1000.0, 1005.0)] == [False, True, True]
+    assert not nothing.reaches(1000.0)
+
+
+@pytest.mark.parametrize(
+    ("begins_at", "ends_at", "is_covered"), [(1002.0, 1005.0, True), (998.0, 1005.0, False), (1002.0, 1012.0, False)]
+)
+def test_a_clip_of_a_camera_knows_whether_it_has_all_of_an_event(
+    tmp_path: Path, begins_at: float, ends_at: float, is_covered: bool
+) -> None:
+    source = LiveFootage(ring_of(film(tmp_path / "a.mp4")), painter=Painter())
+    clip = source.begin_clip(tmp_path / "growing.mp4", begins_at=begins_at, caption="")
+    clip.extend(ends_at=ends_at)
+    clip.finish(tmp_path / "clip.mp4")
+
+    assert clip.covers(begins_at, ends_at) is is_covered
 
 
 def test_a_clip_that_was_killed_before_its_first_frame_is_begun_again(tmp_path: Path) -> None:

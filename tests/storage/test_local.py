@@ -35,6 +35,7 @@ def test_a_draft_takes_its_place_in_one_step_and_may_be_read_by_a_web_server(tmp
     store.keep(draft, f"{DAY}/a.mp4")
 
     assert place.read_text() == "whole"
+    assert (store.has(f"{DAY}/a.mp4"), store.has(f"{DAY}/b.mp4")) == (True, False)
     assert place.stat().st_mode & 0o777 == 0o644
     assert not draft.exists()
 

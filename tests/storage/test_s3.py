@@ -50,6 +50,7 @@ def test_a_finished_file_is_in_the_bucket_and_no_more_on_this_machine(
     assert found.get()["Body"].read() == b"whole"
     assert found.get()["ContentType"] == "video/mp4"
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert (store.has(NAME), store.has("yard/2023-11-14/gone.mp4")) == (True, False)
     assert not store.shows_growing
 
 
@@ -72,6 +73,9 @@ def test_what_the_bucket_does_not_take_stays_and_can_be_tried_again(
         store.keep(draft, NAME)
     assert KEYS["secret_key"] not in str(failed.value)
     assert draft.read_text() == "whole"
+    if trouble == "no such server":
+        with pytest.raises(EvidenceError, match="cannot be looked for"):
+            store.has(NAME)
 
     store_at("s3://cameras", endpoint, tmp_path).keep(draft, NAME)
     assert [found.key for found in bucket.objects.all()] == [NAME]

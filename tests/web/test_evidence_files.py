@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from tests.web.dashboards import SITE, Dashboard, dashboard, recorded, wait_until
+from xclip_stream.evidence import EvidenceRecord
 
 CLIP = bytes(range(256)) * 40
 
@@ -34,6 +35,23 @@ def test_an_event_leads_to_its_clip(kept: Dashboard, tmp_path: Path) -> None:
     assert media == {"snapshot_url": None, "clip_url": "/evidence/yard/one.mp4"}
     with kept.client() as client:
         assert client.get(media["clip_url"]).content == CLIP
+
+
+def test_an_event_says_what_has_become_of_its_evidence(kept: Dashboard) -> None:
+    (event_id,) = kept.judge(recorded([0.1, 0.9, 0.1]))
+    wait_until(lambda: bool(kept.get("/api/events")["events"]))
+    before = kept.get(f"/api/events/{event_id}")["evidence"]
+    record = EvidenceRecord(snapshot=True, clip=True, is_complete=True, partial=True)
+    kept.queue.record_evidence("yard", event_id, record, ttl_s=600)
+
+    assert before is None
+    assert kept.get(f"/api/events/{event_id}")["evidence"] == {
+        "snapshot": True,
+        "clip": True,
+        "is_complete": True,
+        "partial": True,
+        "error": "",
+    }
 
 
 def test_a_player_may_ask_for_a_part(kept: Dashboard) -> None:

@@ -5,13 +5,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.conftest import missing_part
-from tests.web.dashboards import Dashboard, recorded
+from tests.videos import steady, write_video
+from tests.web.dashboards import SITE, Dashboard, dashboard, recorded
+from xclip_stream.evidence import EvidenceRecord
 from xclip_stream.types import Picture
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -84,6 +87,23 @@ def test_the_latest_picture_of_a_source_appears(page: Page, served: Dashboard) -
     served.queue.put_picture("yard", Picture(time.time(), PIXEL), ttl_s=60)
 
     expect(page.get_by_role("img", name="Latest picture of yard")).to_be_visible()
+
+
+def test_a_clip_that_is_not_whole_is_said_to_be_so(page: Page, redis_url: str, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    film = write_video(tmp_path / "kept" / "film.mp4", steady(10, 2))
+    site = SITE + "evidence: {dir: kept}\n"
+    with dashboard(redis_url, tmp_path, site=site, namespace=uuid4().hex) as kept:
+        (event_id,) = kept.judge(recorded(EVENT), clip_url=film.as_uri())
+        kept.queue.record_evidence("yard", event_id, EvidenceRecord(clip=True, is_complete=True), ttl_s=600)
+        see(page, kept, f"events/{event_id}")
+        expect(page.locator(".screen video")).to_be_visible()
+        expect(page.get_by_text("not whole")).to_have_count(0)
+
+        record = EvidenceRecord(clip=True, is_complete=True, partial=True)
+        kept.queue.record_evidence("yard", event_id, record, ttl_s=600)
+        page.reload()
+        expect(page.get_by_text("This clip is not whole")).to_be_visible()
 
 
 def test_the_list_has_filters_that_stand_in_the_address(page: Page, served: Dashboard) -> None:

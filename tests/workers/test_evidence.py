@@ -202,6 +202,28 @@ def test_a_reader_that_is_killed_between_the_request_and_the_file_leaves_the_wor
     assert len(frames_of(tmp_path / "kept" / (asked.name + CLIP))) > 5
     assert (tmp_path / "kept" / (asked.name + SNAPSHOT)).exists()
     assert record_of(queue, asked).error == ""
+    assert record_of(queue, asked).partial is (kind == "camera"), "what a camera sent meanwhile is nowhere"
+
+
+def test_a_clip_whose_reader_is_killed_while_it_is_written_says_that_it_is_not_whole(
+    tmp_path: Path, queue: RedisQueue, start: Callable[..., IngestProcess], start_camera: StartCamera
+) -> None:
+    worker = start(f"url: {start_camera(film(tmp_path)).url()}, window: {{span_s: 1}}")
+    until(lambda: is_running(queue) and queue.source_statuses()["yard"].position_s > 3, worker)
+    now = time.time()
+    asked = request(begins_at=now - 1.0, peak_at=now - 0.5, ends_at=None)
+    ask(queue, asked)
+    place = tmp_path / "kept" / (asked.name + CLIP)
+    until(lambda: len(growing(place)) > 15, worker)
+    assert record_of(queue, asked) == EvidenceRecord(snapshot=True, clip=True)
+
+    os.kill(worker.reader(), signal.SIGKILL)
+    until(lambda: record_of(queue, asked).is_complete, worker)
+    ask(queue, replace(asked, ends_at=time.time()))
+    until(lambda: queue.evidence_waiting(["yard"]) == 0, worker)
+
+    assert record_of(queue, asked) == EvidenceRecord(snapshot=True, clip=True, is_complete=True, partial=True)
+    assert len(frames_of(place)) > 15
 
 
 def test_another_stream_of_the_camera_is_recorded_where_one_is_named(

@@ -28,16 +28,11 @@ def with_evidence(notice: Notice, record: EvidenceRecord | None, base_url: str) 
 
     What was asked for in the same step as the end was told comes for certain, unless the record says that it cannot.
     """
-    event = notice.event
+    event, record = notice.event, record or EvidenceRecord()
     if event.phase is Phase.STARTED:
         return notice
-    if event.phase is Phase.UPDATED:
-        record = record or EvidenceRecord()
-        snapshot, clip = record.snapshot, record.clip
-    else:
-        is_given_up = record is not None and bool(record.error)
-        snapshot = not is_given_up or (record is not None and record.snapshot)
-        clip = not is_given_up or (record is not None and record.clip)
+    is_on_its_way = event.phase is Phase.ENDED and not record.error
+    snapshot, clip = record.snapshot or is_on_its_way, record.clip or is_on_its_way
     name = evidence_name(event.source_id, event.event_id, start_time=event.start_time)
     return replace(
         notice,
@@ -45,5 +40,6 @@ def with_evidence(notice: Notice, record: EvidenceRecord | None, base_url: str) 
             event,
             snapshot_url=evidence_url(base_url, name, SNAPSHOT) if snapshot else None,
             clip_url=evidence_url(base_url, name, CLIP) if clip else None,
+            clip_partial=record.partial,
         ),
     )

@@ -138,12 +138,15 @@ class EvidenceDesk:
         request = job.request
         if job.snapshot_at == request.peak_at or job.record.error:
             return
-        picture = self._footage.snapshot(request.peak_at, caption=caption_of(request))
-        draft = self._draft(request.name + SNAPSHOT)
-        _write(draft, picture)
-        self._store.keep(draft, request.name + SNAPSHOT)
+        name = request.name + SNAPSHOT
+        # That of a reader that was killed is of the peak, or nearer to it than what came since.
+        if self._footage.reaches(request.peak_at) or not self._store.has(name):
+            picture = self._footage.snapshot(request.peak_at, caption=caption_of(request))
+            draft = self._draft(name)
+            _write(draft, picture)
+            self._store.keep(draft, name)
+            self._tally.add(snapshots=not job.record.snapshot)
         job.snapshot_at = request.peak_at
-        self._tally.add(snapshots=not job.record.snapshot)
         job.record = replace(job.record, snapshot=True)
 
     def _continue_clip(self, job: _Job) -> None:
@@ -161,15 +164,19 @@ class EvidenceDesk:
             job.clip = self._footage.begin_clip(
                 self._store.place(name), begins_at=begins_at, caption=caption_of(request)
             )
-        is_whole = job.clip.extend(ends_at=ends_at)
-        if is_whole or self._is_overdue(ends_at):
+        is_all = job.clip.extend(ends_at=ends_at)
+        if is_all or self._is_overdue(ends_at):
+            event_ends_at = ends_at if request.ends_at is None else min(request.ends_at, ends_at)
+            is_partial = not job.clip.covers(request.begins_at, event_ends_at)
             draft = self._draft(name)
             job.clip.finish(draft)
             self._store.keep(draft, name)
             job.clip = None
-            job.record = replace(job.record, clip=True, is_complete=True)
+            job.record = replace(job.record, clip=True, is_complete=True, partial=is_partial)
             self._tally.add(clips=1)
-            self._log.info("evidence_made", event_id=request.event_id, rule=request.rule_id, name=name)
+            self._log.info(
+                "evidence_made", event_id=request.event_id, rule=request.rule_id, name=name, partial=is_partial
+            )
         elif self._store.shows_growing:
             job.record = replace(job.record, clip=True)
 

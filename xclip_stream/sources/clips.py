@@ -1,8 +1,10 @@
 """Writes clips: MP4 files of a camera's own packets, or of what they show where something has to be painted over it."""
 
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
+from os import SEEK_END
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +22,8 @@ REMUXED = frozenset({"h264", "hevc", "av1", "vp9"})
 """What browsers play from an MP4; all else is encoded as H.264."""
 # A file that can be looked at while it grows, and is whole up to its last key frame should the writer be killed.
 _GROWING = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
+_BOX_HEAD = struct.Struct(">I4s")
+"""The size and the kind of a part of an MP4 (ISO/IEC 14496-12, 4.2): fragments have a `moof` before their data."""
 _SEEKABLE = {"movflags": "faststart"}
 _ENCODING = {"preset": "veryfast", "crf": "23", "bf": "0", "tune": "zerolatency"}
 _KEY_FRAME_EVERY = 50
@@ -172,3 +176,17 @@ def has_frames(path: Path) -> bool:
             return any(packet.size for packet in container.demux(video=0))
     except (FFmpegError, OSError, IndexError):
         return False
+
+
+def is_growing(path: Path) -> bool:
+    """Tell whether a clip has the form in which it is written, and not the one in which it is finished."""
+    with suppress(OSError), path.open("rb") as file:
+        size = file.seek(0, SEEK_END)
+        at = 0
+        while at + _BOX_HEAD.size <= size:
+            file.seek(at)
+            num_bytes, kind = _BOX_HEAD.unpack(file.read(_BOX_HEAD.size))
+            if kind in {b"moof", b"mdat"}:
+                return bool(kind == b"moof")
+            at += max(num_bytes, _BOX_HEAD.size)
+    return True

@@ -11,13 +11,15 @@ from av.error import FFmpegError, InvalidDataError
 
 from xclip_stream.errors import EvidenceError, SourceError
 from xclip_stream.protocols import Clip
-from xclip_stream.sources.clips import ClipWriter, evidence_errors, has_frames, make_seekable, open_writer
+from xclip_stream.sources.clips import ClipWriter, evidence_errors, has_frames, is_growing, make_seekable, open_writer
 from xclip_stream.sources.encoded import TICK, EncodedPacket, Head, head_of, stream_like
 from xclip_stream.sources.files import open_file
 from xclip_stream.sources.packet_ring import PacketRing, shown_after_s
 from xclip_stream.sources.painting import Painter
 from xclip_stream.sources.pictures import jpeg_picture, upright
 
+_CLOCK_ROOM_S = 1.0
+"""Frames and packets get their event times from clocks of their own."""
 _SEEK_ROOM_S = 1.0
 """A seek may land a little late where decoding and showing have different times."""
 
@@ -37,6 +39,10 @@ class LiveFootage:
                 return _FoundClip(path)
             path.unlink()
         return _LiveClip(path, self._ring, begins_at=begins_at, painter=self._painter, caption=caption)
+
+    def reaches(self, at: float) -> bool:
+        found = self._ring.since(at)
+        return bool(found) and found[0][1].at <= at + _CLOCK_ROOM_S
 
     def snapshot(self, at: float, *, caption: str) -> bytes:
         packets = [packet for _, packet in self._ring.since(at)]
@@ -58,6 +64,9 @@ class FileFootage:
         self._start_time = start_time
         self._painter = painter
         self._beat = beat
+
+    def reaches(self, at: float) -> bool:  # noqa: ARG002 - a file has all its times
+        return True
 
     def begin_clip(self, path: Path, *, begins_at: float, caption: str) -> Clip:
         return _FileClip(path, lambda: self.packets(begins_at), painter=self._painter, caption=caption)
@@ -111,6 +120,7 @@ class _LiveClip:
         self._path = path
         self._ring = ring
         self._number, first = found[0][0] - 1, found[0][1]
+        self._begins_at = self._seen_until = first.at
         self._head = first.head
         with evidence_errors(path):
             self._writer = open_writer(path, first, painter=painter, caption=caption)
@@ -118,11 +128,17 @@ class _LiveClip:
     def extend(self, *, ends_at: float) -> bool:
         with evidence_errors(self._path):
             for number, packet in self._ring.after(self._number):
-                if packet.at > ends_at or packet.head != self._head:
+                if packet.head != self._head:
+                    return True
+                self._seen_until = packet.at
+                if packet.at > ends_at:
                     return True
                 self._writer.add(packet)
                 self._number = number
         return False
+
+    def covers(self, begins_at: float, ends_at: float) -> bool:
+        return self._begins_at <= begins_at + _CLOCK_ROOM_S and self._seen_until >= ends_at - _CLOCK_ROOM_S
 
     def finish(self, path: Path) -> None:
         with evidence_errors(self._path):
@@ -160,6 +176,9 @@ class _FileClip:
             writer.close()
         return True
 
+    def covers(self, begins_at: float, ends_at: float) -> bool:  # noqa: ARG002 - an event has no more than its file
+        return True
+
     def finish(self, path: Path) -> None:
         make_seekable(self._path, path)
 
@@ -168,13 +187,17 @@ class _FileClip:
 
 
 class _FoundClip:
-    """A clip whose writer was killed: what it has is all there will be."""
+    """A clip that another reader has left: what it has is all there will be."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._was_growing = is_growing(path)
 
     def extend(self, *, ends_at: float) -> bool:  # noqa: ARG002 - the protocol's
         return True
+
+    def covers(self, begins_at: float, ends_at: float) -> bool:  # noqa: ARG002 - its times are not in the file
+        return not self._was_growing
 
     def finish(self, path: Path) -> None:
         make_seekable(self._path, path)

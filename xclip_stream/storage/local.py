@@ -21,6 +21,9 @@ class LocalStore:
             raise EvidenceError(f"{path.parent}: cannot be made ({error.strerror})") from error
         return path
 
+    def has(self, name: str) -> bool:
+        return (self._folder / name).exists()
+
     def keep(self, draft: Path, name: str) -> None:
         path = self._folder / name
         try:

@@ -65,6 +65,16 @@ class S3Store:
             raise EvidenceError(f"{path.parent}: cannot be made ({error.strerror})") from error
         return path
 
+    def has(self, name: str) -> bool:
+        bucket, key = self._folder.bucket, self._folder.key(name)
+        try:
+            self._client.head_object(Bucket=bucket, Key=key)
+        except ClientError:
+            return False  # it is not there, or these keys may only write
+        except BotoCoreError as error:
+            raise EvidenceError(f"s3://{bucket}/{key}: cannot be looked for ({reason(error)})") from error
+        return True
+
     def keep(self, draft: Path, name: str) -> None:
         bucket, key = self._folder.bucket, self._folder.key(name)
         content_type = _CONTENT_TYPES.get(Path(name).suffix, "application/octet-stream")

@@ -1,6 +1,7 @@
 """The part of the API about events: lists with filters, and all that is known of one event."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from starlette.requests import Request
@@ -49,12 +50,14 @@ class EventsApi:
         return self._answered({"events": events, "more": len(found) == count})
 
     def show(self, request: Request) -> Response:
-        phases = self._phases(request.path_params["event_id"])
+        event_id = request.path_params["event_id"]
+        phases = self._phases(event_id)
         rule = self._rule(phases[0])
         return self._answered(
             {
                 "event": phases[-1].message,
                 "media": media_of(phases[-1].fields, self._services),
+                "evidence": self._evidence(event_id),
                 "phases": [_phase(phase) for phase in phases],
                 "rule": rule,
                 "deliveries": list(self._deliveries(phases, rule)),
@@ -66,6 +69,11 @@ class EventsApi:
         if not phases:
             raise missing(f"event {event_id} is not among the newest that are kept")
         return phases
+
+    def _evidence(self, event_id: str) -> Mapping[str, Any] | None:
+        """Return what has become of picture and clip; None where that is not known, or not any more."""
+        record = self._services.queue.evidence_of([event_id]).get(event_id)
+        return None if record is None else asdict(record)
 
     def _rule(self, phase: ToldPhase) -> Mapping[str, Any] | None:
         """Return the rule as it was when the event began; None where that is not kept any more."""

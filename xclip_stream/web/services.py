@@ -4,12 +4,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from xclip_stream.protocols import DeadLetters, EventLog, EvidenceReader, Overview, PictureBoard, ScoreHistory
+from xclip_stream.protocols import (
+    DeadLetters,
+    EventLog,
+    EvidenceReader,
+    EvidenceRecords,
+    Overview,
+    PictureBoard,
+    ScoreHistory,
+)
 from xclip_stream.web.event_feed import EventFeed
 from xclip_stream.web.site import ReadCopy, Site
 
 
-class WebQueue(EventLog, DeadLetters, Overview, ScoreHistory, PictureBoard, Protocol):
+class WebQueue(EventLog, DeadLetters, Overview, ScoreHistory, PictureBoard, EvidenceRecords, Protocol):
     """The roles of the queue that the dashboard uses; from any thread."""
 
 

@@ -23,7 +23,7 @@ export function event({ main, bus, signal, argument }) {
 function draw(main, found, signal) {
   const data = found.event.data, first = found.phases[0];
   const begun = unixOf(data.start_time), ended = unixOf(data.end_time);
-  const picture = h("section", { class: "card screen", "data-url": found.media.clip_url ?? found.media.snapshot_url ?? "" }, recording(data, found.media));
+  const picture = h("section", { class: "card screen", "data-url": `${found.media.clip_url ?? found.media.snapshot_url ?? ""} ${found.evidence?.partial ?? ""}` }, recording(data, found.media, found.evidence));
   const scores = h("section", { class: "card" }, h("h2", {}, "Scores"), h("div", { class: "charts" }));
   const kept = main.querySelector(".screen");
   const seen = h("section", { class: "card" }, h("h2", {}, "What was seen"), facts([
@@ -45,7 +45,7 @@ function draw(main, found, signal) {
   drawScores(scores.lastChild, data, { begun, ended, first, signal });
 }
 
-function recording(data, media) {
+function recording(data, media, evidence) {
   const box = h("div"), still = media.snapshot_url && h("img", { src: media.snapshot_url, alt: `Snapshot of ${data.rule_id} at ${place(data)}` });
   if (still) still.addEventListener("error", () => box.replaceChildren(none("The picture is not there", "It is not written yet, or its time is over.")));
   if (!media.clip_url) {
@@ -57,6 +57,7 @@ function recording(data, media) {
   video.autoplay = !matchMedia("(prefers-reduced-motion: reduce)").matches;
   video.addEventListener("error", () => box.replaceChildren(still || none("The clip is not there", "It is cut while the event goes on, and removed when its time is over.")));
   box.append(video);
+  if (evidence?.partial || data.clip_partial) box.append(h("p", { class: "partial" }, "This clip is not whole. Its reader was stopped, or the camera was lost, during the event."));
   return box;
 }
 
