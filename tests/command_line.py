@@ -12,7 +12,8 @@ PROGRAM = (sys.executable, "-c", "from xclip_stream.cli import main; main()")
 def environment(home: Path, **more: str) -> dict[str, str]:
     """Return an environment in which nothing of this machine's user takes part."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("XCLIP_STREAM_")}
-    return {**kept, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(home / "state"), "COLUMNS": "160", **more}
+    folders = {"XDG_STATE_HOME": str(home / "state"), "XDG_CACHE_HOME": str(home / "cache")}
+    return {**kept, **folders, "PYTHONPATH": str(ROOT), "COLUMNS": "160", **more}
 
 
 def start(*arguments: str, home: Path, **more: str) -> subprocess.Popen[str]:

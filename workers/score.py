@@ -111,6 +111,7 @@ def load_scorer(config: Config, *, on_progress: Callable[[], None]) -> BatchScor
         revision=config.model.revision,
         device=config.model.device,
         backend=config.model.backend,
+        quantised=config.model.quantized,
         dtype=config.model.dtype,
         threads=config.model.threads,
         on_progress=on_progress,

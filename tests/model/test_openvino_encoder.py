@@ -9,7 +9,8 @@ from tests.model.test_stages import rules_of
 from xclip_stream.errors import CheckpointError
 from xclip_stream.model import XCLIPModel
 from xclip_stream.model.encoders import TorchEncoder
-from xclip_stream.model.openvino_encoder import ExportedStages, OpenVinoEncoder, default_cache, exported_stages
+from xclip_stream.model.openvino_encoder import OpenVinoEncoder, default_cache, exported_stages
+from xclip_stream.model.stage_files import ExportedStages
 
 CONFIG = "deep integration"
 SHA256 = "ab" * 32

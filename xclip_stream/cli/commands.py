@@ -18,6 +18,9 @@ COMMANDS = {
     "check": "Find every mistake of a configuration, with line and column; exit code 2 when there is one.",
     "probe": "Test a source: what it is, how steadily it comes, and what should be changed in the camera.",
     "discover": "Find cameras in this network that speak ONVIF, and with --user the addresses of their streams.",
+    "quantize": (
+        "Make the model several times faster on a CPU, in eight bits, if it says the same about your own recordings."
+    ),
     "worker": "Run one worker against the Redis of the configuration.",
     "status": "Show sources, queues, workers and what needs attention, as Redis knows them.",
     "exporter": (

@@ -59,6 +59,8 @@ class ModelConfig(Closed):
     revision: str | None = None
     device: Device = "auto"
     backend: Literal["auto", "torch", "openvino"] = "auto"
+    quantized: AnchoredPath | None = None
+    """A folder that `xclip-stream quantize` has made of this checkpoint."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     batch_size: int | None = Field(default=None, ge=1, le=1024)
     threads: int | None = Field(default=None, ge=1, le=1024)

@@ -10,6 +10,7 @@ from xclip_stream.model.checkpoint_files import FrameRules
 from xclip_stream.model.configuration import XCLIPVisionConfig
 from xclip_stream.model.encoders import ClipEncoder, TorchEncoder
 from xclip_stream.model.network import XCLIPModel
+from xclip_stream.model.stage_files import ExportedStages
 
 Backend = Literal["auto", "torch", "openvino"]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
@@ -18,18 +19,25 @@ _WORTH_EXPORTING = 20_000_000
 """Weights of a vision tower below which torch is ready sooner than OpenVINO, and fast enough."""
 
 
-def choose_backend(backend: Backend, device: torch.device, vision: XCLIPVisionConfig) -> Literal["torch", "openvino"]:
+def choose_backend(
+    backend: Backend, device: torch.device, vision: XCLIPVisionConfig, *, quantised: bool = False
+) -> Literal["torch", "openvino"]:
     """Return what `auto` stands for: OpenVINO for a model of the published sizes on a CPU, where it is installed.
+
+    An eight-bit form is OpenVINO's, whatever `auto` would be without it.
 
     Raises:
         ScoringError: OpenVINO was asked for, and is not installed or cannot use the device.
     """
     there = find_spec("openvino") is not None
-    if backend == "openvino":
+    if quantised and backend == "torch":
+        raise ScoringError("model.quantized needs model.backend openvino or auto, not torch")
+    if backend == "openvino" or quantised:
+        asked = "model.quantized" if quantised else "model.backend openvino"
         if device.type != "cpu":
-            raise ScoringError(f"model.backend openvino computes on the CPU, not on {device}; set model.device to cpu")
+            raise ScoringError(f"{asked} is for the CPU, not for {device}; set model.device to cpu")
         if not there:
-            raise ScoringError("model.backend openvino needs its extra: pip install 'xclip-stream[openvino]'")
+            raise ScoringError(f"{asked} needs its extra: pip install 'xclip-stream[openvino]'")
         return "openvino"
     if backend == "torch" or device.type != "cpu" or not there:
         return "torch"
@@ -39,13 +47,20 @@ def choose_backend(backend: Backend, device: torch.device, vision: XCLIPVisionCo
 
 
 def make_encoder(
-    model: XCLIPModel, rules: FrameRules, *, backend: Literal["torch", "openvino"], dtype: Dtype, sha256: str
+    model: XCLIPModel,
+    rules: FrameRules,
+    *,
+    backend: Literal["torch", "openvino"],
+    dtype: Dtype,
+    sha256: str,
+    quantised: ExportedStages | None = None,
 ) -> ClipEncoder:
     """Return the vision side of a model.
 
     Args:
         dtype: what OpenVINO computes in; torch computes in the type of the model.
         sha256: names the weights.
+        quantised: their eight-bit form, to be taken instead.
 
     Raises:
         CheckpointError: the exported model cannot be kept or read.
@@ -55,7 +70,17 @@ def make_encoder(
     from xclip_stream.model.openvino_encoder import OpenVinoEncoder, exported_stages  # noqa: PLC0415 - an extra
 
     return OpenVinoEncoder(
-        exported_stages(model, rules, sha256=sha256),
+        quantised or exported_stages(model, rules, sha256=sha256),
         precision="float32" if dtype == "auto" else dtype,
         threads=torch.get_num_threads(),
     )
+
+
+def require_quantiser() -> None:
+    """Check that eight-bit forms can be made here.
+
+    Raises:
+        ScoringError: a library is missing; names what to install.
+    """
+    if any(find_spec(name) is None for name in ("openvino", "nncf")):
+        raise ScoringError("quantizing needs its extra: pip install 'xclip-stream[quantize]'")

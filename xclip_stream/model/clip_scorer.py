@@ -42,6 +42,7 @@ class BatchScorer:
         device: str = "auto",
         dtype: Dtype = "auto",
         backend: Backend = "auto",
+        quantised: Path | None = None,
         threads: int | None = None,
         on_progress: Callable[[], None] | None = None,
     ) -> Self:
@@ -56,7 +57,9 @@ class BatchScorer:
         """
         if threads is not None:
             torch.set_num_threads(threads)
-        model = Scorer.from_checkpoint(checkpoint, revision=revision, device=device, dtype=dtype, backend=backend)
+        model = Scorer.from_checkpoint(
+            checkpoint, revision=revision, device=device, dtype=dtype, backend=backend, quantised=quantised
+        )
         scorer = cls(model, on_progress=on_progress)
         scorer.prepare(prompt_lists)
         return scorer

@@ -8,7 +8,6 @@ import os
 import tempfile
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +20,7 @@ import xclip_stream.model.no_telemetry  # noqa: F401 - before OpenVINO
 from xclip_stream.errors import CheckpointError
 from xclip_stream.model.checkpoint_files import FrameRules
 from xclip_stream.model.network import XCLIPModel
+from xclip_stream.model.stage_files import ExportedStages
 from xclip_stream.model.stages import make_stages
 from xclip_stream.model.token_cache import TokenCache
 
@@ -34,24 +34,6 @@ CLIPS_AT_ONCE = 4
 """More gains nothing, and the first of them waits for the last."""
 _KEPT_BYTES = 256 * 1024**2
 _HINTS: Mapping[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
-
-
-@dataclass(frozen=True, slots=True)
-class ExportedStages:
-    """Both stages as files: each an `.xml`, beside which lies its `.bin`."""
-
-    folder: Path
-
-    @property
-    def frames(self) -> Path:
-        return self.folder / "frames.xml"
-
-    @property
-    def clips(self) -> Path:
-        return self.folder / "clips.xml"
-
-    def are_there(self) -> bool:
-        return all(path.is_file() and path.with_suffix(".bin").is_file() for path in (self.frames, self.clips))
 
 
 class OpenVinoEncoder:

@@ -18,6 +18,7 @@ from xclip_stream.model.encoders import ClipEncoder, TorchEncoder
 from xclip_stream.model.locate import open_checkpoint
 from xclip_stream.model.network import XCLIPModel
 from xclip_stream.model.processor import XCLIPProcessor
+from xclip_stream.model.quantised import open_quantised
 from xclip_stream.types import ClipGeometry
 
 # How much is computed together: enough to keep a GPU busy, and at the widest (four times the joint width in floats for
@@ -78,17 +79,20 @@ class Scorer:
         device: str = "auto",
         dtype: Dtype = "auto",
         backend: Backend = "auto",
+        quantised: Path | None = None,
     ) -> Self:
         """Read a checkpoint: a local folder or a hub id.
 
         `device` `auto` is the GPU where there is one. `dtype` `auto` is half precision on a GPU and single on a CPU;
         logits are computed in single precision in any case. `backend` `auto` is OpenVINO on a CPU, where it is
-        installed and the model is not tiny, else torch. Raises CheckpointError, in one line, and ScoringError for a
+        installed and the model is not tiny, else torch. `quantised` is a folder with the eight-bit form of the same
+        checkpoint; name and digest of the scorer say so. Raises CheckpointError, in one line, and ScoringError for a
         device or a backend that is not there.
         """
         opened = open_checkpoint(checkpoint, revision=revision)
         chosen = _choose_device(device)
-        computed_by = choose_backend(backend, chosen, XCLIPConfig.from_checkpoint(opened).vision_config)
+        vision = XCLIPConfig.from_checkpoint(opened).vision_config
+        computed_by = choose_backend(backend, chosen, vision, quantised=quantised is not None)
         own = torch.float32 if computed_by == "openvino" else _choose_dtype(dtype, chosen)
         model = XCLIPModel.from_pretrained(checkpoint, revision=opened.revision, device=chosen, dtype=own)
         processor = XCLIPProcessor.from_pretrained(checkpoint, revision=opened.revision)
@@ -97,9 +101,19 @@ class Scorer:
             raise CheckpointError(
                 f"{checkpoint}: the tokenizer has {processor.tokenizer.size} tokens, the model takes {room}"
             )
-        sha256 = find_weights(opened).sha256()
-        encoder = make_encoder(model, processor.rules, backend=computed_by, dtype=dtype, sha256=sha256)
-        return cls(model=model, processor=processor, name=opened.name, sha256=sha256, encoder=encoder)
+        name, sha256 = opened.name, find_weights(opened).sha256()
+        quick = None if quantised is None else open_quantised(quantised, weights_sha256=sha256)
+        encoder = make_encoder(
+            model,
+            processor.rules,
+            backend=computed_by,
+            dtype=dtype,
+            sha256=sha256,
+            quantised=None if quick is None else quick.stages,
+        )
+        if quick is not None:
+            name, sha256 = f"{name}-int8", quick.sha256
+        return cls(model=model, processor=processor, name=name, sha256=sha256, encoder=encoder)
 
     @property
     def geometry(self) -> ClipGeometry:
