@@ -1,6 +1,7 @@
 """Scores and rules with sane defaults. The score of a rule is given as what the softmax shall be."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import log
 
 import numpy as np
@@ -60,6 +61,12 @@ def window(
 
 def tombstone(seq: int, status: ScoreStatus, **place: object) -> Scores:
     return window(seq, status=status, **place)  # type: ignore[arg-type] # the tests name real options
+
+
+def unchanged(seq: int, *, same_as: int, **place: object) -> Scores:
+    """A window of a camera that shows what another one shows."""
+    place = {"live": True, **place}
+    return replace(window(seq, status=ScoreStatus.UNCHANGED, **place), same_as=same_as)  # type: ignore[arg-type]
 
 
 def recording(shares: Sequence[float], *, ended: bool = True) -> list[Scores]:

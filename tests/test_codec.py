@@ -70,6 +70,7 @@ def scores(draw: st.DrawFn) -> Scores:
         model_name=draw(st.text(max_size=12)),
         model_sha256=draw(st.text(max_size=12)),
         traceparent=draw(st.just("") | st.from_regex(TRACEPARENT, fullmatch=True)),
+        same_as=draw(st.none() | counts),
     )
 
 

@@ -6,9 +6,9 @@ from types import ModuleType
 
 import pytest
 
-from tests import score_builders, test_ordering, test_rules, test_scores_in_any_order
+from tests import score_builders, test_basis, test_ordering, test_rules, test_scores_in_any_order
 from tests.mutations import HUNT, Mutation
-from xclip_stream import ordering, rules
+from xclip_stream import basis, ordering, rules
 
 OF_THE_ORDER = [
     ("following = [(here.generation, here.next_seq)]", "following = sorted(self._waiting)"),
@@ -27,6 +27,13 @@ OF_THE_RULES = [
     ("phase = Phase.UPDATED if has_risen else None", "phase = Phase.UPDATED"),
     ("revision=holding.revision + 1", "revision=1"),
     ("del self._holdings[holding.key]", "pass"),
+    ("scores = filled(scores, state.basis)", "pass"),
+    ("basis=basis_after(state.basis, scores),", "basis=None,"),
+]
+OF_THE_BASIS = [
+    ("if (basis.generation, basis.seq) != (scores.generation, scores.same_as):", "if False:"),
+    ("basis if basis is not None and basis.generation == scores.generation else None", "None"),
+    ("if scores.live and scores.status is ScoreStatus.SCORED:", "if scores.live and scores.regions:"),
 ]
 ORDER_PROPERTIES = (
     test_ordering.test_any_permutation_and_duplication_comes_out_in_the_same_order,
@@ -37,8 +44,10 @@ RULE_PROPERTIES = (
     test_rules.test_every_event_has_one_start_contiguous_revisions_and_one_end,
     test_rules.test_events_of_a_rule_follow_each_other_with_the_cooldown_between,
     test_rules.test_an_event_keeps_to_its_rule_and_to_its_epoch,
+    test_basis.test_the_events_are_those_of_scoring_every_window,
 )
-TESTS = (score_builders, test_ordering, test_rules, test_scores_in_any_order)
+BASIS_PROPERTIES = (test_basis.test_scores_come_from_the_window_that_was_scored_last_if_it_is_the_one_named,)
+TESTS = (score_builders, test_basis, test_ordering, test_rules, test_scores_in_any_order)
 
 
 @pytest.mark.parametrize(("guard", "instead"), OF_THE_ORDER)
@@ -53,6 +62,13 @@ def test_a_property_of_the_rules_is_missed_without(guard: str, instead: str, mon
     use_mutant(rules, Mutation("rules", guard, instead), monkeypatch)
 
     assert any(fails(check, monkeypatch) for check in RULE_PROPERTIES)
+
+
+@pytest.mark.parametrize(("guard", "instead"), OF_THE_BASIS)
+def test_a_property_of_the_basis_is_missed_without(guard: str, instead: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_mutant(basis, Mutation("basis", guard, instead), monkeypatch)
+
+    assert any(fails(check, monkeypatch) for check in BASIS_PROPERTIES)
 
 
 def use_mutant(module: ModuleType, mutation: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """Ordering and rules together, as the alert worker has them: however the scores come, the events are those in order."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +20,14 @@ RULES = (
 SHARES = st.sampled_from([0.0, 0.3, 0.5, 0.61, 0.7, 0.99])
 OUTCOMES = st.sampled_from([*[ScoreStatus.SCORED] * 8, ScoreStatus.FAILED])
 LIVE_OUTCOMES = st.sampled_from(
-    [*[ScoreStatus.SCORED] * 8, ScoreStatus.FAILED, ScoreStatus.DROPPED, ScoreStatus.EXPIRED, ScoreStatus.SOURCE_LOST]
+    [
+        *[ScoreStatus.SCORED] * 8,
+        *[ScoreStatus.UNCHANGED] * 4,
+        ScoreStatus.FAILED,
+        ScoreStatus.DROPPED,
+        ScoreStatus.EXPIRED,
+        ScoreStatus.SOURCE_LOST,
+    ]
 )
 
 
@@ -34,7 +41,10 @@ def histories(draw: st.DrawFn, *, live: bool) -> list[Scores]:
         for seq in range(length):
             status = draw(LIVE_OUTCOMES if live else OUTCOMES)
             at = 1000.0 + len(scores)
-            scores.append(window(seq, draw(SHARES), status=status, at=at, **place))
+            scored = window(seq, draw(SHARES), status=status, at=at, **place)
+            # It names the window that was sent last, whatever has become of that one.
+            same_as = draw(st.integers(0, max(0, seq - 1))) if status is ScoreStatus.UNCHANGED else None
+            scores.append(replace(scored, same_as=same_as))
         scores.append(tombstone(length, ScoreStatus.SOURCE_ENDED, at=1000.0 + len(scores), **place))
     return scores
 

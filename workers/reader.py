@@ -13,6 +13,7 @@ from workers.reader_evidence import EvidenceOrder, ReaderEvidence
 from xclip_stream.config import QueueConfig, SourceConfig
 from xclip_stream.errors import SourceError, StaleOwner, XclipStreamError
 from xclip_stream.logs import set_up_logging
+from xclip_stream.motion_gate import MotionGate
 from xclip_stream.pipeline.assembling import WindowSettings, file_epoch
 from xclip_stream.pipeline.evidence_desk import EvidenceDesk
 from xclip_stream.pipeline.ingest import FileIngest
@@ -176,6 +177,7 @@ def live_ingest(
         beat=beat,
         tally=tally,
         evidence=evidence,
+        gate=MotionGate(mode=order.source.idle, refresh_s=order.source.idle_refresh_s),
     )
 
 

@@ -108,6 +108,8 @@ def encode_scores(scores: Scores) -> bytes:
     }
     if scores.traceparent:
         header["traceparent"] = scores.traceparent
+    if scores.same_as is not None:
+        header["same_as"] = scores.same_as
     return _pack(b"S", header, scores.logits.astype("<f4", copy=False).tobytes())
 
 
@@ -135,6 +137,7 @@ def decode_scores(data: bytes) -> Scores:
         model_name=values.text("model_name"),
         model_sha256=values.text("model_sha256"),
         traceparent=values.traceparent(),
+        same_as=values.missing_or_count("same_as"),
     )
 
 
@@ -201,6 +204,7 @@ def decode_source_status(data: bytes) -> SourceStatus:
         updated_at=values.number("updated_at"),
         evidence_made=values.count("evidence_made"),
         evidence_failed=values.count("evidence_failed"),
+        unchanged=values.missing_or_count("unchanged") or 0,
     )
 
 
@@ -227,6 +231,7 @@ def decode_rule_status(data: bytes) -> RuleStatus:
         open_events=values.count("open_events"),
         events=values.count("events"),
         updated_at=values.number("updated_at"),
+        unchanged=values.missing_or_count("unchanged") or 0,
     )
 
 
@@ -259,6 +264,9 @@ class _Header:
 
     def count(self, key: str) -> int:
         return _count(key, self._values.get(key))
+
+    def missing_or_count(self, key: str) -> int | None:
+        return self.count(key) if key in self._values else None
 
     def flag(self, key: str) -> bool:
         value = self._values.get(key)

@@ -51,6 +51,8 @@ class WindowData(_Wire):
     """Media time of its last frame."""
     captured_at: _Time
     """Event time of its last frame."""
+    reused: bool = False
+    """True when it was not scored: nothing had changed since an earlier window, whose scores stand for it."""
 
 
 class ModelData(_Wire):

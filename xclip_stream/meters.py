@@ -29,6 +29,8 @@ class ReaderCounts:
     """Events whose picture was given up."""
     clips_failed: int = 0
     """Events whose clip was given up."""
+    unchanged: int = 0
+    """Of the windows that the queue has taken, those that are not scored, because nothing had changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -265,6 +265,8 @@ class SourceStatus:
     """Events of which this reader has kept a picture and a clip."""
     evidence_failed: int = 0
     """Events of which it could not."""
+    unchanged: int = 0
+    """Windows that were not sent to be scored, because nothing had changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +279,8 @@ class Wishes:
     """The evidence that was asked for since the last report, and after an outage all that is not settled."""
     judged_epoch: str = ""
     """The epoch of a file that the rules have judged to its end: nothing more will be asked for of it."""
+    rescore: WindowId | None = None
+    """Whoever judges has no scores of this window, or not those that the rules need now: it can stand for no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +299,8 @@ class RuleStatus:
     open_events: int
     events: int
     updated_at: float
+    unchanged: int = 0
+    """Windows that were judged by the scores of an earlier one."""
 
 
 class IngestQueue(Protocol):
@@ -327,6 +333,11 @@ class IngestQueue(Protocol):
         token: int = 0,
     ) -> Admitted:
         """Take a `seq` without a window; some statuses end the epoch. Never answers FULL."""
+
+    def add_unchanged(
+        self, window_id: WindowId, *, same_as: int, first_pts_s: float, pts_s: float, captured_at: float, token: int = 0
+    ) -> Admitted:
+        """Take a `seq` for a window of a camera that shows what window `same_as` of its epoch shows. Never FULL."""
 
     def epoch_ended(self, source_id: str, epoch: str | None = None) -> bool:
         """True when the source's current epoch, and that is `epoch` where one is given, has ended."""
@@ -452,6 +463,9 @@ class AlertQueue(EvidenceRecords, Protocol):
         """
 
     def report_rules(self, status: RuleStatus) -> None: ...
+
+    def want_rescored(self, window_id: WindowId, *, ttl_s: float) -> None:
+        """Let the reader of a source know that this window can stand for no other any more."""
 
     def keep_rulebook(self, config_hash: str, rulebook: bytes) -> None:
         """Keep the rules that are decided by from now on, for whoever asks later what an event was decided by."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
+from xclip_stream.basis import Basis
 from xclip_stream.errors import DecodeError
 from xclip_stream.ordering import START, Position
 from xclip_stream.types import WindowRef
@@ -79,9 +80,11 @@ class Counts:
     expired: int = 0
     failed: int = 0
     lost: int = 0
-    """Of a live source: given up because nothing came for their `seq`."""
+    """Of a live source: given up because nothing came for their `seq`, or for the one whose scores would be theirs."""
     events: int = 0
     """Events that were started."""
+    unchanged: int = 0
+    """Of a camera: judged by the scores of an earlier window, because nothing had changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,8 @@ class RuleState:
     counts: Counts = Counts()
     notices: int = 0
     """How many notices this source has given, ever."""
+    basis: Basis | None = None
+    """Of a camera: the scores that stand for windows that show the same as the last one that was scored."""
     version: int = STATE_VERSION
 
     @property

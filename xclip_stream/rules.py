@@ -9,6 +9,7 @@ import json
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
+from xclip_stream.basis import Basis, basis_after, filled
 from xclip_stream.ordering import Position
 from xclip_stream.rule_state import Counts, Holding, Rest, RuleState
 from xclip_stream.schedule import Schedule
@@ -89,9 +90,11 @@ def step(
     """Let the next scores of a source have their turn; return the state after them and what is to be told.
 
     `scores` come in order, each once; a jump of `seq` says that the windows between were given up. Tombstones of lost
-    windows are unknown, not zero: they neither start nor release anything. A hole of more than `gap_s` of event time
-    since the last window that was scored ends what is open.
+    windows are unknown, not zero: they neither start nor release anything. A window that is unchanged is judged by the
+    scores of the one that it names. A hole of more than `gap_s` of event time since the last window that was judged
+    ends what is open.
     """
+    scores = filled(scores, state.basis)
     turn = _Turn(state, config_hash=config_hash)
     window = _window_ref(scores)
     is_new_epoch = scores.generation != state.position.generation
@@ -102,13 +105,14 @@ def step(
     turn.end_stale(window, gap_s=gap_s)
     if scores.status in _CLOSING:
         turn.end_all(_CLOSING[scores.status], window)
-    elif scores.status is ScoreStatus.SCORED:
+    elif scores.is_scored:
         for rule, region, weight in weigh_rules(scores, rules):
             turn.judge(rule, region, weight, scores)
     return turn.finish(
         position=state.position.after(scores),
         counts=_counted(state, scores),
         position_s=scores.last_pts_s if is_new_epoch else max(state.position_s, scores.last_pts_s),
+        basis=basis_after(state.basis, scores),
     )
 
 
@@ -123,7 +127,7 @@ def reconcile(
         if unchanged.get(holding.key) != holding.fingerprint:
             turn.end(holding, reason, holding.seen)
     turn.forget_rests(keep=unchanged)
-    return turn.finish(position=state.position, counts=state.counts, position_s=state.position_s)
+    return turn.finish(position=state.position, counts=state.counts, position_s=state.position_s, basis=state.basis)
 
 
 def weigh_rules(scores: Scores, rules: Sequence[Rule]) -> Iterator[tuple[Rule, str, Weight]]:
@@ -141,6 +145,20 @@ def weigh_rules(scores: Scores, rules: Sequence[Rule]) -> Iterator[tuple[Rule, s
                     yield rule, region, weight
 
 
+def stands_in_vain(scores: Scores, rules: Sequence[Rule]) -> bool:
+    """Tell whether an UNCHANGED window should rather be scored: there is nothing that stands for it, or what there is
+    lacks a prompt of a rule that watches the source, because the rules are newer.
+    """
+    if scores.status is not ScoreStatus.UNCHANGED:
+        return False
+    known, regions = set(scores.prompts), set(scores.regions)
+    return not scores.is_scored or any(
+        not known.issuperset((*rule.prompts, *rule.background))
+        for rule in rules
+        if rule.watches(scores.id.source_id) and not regions.isdisjoint(rule.regions)
+    )
+
+
 class _Turn:
     """The work of one step: takes a state apart, changes it, and puts it together again."""
 
@@ -151,7 +169,9 @@ class _Turn:
         self._rests = {rest.key: rest for rest in state.rests}
         self._notices: list[Notice] = []
 
-    def finish(self, *, position: Position, counts: Counts, position_s: float) -> tuple[RuleState, list[Notice]]:
+    def finish(
+        self, *, position: Position, counts: Counts, position_s: float, basis: Basis | None
+    ) -> tuple[RuleState, list[Notice]]:
         started = sum(notice.event.phase is Phase.STARTED for notice in self._notices)
         state = RuleState(
             source_id=self._state.source_id,
@@ -161,6 +181,7 @@ class _Turn:
             rests=tuple(self._rests.values()),
             counts=replace(counts, events=counts.events + started),
             notices=self._state.notices + len(self._notices),
+            basis=basis,
         )
         return state, self._notices
 
@@ -279,18 +300,27 @@ def _counted(state: RuleState, scores: Scores) -> Counts:
     same_epoch = scores.generation == state.position.generation
     counts = state.counts if same_epoch else Counts()
     expected_seq = state.position.next_seq if same_epoch else 0
+    is_unchanged = scores.status is ScoreStatus.UNCHANGED
     return Counts(
         windows=counts.windows + (scores.status not in _CLOSING),
         dropped=counts.dropped + (scores.status is ScoreStatus.DROPPED),
         expired=counts.expired + (scores.status is ScoreStatus.EXPIRED),
         failed=counts.failed + (scores.status is ScoreStatus.FAILED),
-        lost=counts.lost + scores.id.seq - expected_seq,
+        lost=counts.lost + scores.id.seq - expected_seq + (is_unchanged and not scores.is_scored),
         events=counts.events,
+        unchanged=counts.unchanged + (is_unchanged and scores.is_scored),
     )
 
 
 def _window_ref(scores: Scores) -> WindowRef:
-    return WindowRef(scores.id.epoch, scores.id.seq, scores.first_pts_s, scores.last_pts_s, scores.captured_at)
+    return WindowRef(
+        epoch=scores.id.epoch,
+        seq=scores.id.seq,
+        first_pts_s=scores.first_pts_s,
+        last_pts_s=scores.last_pts_s,
+        captured_at=scores.captured_at,
+        reused=scores.status is ScoreStatus.UNCHANGED,
+    )
 
 
 def _beginning_of(window: WindowRef) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xclip_stream.rules import Rule
-from xclip_stream.types import Scores, ScoreStatus
+from xclip_stream.types import Scores
 from xclip_stream.weighing import weigh_windows
 
 Line = NDArray[np.float64]
@@ -51,7 +51,7 @@ def _lines(ordered: Sequence[Scores], rules: Sequence[Rule]) -> Iterator[tuple[R
     """Yield the score of each rule in each region at each window."""
     layouts: dict[tuple[tuple[str, ...], tuple[str, ...]], list[int]] = {}
     for index, scores in enumerate(ordered):
-        if scores.status is ScoreStatus.SCORED:
+        if scores.is_scored:
             layouts.setdefault((scores.regions, scores.prompts), []).append(index)
     blocks = [(*layout, indices, _stacked(ordered, indices)) for layout, indices in layouts.items()]
     for rule in rules:

@@ -101,7 +101,10 @@ class Window:
 
 
 class ScoreStatus(StrEnum):
-    """What became of a `seq`. All but `SCORED` are tombstones: they take the `seq` and carry no logits."""
+    """What became of a `seq`. All but `SCORED` are tombstones: they take the `seq` and carry no logits.
+
+    The history keeps the place of a status in this list: a new one comes last.
+    """
 
     SCORED = "scored"
     DROPPED = "dropped"
@@ -116,6 +119,8 @@ class ScoreStatus(StrEnum):
     """Not a window: the epoch is complete, nothing follows in it."""
     SOURCE_STOPPED = "source_stopped"
     """Not a window: nobody reads the camera from here on, and nothing follows in the epoch."""
+    UNCHANGED = "unchanged"
+    """Shows what an earlier window shows, and was not scored: the scores of that one stand for it."""
 
     @property
     def ends_epoch(self) -> bool:
@@ -133,7 +138,8 @@ class Scores:
     """The outcome of one window: for each region, one logit for each prompt.
 
     `logits` is float32 of shape (R, K) in the order of `regions` and `prompts`; both are empty for a tombstone.
-    `generation` counts the epochs of a source, so that an older epoch is finished before a newer one begins.
+    `generation` counts the epochs of a source, so that an older epoch is finished before a newer one begins. An
+    UNCHANGED window shows what window `same_as` of its epoch shows, and has its logits once the rules have found them.
     """
 
     id: WindowId
@@ -152,6 +158,12 @@ class Scores:
     model_sha256: str = ""
     traceparent: str = ""
     """Names the trace that the window is in, where it is in one."""
+    same_as: int | None = None
+
+    @property
+    def is_scored(self) -> bool:
+        """True where there are scores to judge: those of the window, or those that stand for it."""
+        return self.status is ScoreStatus.SCORED or (self.status is ScoreStatus.UNCHANGED and bool(self.regions))
 
 
 class Phase(StrEnum):
@@ -194,6 +206,8 @@ class WindowRef:
     first_pts_s: float
     last_pts_s: float
     captured_at: float
+    reused: bool = False
+    """True when it was not scored: nothing had changed since an earlier window, whose scores stand for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from xclip_stream.rule_state import RuleState
 from xclip_stream.rules import Rule, step
-from xclip_stream.types import Event, Phase, Scores, ScoreStatus
+from xclip_stream.types import Event, Phase, Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def try_rules(
         state, notices = step(state, scores, mine, gap_s=gap_s, config_hash=config_hash)
         events |= {notice.event.event_id: notice.event for notice in notices}
         times.append(scores.captured_at)
-        if scores.status is ScoreStatus.SCORED:
+        if scores.is_scored:
             seen[scores.regions, scores.prompts] = None
     return Trial(
         source_id=source_id,

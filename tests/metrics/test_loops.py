@@ -205,6 +205,19 @@ def test_what_was_given_up_is_counted_by_its_reason_when_it_is_committed(
     assert of("commit_seconds_count") == 1
 
 
+def test_a_window_for_which_nothing_stands_is_counted_as_lost(
+    queue: MemoryQueue, clock: FakeClock, registry: CollectorRegistry
+) -> None:
+    add_tombstones(queue, ScoreStatus.EXPIRED)
+    queue.add_unchanged(WindowId("yard", "e1", 1), same_as=0, first_pts_s=0.0, pts_s=1.0, captured_at=1001.0)
+
+    alert_loop(queue, clock, PrometheusAlert(registry)).run()
+
+    of = shown(registry)
+    outcomes = ("scored", "unchanged", "expired", "lost")
+    assert [of("windows_judged_total", source="yard", outcome=outcome) for outcome in outcomes] == [0, 0, 1, 1]
+
+
 def test_what_never_came_is_counted_as_lost_and_as_late_when_it_comes_after_all(
     clock: FakeClock, registry: CollectorRegistry
 ) -> None:
@@ -355,15 +368,18 @@ def test_a_message_that_is_no_event_of_this_version_is_delivered_all_the_same(
 
 
 def test_the_readers_that_there_are_now_are_shown(registry: CollectorRegistry) -> None:
-    counts = {"yard": ReaderCounts(frames=100, windows=9, dropped=2, losses=1, deaths=3), "door": ReaderCounts()}
+    counts = {
+        "yard": ReaderCounts(frames=100, windows=9, dropped=2, losses=1, deaths=3, unchanged=4),
+        "door": ReaderCounts(),
+    }
     registry.register(ReadersCollector(lambda: counts))
     before = shown(registry)
 
     del counts["yard"]
 
     assert before("readers") == 2
-    names = ("frames_decoded", "windows_queued", "windows_dropped", "source_losses", "reader_deaths")
-    assert [before(f"{name}_total", source="yard") for name in names] == [100, 9, 2, 1, 3]
+    names = ("frames_decoded", "windows_queued", "windows_unchanged", "windows_dropped", "source_losses")
+    assert [before(f"{name}_total", source="yard") for name in (*names, "reader_deaths")] == [100, 9, 4, 2, 1, 3]
     assert list(shown(registry).series("frames_decoded_total")) == [(("source", "door"),)]
 
 

@@ -17,12 +17,13 @@ from xclip_stream.errors import DecodeError, QueueUnavailable
 from xclip_stream.events import parse_event
 from xclip_stream.ordering import PATIENCE_S
 from xclip_stream.pipeline.alert import STRANGER_PATIENCE_S, AlertLoop, Rulebook
-from xclip_stream.protocols import AlertQueue, TakenWindow
+from xclip_stream.protocols import AlertQueue, SourceState, SourceStatus, TakenWindow
 from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.memory import MemoryQueue
 from xclip_stream.rules import Rule
 from xclip_stream.types import Event, Phase, ScoreStatus, Window, WindowId
 
+CAMERA = SourceStatus("yard", SourceState.RUNNING, True, 25.0, 0.0, None, 0, 0, 0.0, "", 0.0)
 SHARES = (0.1, 0.9, 0.9, 0.97, 0.1, 0.1, 0.8, 0.8)
 CLIMBING = rule(cooldown_s=2, sinks=("ops", "log"))
 
@@ -153,6 +154,21 @@ class Bench:
         self.queue.add_tombstone(
             WindowId("yard", "e1", seq), status=status, live=live, pts_s=end.last_pts_s, captured_at=end.captured_at
         )
+
+    def stand(self, seq: int, *, same_as: int) -> None:
+        """Add a window of a camera that shows what another one shows."""
+        like = scores_of(seq)
+        self.queue.add_unchanged(
+            WindowId("yard", "e1", seq),
+            same_as=same_as,
+            first_pts_s=like.first_pts_s,
+            pts_s=like.last_pts_s,
+            captured_at=like.captured_at,
+        )
+
+    def rescore(self) -> WindowId | None:
+        """Return what the reader of the camera hears of windows that can stand for no other."""
+        return self.queue.report_source(CAMERA).rescore
 
     def play(self, shares: Sequence[float] = SHARES, *, order: Sequence[int] | None = None, ended: bool = True) -> None:
         taken = [self.take(1)[0] for _ in shares]
@@ -300,6 +316,60 @@ def test_a_lost_camera_ends_what_is_open(bench):
     bench.loop().run()
 
     assert bench.events()[-1].end_reason == "source_lost"
+
+
+def test_the_next_loop_judges_unchanged_windows_by_the_scores_that_the_last_one_has_committed(bench):
+    steady = rule(min_duration_s=2)
+    bench.publish(bench.take(1, live=True)[0], 0.9)
+    bench.loop(steady).run()
+
+    for seq in (1, 2, 3):
+        bench.stand(seq, same_as=0)
+    bench.loop(steady).run()
+
+    (_, body), *_ = bench.queue.read_events(after_id="0", max_count=1, block_s=0)
+    event = parse_event(body)
+    assert (event.window.seq, event.window.reused, event.score) == (2, True, 0.9)
+    assert event.latency is not None
+    assert bench.queue.rule_statuses()["yard"].unchanged == 3
+    history = [scores for _, scores in bench.queue.read_history("yard", since=0, max_count=10)]
+    assert [(scores.status, scores.prompts) for scores in history[1:]] == [("unchanged", history[0].prompts)] * 3
+    assert bench.rescore() is None
+
+
+def test_unchanged_windows_wait_for_the_scores_that_stand_for_them(bench):
+    (taken,) = bench.take(1, live=True)
+    bench.stand(1, same_as=0)
+    bench.clock.after(1.0, lambda: bench.publish(taken, 0.9))
+
+    bench.loop().run()
+
+    assert [(event.window.seq, event.window.reused) for event in bench.events()] == [(0, False)]
+    assert bench.pending() == 0
+
+
+def test_the_reader_hears_of_a_window_that_has_no_scores_for_others(bench):
+    first, second = bench.take(2, live=True)
+    bench.publish(first, 0.1)
+    bench.queue.bury_window(second, reason="broken")
+    bench.stand(2, same_as=1)
+
+    bench.loop().run()
+
+    assert bench.rescore() == WindowId("yard", "e1", 1)
+    assert bench.queue.rule_statuses()["yard"].unchanged == 0
+
+
+def test_the_reader_hears_when_the_rules_ask_for_what_was_not_scored(bench):
+    bench.publish(bench.take(1, live=True)[0], 0.9)
+    bench.loop().run()
+    bench.stand(1, same_as=0)
+    newer = rule("running", prompts=("a person running",))
+
+    bench.loop(CLIMBING, newer).run()
+
+    assert bench.rescore() == WindowId("yard", "e1", 0)
+    assert phases(bench.events()) == ["started"]
 
 
 @pytest.mark.parametrize(("live", "produced_ms", "committed_ms"), [(True, 0.0, 3_999_000.0), (False, 0.0, 3_999_000.0)])

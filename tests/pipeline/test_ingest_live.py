@@ -15,6 +15,7 @@ from tests.fakes import FakeClock
 from tests.videos import steady
 from xclip_stream.errors import LoginRejected, SourceError, SourceRejected, SourceUnavailable, StaleOwner
 from xclip_stream.meters import ReaderCounts
+from xclip_stream.motion_gate import MotionGate
 from xclip_stream.pipeline.assembling import WindowSettings
 from xclip_stream.pipeline.ingest_live import LiveIngest
 from xclip_stream.pipeline.live_backlog import LiveEpochs
@@ -22,7 +23,7 @@ from xclip_stream.pipeline.tally import Tally
 from xclip_stream.protocols import Admitted, SourceState, SourceStatus, Wishes
 from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.memory import MemoryQueue
-from xclip_stream.types import Picture, Pixels, ScoreStatus, Window
+from xclip_stream.types import Picture, Pixels, Scores, ScoreStatus, Window, WindowId
 
 SETTINGS = WindowSettings(num_frames=2, span_s=1.0, stride_s=1.0, regions=("",))
 REFUSED = SourceUnavailable("camera: connection refused")
@@ -36,9 +37,10 @@ class Seen:
     index: int
     pts_s: float
     captured_at: float
+    level: int = 0
 
     def pictures(self) -> Pixels:
-        return np.full((1, 4, 4, 3), self.index % 256, np.uint8)
+        return np.full((1, 4, 4, 3), self.level % 256, np.uint8)
 
     def jpeg(self, *, width_px: int) -> bytes:
         return f"{self.index} at {width_px}".encode()
@@ -60,6 +62,7 @@ class Camera:
         self._next: list[float] = []
         self._index = 0
         self.is_over = False
+        self.is_still = False
         self.tried_at: list[float] = []
         self.on_frame: Callable[[int], None] = lambda index: None
 
@@ -88,7 +91,7 @@ class Camera:
     def _frame(self, pts_s: float) -> Seen:
         self.on_frame(self._index)
         self._index += 1
-        return Seen(self._index - 1, pts_s, self._clock.now())
+        return Seen(self._index - 1, pts_s, self._clock.now(), 0 if self.is_still else self._index - 1)
 
 
 class Recorder(MemoryQueue):
@@ -122,7 +125,7 @@ class Scene:
         self.queue = Recorder(self.clock, limits or QueueLimits(live_windows=1000))
         self.tally = Tally()
 
-    def ingest(self, *, backlog_windows: int = 1000) -> LiveIngest:
+    def ingest(self, *, backlog_windows: int = 1000, idle: str = "off") -> LiveIngest:
         return LiveIngest(
             source_id="yard",
             source=self.camera,
@@ -135,6 +138,7 @@ class Scene:
             backlog_windows=backlog_windows,
             draw=lambda: 1.0,
             tally=self.tally,
+            gate=MotionGate(mode=idle, refresh_s=30.0),
         )
 
     def distances(self) -> list[float]:
@@ -145,10 +149,17 @@ class Scene:
         return [taken.window for taken in self.queue.take_windows(max_count=1000, block_s=0)]
 
     def tombstones(self) -> list[tuple[int, ScoreStatus]]:
+        return [(scores.id.seq, scores.status) for scores in self.scores()]
+
+    def unchanged(self) -> list[tuple[int, int | None]]:
+        """Return the windows that were not sent, each with the one that stands for it."""
+        scores = [each for each in self.scores() if each.status is ScoreStatus.UNCHANGED]
+        return [(each.id.seq, each.same_as) for each in scores]
+
+    def scores(self) -> list[Scores]:
         token = self.queue.acquire_alert(ttl_s=10_000)
         assert token is not None
-        taken = self.queue.take_scores(token, max_count=1000, block_s=0)
-        return [(entry.scores.id.seq, entry.scores.status) for entry in taken]
+        return [entry.scores for entry in self.queue.take_scores(token, max_count=1000, block_s=0)]
 
 
 def test_windows_of_a_camera_come_in_order_and_the_stop_closes_the_epoch() -> None:
@@ -171,6 +182,38 @@ def test_a_short_break_is_no_loss_and_no_window_straddles_it() -> None:
 
     assert [window.frame_ids for window in scene.windows()] == [(0, 5), (13, 18)]
     assert scene.tombstones() == [(2, STOPPED)]
+
+
+def test_of_a_camera_that_shows_nothing_new_the_first_window_of_each_connection_is_scored() -> None:
+    scene = Scene(steady(10, 3.6), steady(10, 2.6))
+    scene.camera.is_still = True
+
+    scene.ingest(idle="conservative").run()
+
+    assert [window.id.seq for window in scene.windows()] == [0, 4]
+    assert scene.unchanged() == [(1, 0), (2, 0), (3, 0), (5, 4), (6, 4)]
+    assert (scene.queue.reports[-1].windows, scene.queue.reports[-1].unchanged) == (7, 5)
+    assert scene.tally.counts().unchanged == 5
+
+
+def test_a_window_whose_scores_are_missed_by_the_rules_is_followed_by_one_that_is_scored() -> None:
+    scene = Scene(steady(10, 20))
+    scene.camera.is_still = True
+
+    def miss_the_first_window(index: int) -> None:
+        if index != 30:
+            return
+        until(lambda: scene.queue.depths([]).windows == 1)
+        scene.queue.want_rescored(WindowId("yard", "lease-0", 0), ttl_s=3600)
+        told = len(scene.queue.reports)
+        scene.clock.advance(2.0)
+        until(lambda: len(scene.queue.reports) > told)
+
+    scene.camera.on_frame = miss_the_first_window
+    scene.ingest(idle="conservative").run()
+
+    assert [window.id.seq for window in scene.windows()] == [0, 3]
+    assert {same_as for seq, same_as in scene.unchanged() if seq > 3} == {3}
 
 
 def test_a_camera_that_cannot_be_reached_again_is_marked_lost_once_for_each_loss() -> None:

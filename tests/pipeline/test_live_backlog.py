@@ -7,6 +7,7 @@ import structlog
 
 from tests.fakes import FakeClock
 from xclip_stream.errors import QueueUnavailable, StaleOwner
+from xclip_stream.motion_gate import MotionGate
 from xclip_stream.pipeline.assembling import WindowSettings
 from xclip_stream.pipeline.live_backlog import MAX_TOMBSTONES, Backlog, LiveEpochs
 from xclip_stream.protocols import Admission, Admitted
@@ -23,7 +24,7 @@ ENDED, STOPPED = ScoreStatus.SOURCE_ENDED, ScoreStatus.SOURCE_STOPPED
 class Yard:
     """A camera's backlog before a queue in memory that can fail and forget."""
 
-    def __init__(self, *, live_windows: int = 1000, capacity: int = 3) -> None:
+    def __init__(self, *, live_windows: int = 1000, capacity: int = 3, idle: str = "off") -> None:
         self.clock = FakeClock()
         self.is_down = False
         self.older: Admitted | None = None
@@ -37,7 +38,17 @@ class Yard:
             capacity=capacity,
             clock=self.clock,
             log=structlog.get_logger(),
+            gate=MotionGate(mode=idle, refresh_s=30.0),
         )
+
+    def show(self, *levels: int) -> None:
+        """Let a window of one grey level come each second, and one chance to send after each."""
+        for level in levels:
+            second = round(self.clock.monotonic())
+            frame = Frame(second, float(second), 1000.0 + second, np.full((1, 8, 8, 3), level, np.uint8))
+            self.backlog.add_window(Cut(0, (frame,)))
+            self.clock.advance(1.0)
+            self.backlog.pump()
 
     def see(self, *seconds: int) -> None:
         """Let a window come for each second, and one chance to send after each."""
@@ -57,6 +68,14 @@ class Yard:
         """Take the windows from the queue, as `(seq, second)`."""
         taken = self.queue.take_windows(max_count=10_000, block_s=0)
         return [(entry.window.id.seq, entry.window.last_pts_s) for entry in taken]
+
+    def unchanged(self) -> list[tuple[int, int | None]]:
+        """Return the windows that were not sent, each with the one that stands for it."""
+        token = self.queue.acquire_alert(ttl_s=1000)
+        assert token is not None
+        taken = self.queue.take_scores(token, max_count=10_000, block_s=0)
+        scores = [entry.scores for entry in taken if entry.scores.status is ScoreStatus.UNCHANGED]
+        return [(each.id.seq, each.same_as) for each in scores]
 
     def tombstones(self) -> list[tuple[int, ScoreStatus]]:
         token = self.queue.acquire_alert(ttl_s=1000)
@@ -81,6 +100,10 @@ class FailingQueue(MemoryQueue):
     def add_tombstone(self, window_id: WindowId, **details: Any) -> Admitted:
         self.fail_when_down()
         return super().add_tombstone(window_id, **details)
+
+    def add_unchanged(self, window_id: WindowId, **details: Any) -> Admitted:
+        self.fail_when_down()
+        return super().add_unchanged(window_id, **details)
 
     def fail_when_down(self) -> None:
         if self.yard.is_down:
@@ -310,3 +333,108 @@ def test_an_answer_that_nobody_waits_for_is_a_window_that_is_tried_again_soon() 
         yard.backlog.pump()
 
     assert [answer.answer for answer in answers] == [Admission.FULL]
+
+
+class TestWhereNothingMoves:
+    def test_a_window_is_scored_once_and_stands_for_those_that_show_the_same(self) -> None:
+        yard = idle_yard()
+
+        yard.show(10, 10, 10, 200, 200)
+
+        assert [seq for seq, _ in yard.windows()] == [0, 3]
+        assert yard.unchanged() == [(1, 0), (2, 0), (4, 3)]
+        assert (yard.backlog.sent, yard.backlog.unchanged, yard.backlog.dropped) == (5, 3, 0)
+
+    def test_what_shows_nothing_new_passes_a_full_queue(self) -> None:
+        yard = idle_yard(live_windows=1)
+
+        yard.show(10, 10, 10)
+
+        assert yard.unchanged() == [(1, 0), (2, 0)]
+
+    def test_a_window_that_was_dropped_stands_for_none(self) -> None:
+        yard = idle_yard(live_windows=1, capacity=1)
+        yard.show(10, 100, 200, 200)
+        for taken in yard.queue.take_windows(max_count=1, block_s=0):
+            yard.queue.bury_window(taken, reason="done")
+
+        yard.show(200, 200)
+
+        assert [seq for seq, _ in yard.windows()] == [4]
+        assert yard.unchanged() == [(5, 4)]
+
+    def test_the_first_window_of_a_connection_is_scored(self) -> None:
+        yard = idle_yard()
+        yard.show(10, 10)
+        yard.backlog.note_connection()
+
+        yard.show(10, 10)
+
+        assert [seq for seq, _ in yard.windows()] == [0, 2]
+        assert yard.unchanged() == [(1, 0), (3, 2)]
+
+    def test_a_window_whose_scores_are_missed_stands_for_no_other(self) -> None:
+        yard = idle_yard()
+        yard.show(10, 10)
+
+        for wish in (WindowId("yard", "lease-0", 5), WindowId("yard", "another", 0), None):
+            yard.backlog.note_wish(wish)
+            yard.show(10)
+        yard.backlog.note_wish(WindowId("yard", "lease-0", 0))
+        yard.show(10, 10)
+
+        assert yard.unchanged() == [(1, 0), (2, 0), (3, 0), (4, 0), (6, 5)]
+
+    def test_event_time_that_goes_back_begins_an_epoch_with_a_window_that_is_scored(self) -> None:
+        yard = idle_yard()
+        yard.show(10, 10)
+
+        yard.see_at(2, captured_at=500.0)
+
+        assert [seq for seq, _ in yard.windows()] == [0, 0]
+
+    def test_what_the_queue_has_forgotten_stands_for_none(self) -> None:
+        yard = idle_yard()
+        yard.show(10, 10)
+        yard.windows()
+        yard.queue._store.sources["yard"].next_seq -= 1
+
+        yard.show(10, 10)
+
+        assert [seq for seq, _ in yard.windows()] == [2]
+        assert yard.unchanged() == [(1, 0), (3, 2)]
+
+    def test_an_outage_costs_no_more_than_without(self) -> None:
+        yard = idle_yard()
+        yard.show(10)
+        yard.is_down = True
+        yard.show(10, 10)
+        yard.is_down = False
+
+        yard.clock.advance(60)
+        yard.backlog.pump()
+
+        assert yard.unchanged() == [(1, 0), (2, 0)]
+        assert (yard.backlog.sent, yard.backlog.unchanged) == (3, 2)
+
+    def test_a_lost_reply_does_not_count_a_window_twice(self) -> None:
+        yard = idle_yard()
+        yard.show(10)
+        add = yard.queue.add_unchanged
+
+        def add_and_lose_the_reply(window_id: WindowId, **details: Any) -> Admitted:
+            add(window_id, **details)
+            yard.queue.add_unchanged = add  # type: ignore[method-assign]
+            raise QueueUnavailable("no reply")
+
+        yard.queue.add_unchanged = add_and_lose_the_reply  # type: ignore[method-assign]
+        yard.show(10)
+        yard.clock.advance(20)
+        yard.backlog.pump()
+
+        assert yard.unchanged() == [(1, 0)]
+        assert (yard.backlog.sent, yard.backlog.unchanged) == (2, 1)
+
+
+def idle_yard(*, live_windows: int = 1000, capacity: int = 3) -> Yard:
+    return Yard(live_windows=live_windows, capacity=capacity, idle="conservative")

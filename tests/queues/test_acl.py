@@ -116,6 +116,7 @@ def test_every_other_step_of_a_role_is_allowed_too(server: GuardedServer, as_use
     ingest.add_tombstone(
         WindowId("yard", "e1", 2), status=ScoreStatus.SOURCE_ENDED, live=False, pts_s=2, captured_at=2, token=lease
     )
+    alert.want_rescored(WindowId("yard", "e1", 1), ttl_s=9)
     web.watch_pictures(["yard"], ttl_s=9)
     assert ingest.report_source(STATUS).picture
     ingest.put_picture("yard", PICTURE, ttl_s=9)

@@ -168,6 +168,27 @@ class TestAddingWindows:
         assert queue.add_window(window(1)) == Admitted(Admission.ALREADY_DONE, 2)
         assert queue.add_window(window(2)).answer is Admission.STALE
 
+    def test_a_window_that_is_unchanged_takes_a_seq_and_names_the_one_that_stands_for_it(self, queue: Queue) -> None:
+        fill(queue, 1, live=True)
+
+        assert add_unchanged(queue, 1) == Admitted(Admission.ADDED, 2)
+        (unchanged,) = waiting_scores(queue)
+        assert summary([unchanged]) == [(1, "e1", 1, "unchanged")]
+        assert (unchanged.live, unchanged.same_as, unchanged.is_scored) == (True, 0, False)
+        assert (unchanged.first_pts_s, unchanged.last_pts_s, unchanged.captured_at) == (1.5, 5.0, 1_000_001.75)
+        assert not queue.epoch_ended("yard")
+
+    def test_a_window_that_is_unchanged_is_refused_as_any_other(self, queue: Queue) -> None:
+        fill(queue, 2, live=True)
+
+        assert add_unchanged(queue, 1) == Admitted(Admission.ALREADY_DONE, 2)
+        assert add_unchanged(queue, 3) == Admitted(Admission.REWIND, 2)
+        queue.begin_epoch("yard", "e1", live=True, token=7)
+        assert add_unchanged(queue, 2).answer is Admission.STALE
+        assert add_unchanged(queue, 2, token=7).answer is Admission.ADDED
+        end(queue, 3, token=7)
+        assert add_unchanged(queue, 4, token=7).answer is Admission.STALE
+
     def test_a_tombstone_takes_a_seq_and_is_published_at_once(self, queue: Queue) -> None:
         fill(queue, 1, live=True)
         answer = queue.add_tombstone(
@@ -398,6 +419,14 @@ class TestCaps:
 
         assert queue.add_window(window(1)) == Admitted(Admission.FULL, 1)
         assert len(take(queue)) == 1
+
+    def test_windows_that_are_unchanged_pass_every_cap(self, backend: Backend) -> None:
+        backend.limit(live_windows=1)
+        queue = backend.queue()
+        fill(queue, 1, live=True)
+
+        assert queue.add_window(window(1, live=True)).answer is Admission.FULL
+        assert add_unchanged(queue, 1) == Admitted(Admission.ADDED, 2)
 
     def test_tombstones_pass_every_cap(self, backend: Backend) -> None:
         backend.limit(max_bytes=10, live_windows=1, max_scores=1)
@@ -1051,6 +1080,24 @@ class TestEvidence:
         assert (wishes.requests, wishes.judged_epoch) == ((), "")
 
 
+class TestRescoring:
+    def test_the_reader_hears_for_a_while_which_window_can_stand_for_no_other(self, queue: Queue) -> None:
+        assert queue.report_source(STATUS).rescore is None
+
+        queue.want_rescored(WindowId("yard", "an:epoch", 3), ttl_s=600)
+        queue.want_rescored(WindowId("gate", "e1", 4), ttl_s=600)
+        assert queue.report_source(STATUS).rescore == WindowId("yard", "an:epoch", 3)
+
+        queue.want_rescored(WindowId("yard", "e1", 5), ttl_s=0.001)
+        assert becomes(lambda: queue.report_source(STATUS).rescore is None)
+
+    def test_a_source_that_was_forgotten_hears_nothing(self, queue: Queue) -> None:
+        queue.want_rescored(WindowId("yard", "e1", 3), ttl_s=600)
+        queue.forget_source("yard")
+
+        assert queue.report_source(STATUS).rescore is None
+
+
 class TestForgetting:
     def test_a_forgotten_file_is_played_from_the_beginning(self, queue: Queue) -> None:
         publish(queue, 2)
@@ -1122,10 +1169,20 @@ class TestForgetting:
         assert queue.load_states() == {}
 
 
-def end(queue: Queue, seq: int) -> None:
+def end(queue: Queue, seq: int, *, token: int = 0) -> None:
     queue.add_tombstone(
-        WindowId("yard", "e1", seq), status=ScoreStatus.SOURCE_ENDED, live=False, pts_s=9.0, captured_at=9.0
+        WindowId("yard", "e1", seq),
+        status=ScoreStatus.SOURCE_ENDED,
+        live=False,
+        pts_s=9.0,
+        captured_at=9.0,
+        token=token,
     )
+
+
+def add_unchanged(queue: Queue, seq: int, *, token: int = 0) -> Admitted:
+    window_id = WindowId("yard", "e1", seq)
+    return queue.add_unchanged(window_id, same_as=0, first_pts_s=1.5, pts_s=5.0, captured_at=1_000_001.75, token=token)
 
 
 def publish(queue: Queue, count: int, *, source: str = "yard") -> None:

@@ -169,6 +169,20 @@ class QueueModel(RuleBasedStateMachine):
             course.next_seq += 1
             course.ended = status is ScoreStatus.SOURCE_ENDED
 
+    @rule(step=steps)
+    def add_unchanged(self, step: int) -> None:
+        """Take a `seq` for a window of the camera that shows nothing new."""
+        course = self.courses["camera"]
+        window_id = WindowId("camera", course.epoch, max(0, course.next_seq + step))
+
+        answer = self.reader.add_unchanged(window_id, same_as=0, first_pts_s=1.0, pts_s=1.5, captured_at=2.5)
+
+        refusal = course.answer(window_id.seq)
+        assert answer == (refusal or Admitted(Admission.ADDED, course.next_seq + 1))
+        if not refusal:
+            self.books.owe(("camera", course.run, course.generation, course.next_seq), "camera")
+            course.next_seq += 1
+
     @rule(source=sources)
     def end(self, source: str) -> None:
         """Come to the end of a source. Nothing follows it."""

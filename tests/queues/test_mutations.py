@@ -32,7 +32,7 @@ MISSED_BY_THE_MODEL = [
     Mutation("commit", "redis.call('XDEL', scores, argument())", "argument()"),
 ]
 MISSED_BY_THE_TWIN = [
-    Mutation("forget_source", "redis.call('DEL', source, lease, history)", "redis.call('DEL', source, history)"),
+    Mutation("forget_source", "'DEL', source, lease, history", "'DEL', source, history"),
     Mutation("renew_lease", "if lease_token(lease) ~= token then return 0 end"),
     Mutation("add_window", "(bytes > 0 and bytes + #frames > max_bytes)", "false"),
     Mutation("add_window", "redis.call('XLEN', scores) >= max_scores", "false"),

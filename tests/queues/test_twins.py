@@ -111,6 +111,15 @@ class Twins(RuleBasedStateMachine):
             )
         )
 
+    @rule(epoch=epochs, seq=st.integers(0, 4), token=readers)
+    def add_unchanged(self, epoch: str, seq: int, token: int) -> None:
+        window_id = WindowId("camera", epoch, seq)
+        self.both(
+            lambda twin: twin.workers[0].add_unchanged(
+                window_id, same_as=0, first_pts_s=1.5, pts_s=5.0, captured_at=2.5, token=token
+            )
+        )
+
     @rule(worker=workers, source=sources, left=st.booleans())
     def share_sources(self, worker: int, source: str, left: bool) -> None:
         def step(twin: Twin) -> object:
@@ -210,7 +219,9 @@ class Twins(RuleBasedStateMachine):
         def step(twin: Twin) -> object:
             found = twin.workers[worker].take_scores(twin.tokens[worker] or 0, max_count=max_count, block_s=0)
             twin.scores[worker] += found
-            return [(taken.scores.id, taken.scores.generation, taken.scores.status) for taken in found]
+            return [
+                (taken.scores.id, taken.scores.generation, taken.scores.status, taken.scores.same_as) for taken in found
+            ]
 
         self.both(lambda twin: or_stale(lambda: step(twin)))
 

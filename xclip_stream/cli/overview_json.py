@@ -64,6 +64,7 @@ def _source(view: SystemView, status: SourceStatus, rule: RuleStatus | None) -> 
         "position_s": _rounded(status.position_s),
         "duration_s": _rounded(status.duration_s),
         "windows": status.windows,
+        "unchanged": status.unchanged,
         "judged": rule.windows if rule else 0,
         "dropped": dropped(status, rule),
         "expired": rule.expired if rule else 0,

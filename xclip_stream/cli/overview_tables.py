@@ -35,7 +35,7 @@ def _table(title: str, *columns: str) -> Table:
 def _sources(view: SystemView) -> Table:
     table = _table(
         "Sources",
-        *("source", "state", "report", "fps", "lag", "windows", "dropped", "expired", "failed"),
+        *("source", "state", "report", "fps", "lag", "windows", "unchanged", "dropped", "expired", "failed"),
         *("last score", "open", "events", "error"),
     )
     for status in view.sources.values():
@@ -57,6 +57,7 @@ def _source_cells(view: SystemView, status: SourceStatus) -> list[RenderableType
         Text(f"{status.fps:.1f}"),
         Text(f"{status.lag_s:.1f} s" if status.live else NOTHING),
         Text(str(status.windows)),
+        Text(str(status.unchanged) if status.live else NOTHING),
         *(Text(str(count), style="yellow" if count else "") for count in counts),
         Text(score_text(rule) or NOTHING),
         Text(str(rule.open_events if rule else 0)),

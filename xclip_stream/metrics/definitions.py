@@ -87,6 +87,11 @@ BUILD_INFO = _gauge("build_info", "1; the label has the version of the package."
 
 FRAMES_DECODED = _counter("frames_decoded_total", "Frames that were decoded.", "source")
 WINDOWS_QUEUED = _counter("windows_queued_total", "Windows that the queue has taken.", "source")
+WINDOWS_UNCHANGED = _counter(
+    "windows_unchanged_total",
+    "Of the windows that the queue has taken, those that are not scored, because nothing had changed.",
+    "source",
+)
 WINDOWS_DROPPED = _counter(
     "windows_dropped_total", "Windows of a camera that its reader gave up because the queue took no more.", "source"
 )
@@ -132,7 +137,8 @@ GPU_MEMORY = _gauge(
 
 WINDOWS_JUDGED = _counter(
     "windows_judged_total",
-    "Windows that have passed the rules: scored, or given up as dropped, expired, failed or lost. Their sum is all.",
+    "Windows that have passed the rules: scored, unchanged (judged by the scores of an earlier one), or given up as "
+    "dropped, expired, failed or lost. Their sum is all.",
     "source",
     "outcome",
 )

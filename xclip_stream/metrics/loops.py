@@ -65,8 +65,9 @@ class PrometheusAlert(AlertMeters):
         self._commit_s.observe(took_s)
         if self._of_source.has_gone(source_id):
             return
-        counts = Counter(each.status for each in scores)
-        for status in (ScoreStatus.SCORED, *GIVEN_UP):
+        # An unchanged window for which nothing stands is among those that are lost.
+        counts = Counter(each.status for each in scores if each.is_scored or each.status in GIVEN_UP)
+        for status in (ScoreStatus.SCORED, ScoreStatus.UNCHANGED, *GIVEN_UP):
             self._windows.labels(source_id, status).inc(counts[status])
         self._windows.labels(source_id, LOST).inc(lost)
         self._late.labels(source_id).inc(late)
@@ -163,6 +164,7 @@ class ReadersCollector(Collector):
 _OF_READERS: Mapping[d.Definition, Callable[[ReaderCounts], int]] = {
     d.FRAMES_DECODED: attrgetter("frames"),
     d.WINDOWS_QUEUED: attrgetter("windows"),
+    d.WINDOWS_UNCHANGED: attrgetter("unchanged"),
     d.WINDOWS_DROPPED: attrgetter("dropped"),
     d.SOURCE_LOSSES: attrgetter("losses"),
     d.READER_DEATHS: attrgetter("deaths"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from structlog.typing import FilteringBoundLogger
 
+from xclip_stream.basis import filled
 from xclip_stream.errors import DecodeError, QueueUnavailable, StaleOwner
 from xclip_stream.events import encode_event
 from xclip_stream.meters import AlertMeters
@@ -15,11 +16,13 @@ from xclip_stream.pipeline.vitals import Pulse
 from xclip_stream.protocols import AlertQueue, Clock, RuleStatus
 from xclip_stream.rule_state import RuleState, newly_lost
 from xclip_stream.rulebook import encode_rules
-from xclip_stream.rules import Notice, Rule, default_gap_s, reconcile, step
-from xclip_stream.types import Latency, Message, Phase, Scores, ScoreStatus
+from xclip_stream.rules import Notice, Rule, default_gap_s, reconcile, stands_in_vain, step
+from xclip_stream.types import Latency, Message, Phase, Scores
 
 STRANGER_PATIENCE_S = 60.0
 """How long scores of a source that no configuration has named yet wait for one that does."""
+_RESCORE_TOLD_S = 10.0
+"""A reader that reports once a second has heard it by then."""
 _USUAL_GAP_S = default_gap_s(span_s=4.0, stride_s=1.0)
 
 
@@ -226,22 +229,32 @@ class AlertLoop:
             return
         before, state, told, book = source.state, source.state, list[tuple[Notice, Scores | None]](), self._book
         gap_s = book.gap_s.get(state.source_id, _USUAL_GAP_S)
+        judged = list[Scores]()
         for taken in released:
-            state, notices = step(state, taken.scores, book.rules, gap_s=gap_s, config_hash=book.config_hash)
-            told += [(notice, taken.scores) for notice in notices]
-            source.note(taken.scores)
+            scores = filled(taken.scores, state.basis)
+            state, notices = step(state, scores, book.rules, gap_s=gap_s, config_hash=book.config_hash)
+            told += [(notice, scores) for notice in notices]
+            judged.append(scores)
+            source.note(scores)
         done = [*source.refused, *(taken.entry_id for taken in released)]
-        self._commit(token, source, state, told, done=done, judged=[taken.scores for taken in released])
+        self._commit(token, source, state, told, done=done, judged=judged)
+        self._want_rescored(judged)
         self._log_commit(source, count=len(released), events=len(told), now_s=now_s)
         self._meters.scores_judged(
             state.source_id,
-            [taken.scores for taken in released],
+            judged,
             lost=newly_lost(before, state),
             late=source.late,
             took_s=self._clock.monotonic() - now_s,
         )
         source.refused.clear()
         source.late = 0
+
+    def _want_rescored(self, judged: Sequence[Scores]) -> None:
+        """Ask for new scores where those that stand for a window are missing, or older than the rules."""
+        in_vain = [scores for scores in judged if stands_in_vain(scores, self._book.rules)]
+        if in_vain and in_vain[-1].same_as is not None:
+            self._queue.want_rescored(replace(in_vain[-1].id, seq=in_vain[-1].same_as), ttl_s=_RESCORE_TOLD_S)
 
     def _commit(
         self,
@@ -304,6 +317,7 @@ class AlertLoop:
                 open_events=state.open_events,
                 events=state.counts.events,
                 updated_at=self._clock.now(),
+                unchanged=state.counts.unchanged,
             )
         )
         source.reported(now_s)
@@ -351,7 +365,7 @@ def _with_latency(notice: Notice, scores: Scores | None, now: float) -> Notice:
 
     No part of it is less than zero, whatever the clocks of other machines say.
     """
-    if scores is None or scores.status is not ScoreStatus.SCORED:
+    if scores is None or not scores.is_scored:
         return notice
     since = scores.captured_at if scores.live else scores.produced_at
     latency = Latency(

@@ -6,7 +6,7 @@ from xclip_stream.ordering import Arrival, Ordering
 from xclip_stream.protocols import TakenScores
 from xclip_stream.rule_state import RuleState
 from xclip_stream.rules import Rule, weigh_rules
-from xclip_stream.types import Scores, ScoreStatus
+from xclip_stream.types import Scores
 
 REPORT_EVERY_S = 1.0
 
@@ -32,7 +32,7 @@ class AlertSource:
 
     def note(self, scores: Scores) -> None:
         """Keep of scores that have had their turn what the next report says."""
-        if scores.status is ScoreStatus.SCORED:
+        if scores.is_scored:
             self._last_scored = scores
 
     def is_report_due(self, now_s: float) -> bool:

@@ -8,6 +8,7 @@ from functools import partial
 from structlog.typing import FilteringBoundLogger
 
 from xclip_stream.errors import SourceError, SourceRejected, XclipStreamError
+from xclip_stream.motion_gate import MotionGate
 from xclip_stream.pipeline.assembling import WindowSettings, keep
 from xclip_stream.pipeline.camera_delays import CameraDelays
 from xclip_stream.pipeline.evidence_desk import EvidenceDesk
@@ -41,6 +42,7 @@ class LiveIngest:
         draw: gives the random part of a delay, 0 to 1.
         tally: counts what is read, queued and dropped.
         evidence: is given what is asked for of this camera; it works in a thread of its own.
+        gate: knows which windows need not be scored; without one every window is.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class LiveIngest:
         draw: Callable[[], float] = random.random,
         tally: Tally | None = None,
         evidence: EvidenceDesk | None = None,
+        gate: MotionGate | None = None,
     ) -> None:
         self._source_id = source_id
         self._source = source
@@ -84,6 +87,7 @@ class LiveIngest:
             clock=clock,
             log=self._log,
             token=token,
+            gate=gate,
         )
         self._delays = CameraDelays(longest_s=_LONGEST_DELAY_S, draw=draw)
         self._is_marked_lost = False
@@ -119,6 +123,7 @@ class LiveIngest:
         windowing = self._settings.windowing()
         try:
             with self._source as source:
+                self._backlog.note_connection()
                 for frame in source:
                     if self._is_over():
                         return
@@ -187,11 +192,16 @@ class LiveIngest:
     def _send_report(self) -> None:
         self._count()
         self._report.send_when_due()
+        self._backlog.note_wish(self._report.wishes.rescore)
 
     def _count(self) -> None:
-        report, sent, dropped = self._report, self._backlog.sent, self._backlog.dropped
-        self._tally.add(windows=sent - report.windows, dropped=dropped - report.dropped)
-        report.windows, report.dropped = sent, dropped
+        report, backlog = self._report, self._backlog
+        self._tally.add(
+            windows=backlog.sent - report.windows,
+            dropped=backlog.dropped - report.dropped,
+            unchanged=backlog.unchanged - report.unchanged,
+        )
+        report.windows, report.dropped, report.unchanged = backlog.sent, backlog.dropped, backlog.unchanged
 
 
 def _keep(frame: DecodedFrame, _highest_seq: int) -> Frame:

@@ -8,6 +8,7 @@ from typing import Protocol
 from structlog.typing import FilteringBoundLogger
 
 from xclip_stream.errors import QueueUnavailable, StaleOwner
+from xclip_stream.motion_gate import MotionGate, Run
 from xclip_stream.pipeline.assembling import WindowSettings
 from xclip_stream.pipeline.backoff import Backoff
 from xclip_stream.protocols import Admission, Admitted, Clock, IngestQueue
@@ -17,6 +18,7 @@ from xclip_stream.windowing import Cut
 MAX_TOMBSTONES = 100
 """A longer gap is not filled: a new epoch begins, which also ends the events that were open before it."""
 _TRY_AGAIN_S = 0.1
+_TAKEN = frozenset({Admission.ADDED, Admission.ALREADY_DONE})
 
 
 class Number(Protocol):
@@ -47,6 +49,8 @@ class _Item:
     captured_at: float
     produced_at: float
     cut: Cut[Frame] | None = None
+    connection: int = 0
+    """Counts the connections to the camera."""
     status: ScoreStatus = ScoreStatus.DROPPED
     begins_epoch: bool = False
     """Neither of the two: what follows belongs to a new epoch."""
@@ -60,6 +64,10 @@ class Backlog:
     Where the queue is full again and again for longer than a window spans, the backlog keeps the newest window alone:
     what waits in a line that never empties only grows old. Where event time goes back, because somebody has set the
     clock, a new epoch begins.
+
+    A window that shows what the one shows that was scored last is not sent: the queue is told of which one the scores
+    stand for it. That takes no room, so a full queue does not refuse it. The first window of a connection, of an epoch,
+    and after anything that the queue has forgotten is always sent.
     """
 
     def __init__(
@@ -73,6 +81,7 @@ class Backlog:
         clock: Clock,
         log: FilteringBoundLogger,
         token: int = 0,
+        gate: MotionGate | None = None,
     ) -> None:
         self._source_id = source_id
         self._queue = queue
@@ -82,6 +91,8 @@ class Backlog:
         self._clock = clock
         self._log = log
         self._token = token
+        self._gate = gate or MotionGate(mode="off", refresh_s=0.0)
+        self._connection = 0
         self._lock = threading.Lock()
         self._items: deque[_Item] = deque()
         self._in_flight: _Item | None = None
@@ -92,11 +103,17 @@ class Backlog:
         self._backoff = Backoff(first_s=0.5, cap_s=5.0)
         self._sent = 0
         self._dropped = 0
+        self._unchanged = 0
 
     @property
     def sent(self) -> int:
-        """Windows that the queue has taken."""
+        """Windows that the queue has taken, the unchanged ones among them."""
         return self._sent
+
+    @property
+    def unchanged(self) -> int:
+        """Windows that are not scored, because nothing had changed."""
+        return self._unchanged
 
     @property
     def dropped(self) -> int:
@@ -108,13 +125,22 @@ class Backlog:
         """Whether something is there that the queue has not taken yet."""
         return bool(self._items)
 
+    def note_connection(self) -> None:
+        """Note that what follows comes from a new connection to the camera."""
+        self._connection += 1
+
+    def note_wish(self, rescore: WindowId | None) -> None:
+        """Let the next window be scored, if it is this one whose scores would stand for it."""
+        if rescore is not None and rescore.epoch == self._epochs.current():
+            self._gate.forget(rescore.seq)
+
     def add_window(self, cut: Cut[Frame]) -> None:
         last = cut.frames[-1]
         with self._lock:
             if last.captured_at < self._newest_captured_at:
                 self._items.append(_Item(last.pts_s, last.captured_at, self._clock.now(), begins_epoch=True))
             self._newest_captured_at = last.captured_at
-            self._items.append(_Item(last.pts_s, last.captured_at, self._clock.now(), cut))
+            self._items.append(_Item(last.pts_s, last.captured_at, self._clock.now(), cut, self._connection))
             self._drop_above(1 if self._stays_full() else self._capacity)
 
     def add_lost(self, *, pts_s: float, captured_at: float) -> None:
@@ -205,6 +231,7 @@ class Backlog:
         return now - self._full_at <= span_s < now - self._full_since
 
     def _begin_epoch(self) -> int:
+        self._gate.forget()
         return self._queue.begin_epoch(self._source_id, self._epochs.current(), live=True, token=self._token)
 
     def _take(self) -> _Item | None:
@@ -217,7 +244,7 @@ class Backlog:
         is_taken = False
         try:
             admitted = self._send(item, seq)
-            is_taken = admitted.answer in {Admission.ADDED, Admission.ALREADY_DONE}
+            is_taken = admitted.answer in _TAKEN
             return admitted
         finally:
             with self._lock:
@@ -237,8 +264,29 @@ class Backlog:
                 captured_at=item.captured_at,
                 token=self._token,
             )
-        window = self._settings.assemble(item.cut, window_id, live=True, produced_at=item.produced_at)
-        return self._queue.add_window(window, token=self._token)
+        return self._send_window(item, item.cut, window_id)
+
+    def _send_window(self, item: _Item, cut: Cut[Frame], window_id: WindowId) -> Admitted:
+        run = Run(window_id.epoch, item.connection)
+        same_as = self._gate.stands_for(cut.frames, run)
+        if same_as is not None:
+            admitted = self._queue.add_unchanged(
+                window_id,
+                same_as=same_as,
+                first_pts_s=cut.frames[0].pts_s,
+                pts_s=item.pts_s,
+                captured_at=item.captured_at,
+                token=self._token,
+            )
+            self._unchanged += admitted.answer in _TAKEN
+            return admitted
+        window = self._settings.assemble(cut, window_id, live=True, produced_at=item.produced_at)
+        admitted = self._queue.add_window(window, token=self._token)
+        if admitted.answer is Admission.ADDED:
+            self._gate.note_sent(cut.frames, run, window_id.seq)
+        elif admitted.answer is Admission.ALREADY_DONE:
+            self._gate.forget()  # nobody knows what has taken its seq
+        return admitted
 
     def _rewind(self, item: _Item, seq: int) -> int:
         """The queue came back older than it was: fill what it has forgotten with tombstones, or begin anew."""

@@ -47,6 +47,7 @@ class SourceReport:
         self._sent_at = clock.monotonic()
         self.windows = 0
         self.dropped = 0
+        self.unchanged = 0
         self.wishes = Wishes()
         """What others want of this source: the answer to the last report."""
 
@@ -96,4 +97,5 @@ class SourceReport:
             updated_at=self._clock.now(),
             evidence_made=0 if self._evidence is None else self._evidence.made,
             evidence_failed=0 if self._evidence is None else self._evidence.failed,
+            unchanged=self.unchanged,
         )

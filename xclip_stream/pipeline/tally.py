@@ -4,7 +4,17 @@ from multiprocessing.context import ForkServerContext
 
 from xclip_stream.meters import ReaderCounts
 
-_COUNTED = ("frames", "windows", "dropped", "losses", "snapshots", "clips", "snapshots_failed", "clips_failed")
+_COUNTED = (
+    "frames",
+    "windows",
+    "dropped",
+    "losses",
+    "snapshots",
+    "clips",
+    "snapshots_failed",
+    "clips_failed",
+    "unchanged",
+)
 """What of `ReaderCounts` a reader counts itself, in the order of the memory."""
 
 
@@ -29,8 +39,9 @@ class Tally:
         clips: int = 0,
         snapshots_failed: int = 0,
         clips_failed: int = 0,
+        unchanged: int = 0,
     ) -> None:
-        more = (frames, windows, dropped, losses, snapshots, clips, snapshots_failed, clips_failed)
+        more = (frames, windows, dropped, losses, snapshots, clips, snapshots_failed, clips_failed, unchanged)
         for index, count in enumerate(more):
             if count:
                 self._counts[index] += count

@@ -96,6 +96,7 @@ class MemoryOverview(MemoryInspection):
             self._store.history.pop(source_id, None)
             self._store.requests.pop(source_id, None)
             self._store.judged_epochs.pop(source_id, None)
+            self._store.rescore.pop(source_id, None)
             # An alert worker that is alive must not go on with the state that it remembers.
             self._store.leases.pop(ALERT, None)
 

@@ -10,7 +10,7 @@ from xclip_stream.protocols import RuleStatus, TakenMessage, TakenScores
 from xclip_stream.queues.limits import REQUESTS_KEPT, RULEBOOKS_KEPT
 from xclip_stream.queues.memory_consumer import MemoryConsumer
 from xclip_stream.queues.memory_store import Grave, QueuedMessage
-from xclip_stream.types import DeadLetter, Message, Scores
+from xclip_stream.types import DeadLetter, Message, Scores, WindowId
 
 ALERT = "alert"
 
@@ -78,6 +78,10 @@ class MemoryAlert(MemoryConsumer):
     def report_rules(self, status: RuleStatus) -> None:
         with self._store.changed:
             self._store.rule_statuses[status.source_id] = status
+
+    def want_rescored(self, window_id: WindowId, *, ttl_s: float) -> None:
+        with self._store.changed:
+            self._store.rescore[window_id.source_id] = (window_id, self._store.clock.monotonic() + ttl_s)
 
     def evidence_of(self, event_ids: Sequence[str]) -> Mapping[str, EvidenceRecord]:
         with self._store.changed:

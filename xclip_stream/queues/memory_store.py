@@ -169,6 +169,8 @@ class MemoryStore:
     evidence: dict[str, tuple[EvidenceRecord, float]] = field(default_factory=dict)
     """What has become of the evidence of each event, and until when that is known."""
     judged_epochs: dict[str, str] = field(default_factory=dict)
+    rescore: dict[str, tuple[WindowId, float]] = field(default_factory=dict)
+    """The window of each source that can stand for no other, and until when that is told."""
     looked_at: dict[str, float] = field(default_factory=dict)
     """Until when somebody looks at the pictures of a source."""
 
@@ -215,6 +217,10 @@ class MemoryStore:
         if lease is None or lease.token != token:
             raise StaleOwner(f"another worker has taken over the role {role}")
         return lease
+
+    def window_to_rescore(self, source_id: str) -> WindowId | None:
+        window_id, until_s = self.rescore.get(source_id, (None, 0.0))
+        return window_id if self.clock.monotonic() < until_s else None
 
     def keep_history(self, source_id: str, judged: Sequence[Scores]) -> None:
         """Keep what the rules have judged, and let go of what is too old or too much."""

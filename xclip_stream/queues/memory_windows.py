@@ -64,6 +64,18 @@ class MemoryIngest(MemoryConsumer):
             self._add_tombstone(window_id, record, status=status, live=live)
             return Admitted(Admission.ADDED, record.next_seq)
 
+    def add_unchanged(
+        self, window_id: WindowId, *, same_as: int, first_pts_s: float, pts_s: float, captured_at: float, token: int = 0
+    ) -> Admitted:
+        with self._store.changed:
+            record, refused = self._admit(window_id, token)
+            if record is None:
+                return refused
+            self._take_seq(record, pts_s=pts_s, captured_at=captured_at)
+            scores = self._tombstone(window_id, record, status=ScoreStatus.UNCHANGED, live=True)
+            self._add_scores(replace(scores, first_pts_s=first_pts_s, same_as=same_as))
+            return Admitted(Admission.ADDED, record.next_seq)
+
     def report_source(self, status: SourceStatus) -> Wishes:
         with self._store.changed:
             self._store.source_statuses[status.source_id] = status
@@ -72,6 +84,7 @@ class MemoryIngest(MemoryConsumer):
                 picture=self._store.clock.monotonic() < looked_at_until,
                 requests=tuple(self._take_requests(status.source_id)),
                 judged_epoch=self._store.judged_epochs.get(status.source_id, ""),
+                rescore=self._store.window_to_rescore(status.source_id),
             )
 
     def put_picture(self, source_id: str, picture: Picture, *, ttl_s: float) -> None:
@@ -118,7 +131,10 @@ class MemoryIngest(MemoryConsumer):
         self._add_tombstone(window_id, record, status=ScoreStatus.SOURCE_ENDED, live=record.live)
 
     def _add_tombstone(self, window_id: WindowId, record: SourceRecord, *, status: ScoreStatus, live: bool) -> None:
-        scores = tombstone(
+        self._add_scores(self._tombstone(window_id, record, status=status, live=live))
+
+    def _tombstone(self, window_id: WindowId, record: SourceRecord, *, status: ScoreStatus, live: bool) -> Scores:
+        return tombstone(
             window_id,
             generation=record.generation,
             status=status,
@@ -127,6 +143,8 @@ class MemoryIngest(MemoryConsumer):
             captured_at=record.captured_at,
             now=self._store.clock.now(),
         )
+
+    def _add_scores(self, scores: Scores) -> None:
         self._store.scores.add(scores)
         self._store.changed.notify_all()
 

@@ -84,7 +84,7 @@ class RedisOverview(RedisInspection):
         keys = self._keys
         tables = [keys.state, keys.source_statuses, keys.rule_statuses]
         own = [keys.history(source_id), keys.evidence_wanted(source_id), keys.evidence_judged(source_id)]
-        names = [keys.source(source_id), keys.scores, *tables, keys.lease(ALERT), *own]
+        names = [keys.source(source_id), keys.scores, *tables, keys.lease(ALERT), *own, keys.rescore(source_id)]
         self._run("forget_source", names, [source_id])
 
     def forget_sink(self, sink_id: str) -> int:

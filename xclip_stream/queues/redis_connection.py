@@ -121,6 +121,9 @@ class RedisKeys:
     def picture(self, source_id: str) -> str:
         return self.of(f"picture:{source_id}")
 
+    def rescore(self, source_id: str) -> str:
+        return self.of(f"rescore:{source_id}")
+
     def published(self, consumer: str) -> str:
         return self.of(f"published:{consumer}")
 

@@ -22,7 +22,7 @@ from xclip_stream.queues.redis_consumer import (
     milliseconds,
     stale,
 )
-from xclip_stream.types import Message, Scores
+from xclip_stream.types import Message, Scores, WindowId
 
 _PAGE = 500
 
@@ -90,6 +90,10 @@ class RedisAlert(RedisConsumer):
     def report_rules(self, status: RuleStatus) -> None:
         keys = [self._keys.rule_statuses, self._keys.scores]
         self._run("report", keys, [status.source_id, encode_rule_status(status)])
+
+    def want_rescored(self, window_id: WindowId, *, ttl_s: float) -> None:
+        name = f"{window_id.seq}:{window_id.epoch}"
+        self._call("SET", self._keys.rescore(window_id.source_id), name, "PX", milliseconds(ttl_s))
 
     def evidence_of(self, event_ids: Sequence[str]) -> Mapping[str, EvidenceRecord]:
         found = self._call("MGET", *map(self._keys.evidence_made, event_ids)) if event_ids else ()

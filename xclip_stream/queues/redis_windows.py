@@ -81,24 +81,39 @@ class RedisIngest(RedisConsumer):
         captured_at: float,
         token: int = 0,
     ) -> Admitted:
-        keys = [self._keys.source(window_id.source_id), self._keys.scores]
         scores = _tombstone(window_id, status=status, live=live, pts_s=pts_s, captured_at=captured_at)
-        position = _position(window_id, pts_s=pts_s, captured_at=captured_at)
-        content: list[Argument] = [int(status.ends_epoch), encode_scores(scores)]
+        return self._add_scores(scores, token=token)
+
+    def add_unchanged(
+        self, window_id: WindowId, *, same_as: int, first_pts_s: float, pts_s: float, captured_at: float, token: int = 0
+    ) -> Admitted:
+        scores = _tombstone(window_id, status=ScoreStatus.UNCHANGED, live=True, pts_s=pts_s, captured_at=captured_at)
+        return self._add_scores(replace(scores, first_pts_s=first_pts_s, same_as=same_as), token=token)
+
+    def _add_scores(self, scores: Scores, *, token: int) -> Admitted:
+        keys = [self._keys.source(scores.id.source_id), self._keys.scores]
+        position = _position(scores.id, pts_s=scores.last_pts_s, captured_at=scores.captured_at)
+        content: list[Argument] = [int(scores.status.ends_epoch), encode_scores(scores)]
         return _admitted(self._run("add_tombstone", keys, [*position, token, *content]))
 
     def report_source(self, status: SourceStatus) -> Wishes:
         source_id, role = status.source_id, f"evidence:{status.source_id}"
         keys = [self._keys.source_statuses, self._keys.scores, self._keys.looked_at(source_id)]
         keys += [self._keys.evidence_wanted(source_id), self._keys.evidence_judged(source_id)]
+        keys += [self._keys.rescore(source_id)]
         cursor = self._cursor(role)
         arguments: list[Argument] = [source_id, encode_source_status(status), cursor, _REQUESTS_AT_ONCE]
-        looked_at, found, judged = self._run("report_source", keys, arguments)
+        looked_at, found, judged, rescore = self._run("report_source", keys, arguments)
         # An outage meanwhile has taken the cursor back: then all that is not settled is read again.
         if found and cursor == self._cursor(role):
             self._cursors[role] = found[-1][0].decode()
         requests = tuple(taken for entry in found if (taken := self._decoded_request(source_id, entry)))
-        return Wishes(picture=bool(looked_at), requests=requests, judged_epoch=judged.decode())
+        return Wishes(
+            picture=bool(looked_at),
+            requests=requests,
+            judged_epoch=judged.decode(),
+            rescore=_window_to_rescore(source_id, rescore.decode()),
+        )
 
     def put_picture(self, source_id: str, picture: Picture, *, ttl_s: float) -> None:
         self._call("SET", self._keys.picture(source_id), encode_picture(picture), "PX", milliseconds(ttl_s))
@@ -271,6 +286,12 @@ class RedisScoring(RedisConsumer):
 
     def _create_groups(self) -> None:
         self._run("create_groups", self._window_streams(), [GROUP])
+
+
+def _window_to_rescore(source_id: str, name: str) -> WindowId | None:
+    """Read what `want_rescored` wrote; None where it is nothing, or of another version of the package."""
+    seq, _, epoch = name.partition(":")
+    return WindowId(source_id, epoch, int(seq)) if seq.isascii() and seq.isdecimal() else None
 
 
 def _added_at(taken: TakenWindow) -> float:
