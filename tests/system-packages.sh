@@ -2,7 +2,7 @@
 # Install the servers that the tests talk to, where this may be done without asking anybody.
 # Where it may not, say so: the tests that need them skip by name (and fail when CI=true).
 set -eu
-packages="chromium redis-server prometheus systemd iproute2 faketime mosquitto mosquitto-clients nats-server python3-gi gir1.2-gst-rtsp-server-1.0
+packages="chromium redis-server prometheus systemd iproute2 faketime mosquitto mosquitto-clients nats-server zsh fish man-db groff openssl python3-gi gir1.2-gst-rtsp-server-1.0
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly"
 
 missing=""
