@@ -1,158 +1,250 @@
-"""Windows a second of our X-CLIP against that of transformers, with and without its text features kept.
+"""Windows a second of our X-CLIP on a CPU against that of transformers: exact, with reuse, and in eight bits.
 
-    python benchmarks/score.py [--seconds 45] [--prompts 20] [--batch 4] [--threads N] [--json]
+    python -m benchmarks --only score [--quick]
 
-A B/32 with the published shape and random weights, the same in both; the same windows of bytes; each round runs all
-variants one after the other in this process, and a ratio is the median of the rounds' ratios, so that whatever else
-the machine does meets all of them alike. Needs transformers.
+A B/32 of the published shape with random weights, the same in all; every round gives all variants the same new windows,
+one variant after the other, and a ratio is the median of the rounds' ratios. The rival keeps its text features.
 """
 
-import argparse
 import json
-import statistics
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
-from tokenizers import pre_tokenizers
-from torch import Tensor
-from transformers import XCLIPConfig as ReferenceConfig
-from transformers import XCLIPModel as ReferenceModel
 
-from xclip_stream.model import Scorer, XCLIPConfig, XCLIPModel, XCLIPProcessor
-from xclip_stream.model.checkpoint_files import FrameRules
-from xclip_stream.model.processor import normalise_frames
-from xclip_stream.model.tokenizer import END, START, PromptTokenizer, clip_tokenizer
+from benchmarks.machine import products
+from benchmarks.ratios import ratio_spread, spread_of
+from benchmarks.reference import Rival
+from benchmarks.results import Figure
+from benchmarks.scale import Scale
+from benchmarks.site import BACKGROUND, PROMPTS, about_prompts, full_size
+from xclip_stream.demo.render import render_recording
+from xclip_stream.model import Scorer
+from xclip_stream.model.openvino_encoder import CLIPS_AT_ONCE, OpenVinoEncoder, exported_stages
+from xclip_stream.model.quantise import quantise_stages
+from xclip_stream.model.quantised import write_manifest
+from xclip_stream.model.stage_files import ExportedStages
 
-Score = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+Windows = NDArray[np.uint8]
 
-OURS, KEPT, PLAIN = "ours", "transformers, text kept", "transformers"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What was measured of one variant."""
-
-    variant: str
-    windows_per_s: float
-    ours_is_faster_by: float
-    largest_difference: float
+FRAMES, SIDE = 8, 224
+NEW_FRAMES = 2
+"""Of a window that no window before it has had: span 4 s, stride 1 s."""
+GFLOP = 71.6
+"""Of a window: twice the multiply-accumulates of vision tower, projections and integration, counted on the network."""
+ROOT = Path(__file__).parents[1]
 
 
-def make_scorer() -> Scorer:
-    """A scorer of the published B/32 shape with random weights, whose tokens are single bytes."""
-    torch.manual_seed(0)
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokens = [*letters, *(f"{letter}</w>" for letter in letters), START, END]
-    tokenizer = PromptTokenizer(clip_tokenizer({token: i for i, token in enumerate(tokens)}, []), max_tokens=77)
-    rules = FrameRules(image_px=224, fit="crop", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-    processor = XCLIPProcessor(tokenizer=tokenizer, rules=rules)
-    return Scorer.of(XCLIPModel(XCLIPConfig()).eval(), processor, name="random B/32")
-
-
-def make_variants(scorer: Scorer, prompts: list[str]) -> dict[str, Score]:
-    """Three ways from windows to logits."""
-    reference = ReferenceModel(ReferenceConfig.from_dict(scorer.model.config.to_dict())).eval()
-    reference.load_state_dict(scorer.model.state_dict())
-    ours, (ids, mask) = scorer.encode_prompts(prompts), scorer.processor.encode_text(prompts)
-    with torch.inference_mode():
-        text = reference.get_text_features(input_ids=ids, attention_mask=mask).pooler_output
-
-    def pixels(windows: NDArray[np.uint8]) -> Tensor:
-        return normalise_frames(torch.from_numpy(windows).permute(0, 1, 4, 2, 3), scorer.processor.rules)
-
-    @torch.inference_mode()
-    def plain(windows: NDArray[np.uint8]) -> NDArray[np.float32]:
-        out = reference(input_ids=ids, attention_mask=mask, pixel_values=pixels(windows))
-        return out.logits_per_video.numpy()  # type: ignore[no-any-return]  # transformers is untyped here
-
-    @torch.inference_mode()
-    def kept(windows: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return reference_logits(reference, pixels(windows), text).numpy()
-
-    return {OURS: lambda windows: scorer.logits(scorer.encode_clips(windows), None, ours), KEPT: kept, PLAIN: plain}
-
-
-def reference_logits(model: ReferenceModel, videos: Tensor, text: Tensor) -> Tensor:
-    """The reference's forward, from its own parts, around text features (K, E) that were kept."""
-    count, frames = videos.shape[:2]
-    vision = model.vision_model(pixel_values=videos.flatten(0, 1))
-    video = model.mit(model.visual_projection(vision.pooler_output).view(count, frames, -1)).pooler_output
-    patches = model.prompts_visual_layernorm(vision.last_hidden_state[:, 1:]) @ model.prompts_visual_projection
-    patches = patches.view(count, frames, *patches.shape[1:]).mean(dim=1)
-    prompted = text.unsqueeze(0).expand(count, -1, -1)
-    prompted = prompted + model.prompts_generator(prompted, patches)
-    video = video / video.norm(dim=-1, keepdim=True)
-    prompted = prompted / prompted.norm(dim=-1, keepdim=True)
-    return torch.einsum("bd,bkd->bk", video, model.logit_scale.exp() * prompted)
-
-
-def measure(variants: dict[str, Score], windows: NDArray[np.uint8], *, seconds: float) -> list[Line]:
-    """Run all variants in turn, at least three rounds, until the time is over; the first round only warms up."""
-    expected = {name: score(windows) for name, score in variants.items()}
-    rounds: list[dict[str, float]] = []
-    end = time.perf_counter() + seconds
-    while len(rounds) < 3 or time.perf_counter() < end:
-        rounds.append({name: _timed(score, windows) for name, score in variants.items()})
+def measure(scale: Scale) -> Sequence[Figure]:
+    os.environ["XDG_CACHE_HOME"] = str(scale.folder / "cache")
+    checkpoint = full_size(scale.folder / "B32")
+    scale.say("exporting the model")
+    cold = time_to_ready(checkpoint, scale.folder)
+    exact = Scorer.from_checkpoint(checkpoint, device="cpu", backend="openvino")
+    by_torch = Scorer.from_checkpoint(checkpoint, device="cpu", backend="torch")
+    scale.say("making its eight-bit form")
+    quick = quantised(exact, scale.folder / "int8", clips=scale.pick(quick=2, full=16))
+    prompts = [*PROMPTS, *BACKGROUND]
+    ways = Ways(exact, by_torch, quick, Rival(exact.model, exact.processor, prompts), prompts)
+    rounds = [ways.round(number) for number in range(scale.rounds + 1)][1:]  # the first warms up
+    for number, one in enumerate(rounds, 1):
+        scale.say(f"round {number}: " + ", ".join(f"{name} {1000 * cost.wall_s:.0f} ms" for name, cost in one.items()))
+    peaks = products(rounds=scale.pick(quick=2, full=5))[f"threads_{torch.get_num_threads()}"]
+    shared = {
+        "batch": CLIPS_AT_ONCE,
+        "prompts": about_prompts(exact.processor),
+        "ms_per_window": costs(rounds, lambda cost: cost.wall_s),
+        "cpu_ms_per_window": costs(rounds, lambda cost: cost.cpu_s),
+        "largest_difference_of_a_logit": ways.largest_difference(),
+        "ready": {"first_start": cold, "later": time_to_ready(checkpoint, scale.folder)},
+        "ready_int8": time_to_ready(checkpoint, scale.folder, quantized=scale.folder / "int8"),
+    }
     return [
-        Line(
-            variant=name,
-            windows_per_s=len(windows) / statistics.median(taken[name] for taken in rounds),
-            ours_is_faster_by=statistics.median(taken[name] / taken[OURS] for taken in rounds),
-            largest_difference=float(np.abs(expected[name] - expected[OURS]).max()),
-        )
-        for name in variants
+        figure("score_exact_vs_cached", rounds, ours="exact", rival="rival", at_least=1.4, peak=peaks["float32"])(
+            {**shared, "other_batches": others(rounds)}
+        ),
+        figure("score_reuse_vs_cached", rounds, ours="reuse", rival="rival", at_least=1.5, peak=peaks["float32"])(
+            {"frames_a_window": FRAMES, "new_frames_a_window": NEW_FRAMES}
+        ),
+        figure("score_int8_vs_cached", rounds, ours="int8", rival="rival, batch", at_least=4.0, peak=peaks["int8"])(
+            {"fidelity_on_the_demo_model": fidelity(scale), "other_batches": others(rounds)}
+        ),
     ]
 
 
-def _timed(score: Score, windows: NDArray[np.uint8]) -> float:
-    start = time.perf_counter()
-    score(windows)
-    return time.perf_counter() - start
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one window: seconds of time, and of all processors."""
+
+    wall_s: float
+    cpu_s: float
 
 
-def show(lines: list[Line], *, prompts: int, batch: int) -> None:
-    table = Table(title=f"X-CLIP B/32, 8 frames of 224 px, {prompts} prompts, batches of {batch}, {_threads()}")
-    for heading in ("", "windows/s", "ours is faster by", "largest difference of a logit"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    for line in lines:
-        table.add_row(
-            line.variant,
-            f"{line.windows_per_s:.2f}",
-            f"{line.ours_is_faster_by:.2f}×",
-            f"{line.largest_difference:.1e}",
-        )
-    Console().print(table)
+class Ways:
+    """All ways from windows to logits, each ready to be timed.
+
+    Args:
+        exact, by_torch, quick: our model in single precision by OpenVINO and by torch, and in eight bits.
+    """
+
+    def __init__(self, exact: Scorer, by_torch: Scorer, quick: Scorer, rival: Rival, prompts: list[str]) -> None:
+        self._scorers = {"exact": exact, "torch": by_torch, "int8": quick}
+        self._features = {name: scorer.encode_prompts(prompts) for name, scorer in self._scorers.items()}
+        self._rival = rival
+        self._tail = frames(0, FRAMES - NEW_FRAMES)
+
+    def round(self, number: int) -> dict[str, Cost]:
+        """Time every way once, on windows that nobody has seen before."""
+        windows = frames(1000 + number, CLIPS_AT_ONCE * FRAMES).reshape(CLIPS_AT_ONCE, FRAMES, SIDE, SIDE, 3)
+        stream = np.concatenate([self._tail, frames(5000 + number, CLIPS_AT_ONCE * NEW_FRAMES)])
+        starts = range(0, CLIPS_AT_ONCE * NEW_FRAMES, NEW_FRAMES)
+        overlapping = np.stack([stream[start : start + FRAMES] for start in starts])
+        self._tail = stream[NEW_FRAMES - FRAMES :]
+        alone = [window[None] for window in windows]
+        return {
+            "rival": timed(self._rival.score, alone),
+            "exact": timed(self.ours("exact"), [windows]),
+            "reuse": timed(self.ours("exact"), [overlapping]),
+            "exact, alone": timed(self.ours("exact"), [np.flip(window, 2).copy() for window in alone]),
+            "torch": timed(self.ours("torch"), alone),
+            "int8": timed(self.ours("int8"), [windows]),
+            "int8, alone": timed(self.ours("int8"), [np.flip(window, 2).copy() for window in alone]),
+            "rival, batch": timed(self._rival.score, [windows]),
+            "rival, as documented": timed(self._rival.score_as_documented, alone[:1]),
+        }
+
+    def ours(self, name: str) -> Callable[[Windows], object]:
+        scorer, features = self._scorers[name], self._features[name]
+        return lambda windows: scorer.logits(scorer.encode_clips(windows), None, features)
+
+    def largest_difference(self) -> dict[str, float]:
+        """Return how far a logit of ours is from the rival's at most."""
+        windows = frames(9, 2 * FRAMES).reshape(2, FRAMES, SIDE, SIDE, 3)
+        expected = self._rival.score(windows)
+        return {name: float(np.abs(self.ours(name)(windows) - expected).max()) for name in self._scorers}  # type: ignore[operator]  # logits
 
 
-def _threads() -> str:
-    return f"{torch.get_num_threads()} threads"
+def frames(seed: int, count: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (count, SIDE, SIDE, 3), np.uint8)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=45.0, help="how long to measure")
-    parser.add_argument("--prompts", type=int, default=20)
-    parser.add_argument("--batch", type=int, default=4, help="windows scored together")
-    parser.add_argument("--threads", type=int, help="threads of torch, instead of its own choice")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    options = parser.parse_args()
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    prompts = [f"prompt {number:03}" for number in range(options.prompts)]
-    variants = make_variants(make_scorer(), prompts)
-    windows = np.random.default_rng(0).integers(0, 256, (options.batch, 8, 224, 224, 3), dtype=np.uint8)
-    lines = measure(variants, windows, seconds=options.seconds)
-    if options.json:
-        print(json.dumps([asdict(line) for line in lines], indent=2))
-    else:
-        show(lines, prompts=options.prompts, batch=options.batch)
+def timed(score: Callable[[Windows], object], batches: Sequence[Windows]) -> Cost:
+    """Return the cost of one window."""
+    number = sum(len(batch) for batch in batches)
+    start, used = time.perf_counter(), time.process_time()
+    for batch in batches:
+        score(batch)
+    return Cost((time.perf_counter() - start) / number, (time.process_time() - used) / number)
 
 
-if __name__ == "__main__":
-    main()
+def figure(
+    key: str,
+    rounds: Sequence[Mapping[str, Cost]],
+    *,
+    ours: str,
+    rival: str,
+    at_least: float,
+    peak: Mapping[str, float] | None,
+) -> Callable[[Mapping[str, Any]], Figure]:
+    """Return what makes the figure of a ratio, given its details."""
+    spread = ratio_spread([one[rival].wall_s for one in rounds], [one[ours].wall_s for one in rounds])
+    floor_s = None if peak is None else GFLOP / peak["best"]
+    own_s = spread_of([one[ours].wall_s for one in rounds]).median
+    batch = "in the same batches" if rival == "rival, batch" else "window by window"
+    return lambda details: Figure(
+        key=key,
+        value=spread.median,
+        rival=f"transformers in float32 with its text features kept, {batch}",
+        spread=spread,
+        at_least=at_least,
+        times_the_floor=None if floor_s is None else own_s / floor_s,
+        floor="its arithmetic at the rate of the best square matrix product of this precision in torch",
+        details=details,
+    )
+
+
+def costs(rounds: Sequence[Mapping[str, Cost]], of: Callable[[Cost], float]) -> dict[str, float]:
+    """Return the median milliseconds of each way."""
+    return {name: round(1000 * spread_of([of(one[name]) for one in rounds]).median, 1) for name in rounds[0]}
+
+
+def others(rounds: Sequence[Mapping[str, Cost]]) -> dict[str, float]:
+    """Return the ratios that no figure is made of: other batches, torch, and the documentation's way."""
+    pairs = {
+        "exact, one window at a time": ("rival", "exact, alone"),
+        "exact, against the rival's batches": ("rival, batch", "exact"),
+        "int8, one window at a time": ("rival", "int8, alone"),
+        "int8, against the rival window by window": ("rival", "int8"),
+        "torch, one window at a time": ("rival", "torch"),
+        "exact, against the documentation's way": ("rival, as documented", "exact"),
+    }
+    return {
+        name: round(ratio_spread([one[rival].wall_s for one in rounds], [one[ours].wall_s for one in rounds]).median, 3)
+        for name, (rival, ours) in pairs.items()
+    }
+
+
+def quantised(exact: Scorer, folder: Path, *, clips: int) -> Scorer:
+    """Return the eight-bit form of a model, calibrated on noise: its speed is that of any other calibration."""
+    files = exported_stages(exact.model, exact.processor.rules, sha256=exact.sha256)
+    stages = quantise_stages(files, list(frames(3, clips * FRAMES).reshape(clips, FRAMES, SIDE, SIDE, 3)), folder)
+    write_manifest(stages, weights_sha256=exact.sha256, model=exact.name, report={})
+    return Scorer(exact.model, exact.processor, "int8", "", OpenVinoEncoder(ExportedStages(folder)))
+
+
+READY = """
+import json, sys, time
+started = time.perf_counter()
+from pathlib import Path
+from xclip_stream.model.clip_scorer import BatchScorer
+from xclip_stream.protocols import ClipRequest
+import numpy as np
+checkpoint, quantized = sys.argv[1], Path(sys.argv[2]) if len(sys.argv) > 2 else None
+scorer = BatchScorer.from_checkpoint(checkpoint, prompt_lists=[("a", "b")], device="cpu", quantised=quantized)
+ready = time.perf_counter() - started
+scorer.score([ClipRequest(frames=np.zeros((1, 8, 224, 224, 3), np.uint8), prompts=("a", "b"))])
+sizes = dict(line.split(":", 1) for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:])
+mib = {name.lower() + "_mib": round(int(sizes[name].split()[0]) / 1024) for name in ("Rss", "Anonymous")}
+print(json.dumps({"ready_s": round(ready, 2), "first_window_s": round(time.perf_counter() - started, 2), **mib}))
+"""
+
+
+def time_to_ready(checkpoint: Path, folder: Path, *, quantized: Path | None = None) -> dict[str, float]:
+    """Return how long a fresh process takes to be ready and to score its first window, and what it holds then."""
+    command = [sys.executable, "-c", READY, str(checkpoint), *([] if quantized is None else [str(quantized)])]
+    done = subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def fidelity(scale: Scale) -> dict[str, Any]:
+    """Return how faithful the demo's model is in eight bits, by the command that refuses what is not."""
+    scale.say("judging the demo's model in eight bits")
+    folder = scale.folder / "demo"
+    folder.mkdir()
+    render_recording(folder / "yard.mp4", 990_001, scale.pick(quick=70.0, full=600.0))
+    demo = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+    site = {"version": 1, "model": {"checkpoint": "demo"}, "rules": demo["rules"]}
+    (folder / "site.yaml").write_text(yaml.safe_dump({**site, "sources": [{"id": "yard", "url": "yard.mp4"}]}))
+    program = "from xclip_stream.cli import main; main()"
+    command = [sys.executable, "-c", program, "quantize", "site.yaml", "--json"]
+    done = subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False)
+    if not done.stdout.startswith("{"):
+        raise RuntimeError(f"quantize failed: {done.stderr.strip().splitlines()[-1]}")
+    report: dict[str, Any] = json.loads(done.stdout)
+    if report["problems"]:
+        raise RuntimeError(f"the gate refuses the demo's model: {'; '.join(report['problems'])}")
+    return {**report["fidelity"], "gate": "passed"}
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
