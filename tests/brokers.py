@@ -82,11 +82,19 @@ class KafkaBroker:
 
 
 class JetStream:
-    """A stream of a NATS server, made anew, and what is in it."""
+    """A stream of a NATS server, made anew, and what is in it.
 
-    def __init__(self, url: str, *, stream: str, subjects: str, **options: int) -> None:
+    Args:
+        access: what `nats.connect` needs beside the URL, such as `tls`, `user` and `password`.
+        options: those of the stream.
+    """
+
+    def __init__(
+        self, url: str, *, stream: str, subjects: str, access: dict[str, Any] | None = None, **options: int
+    ) -> None:
         self._runner = asyncio.Runner()
         self._url, self._stream, self._subjects = url, stream, subjects
+        self._access = access or {}
         self._runner.run(self._make(options))
 
     def close(self) -> None:
@@ -100,12 +108,12 @@ class JetStream:
         return self._runner.run(self._read())
 
     async def _make(self, options: dict[str, int]) -> None:
-        client = await nats.connect(self._url)
+        client = await nats.connect(self._url, **self._access)
         await client.jetstream().add_stream(name=self._stream, subjects=[self._subjects], **options)
         await client.close()
 
     async def _read(self) -> list[Any]:
-        client = await nats.connect(self._url)
+        client = await nats.connect(self._url, **self._access)
         stream = client.jetstream()
         count = (await stream.stream_info(self._stream)).state.messages
         subscription = await stream.subscribe(self._subjects, ordered_consumer=True)
@@ -138,10 +146,14 @@ class Server:
     def start(self) -> None:
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen([self._program, *self.arguments()], stdout=log, stderr=log)
+        self.wait_for_port(self.port)
+
+    def wait_for_port(self, port: int) -> None:
+        """Wait until it listens there."""
         until = time.monotonic() + START_TIMEOUT_S
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+                socket.create_connection(("127.0.0.1", port), timeout=5).close()
             except OSError:
                 assert time.monotonic() < until, (self.folder / "server.log").read_text()
                 time.sleep(0.02)
@@ -200,11 +212,12 @@ class MqttListener:
     """A client that subscribes as Home Assistant does, and keeps all that it hears in its order.
 
     Args:
+        broker: the broker, or the number of a port at which one listens without TLS.
         session: the id of a session that the broker keeps for it while one of the two is away.
     """
 
-    def __init__(self, broker: Mosquitto, *filters: str, session: str = "") -> None:
-        self._broker = broker
+    def __init__(self, broker: Mosquitto | int, *filters: str, session: str = "") -> None:
+        self._port = broker if isinstance(broker, int) else broker.port
         self._session = session
         self._filters = filters
         self.heard: list[MQTTMessage] = []
@@ -216,7 +229,7 @@ class MqttListener:
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = lambda _, __, message: self._keep(message)
         self._subscribed = threading.Event()
-        self._client.connect("127.0.0.1", self._broker.port)
+        self._client.connect("127.0.0.1", self._port)
         self._client.loop_start()
         assert self._subscribed.wait(START_TIMEOUT_S)
         return self

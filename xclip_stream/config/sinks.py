@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
@@ -153,6 +154,13 @@ class NatsSinkConfig(SinkSection):
     def _check_tls(self) -> Self:
         for url in self.servers:
             check_tls_scheme(self.tls, url, "tls")
+        return self
+
+    @model_validator(mode="after")
+    def _check_login(self) -> Self:
+        logins = {urlsplit(url.get_secret_value()).netloc.rpartition("@")[0] for url in self.servers}
+        if len(logins - {""}) > 1:
+            raise ValueError("the servers of one cluster take the same login: their users and passwords differ")
         return self
 
     @property

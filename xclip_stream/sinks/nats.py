@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
+from urllib.parse import unquote, urlsplit
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
@@ -30,7 +31,8 @@ class NatsSink:
     once. A stream must take the subject: without one nothing is delivered.
 
     Args:
-        servers: `nats://` or `tls://`, with user and password, or a token, in them.
+        servers: those of one cluster, `nats://` or `tls://`; the first with user and password, or a token, in it gives
+            the login for all.
     """
 
     def __init__(
@@ -41,7 +43,8 @@ class NatsSink:
         tls: TlsFiles | None = None,
         timeout_s: float = 10.0,
     ) -> None:
-        self._servers = list(servers)
+        self._servers = [_without_login(server) for server in servers]
+        self._login = next(filter(None, map(_login_of, servers)), {})
         self._subject = subject
         self._tls = tls
         self._timeout_s = timeout_s
@@ -100,6 +103,9 @@ class NatsSink:
             await self._client.connect(
                 self._servers,
                 name="xclip-stream",
+                user=self._login.get("user"),
+                password=self._login.get("password"),
+                token=self._login.get("token"),
                 tls=self._tls.context() if self._tls else None,
                 connect_timeout=max(1, round(self._timeout_s)),
                 # The loop that delivers has its own patience; a connection that is lost is made anew for the next try.
@@ -125,6 +131,21 @@ class NatsSink:
             return f"no answer within {self._timeout_s:g} s"
         told = self._trouble if isinstance(error, NoServersError) and self._trouble else str(error)
         return redact_text(told) or type(error).__name__
+
+
+def _login_of(server: str) -> dict[str, str]:
+    """Return the login in a URL as the client wants it: it would not decode one that stands there."""
+    parts = urlsplit(server)
+    if not parts.username:
+        return {}
+    if parts.password is None:
+        return {"token": unquote(parts.username)}
+    return {"user": unquote(parts.username), "password": unquote(parts.password)}
+
+
+def _without_login(server: str) -> str:
+    parts = urlsplit(server)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def subject_of(prefix: str, message: Message) -> str:
