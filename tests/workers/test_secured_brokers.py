@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.brokers import JetStream, Mosquitto, MqttListener, NatsServer, free_port
+from tests.brokers import JetStream, KafkaBroker, Mosquitto, MqttListener, NatsServer, free_port
 from tests.certificates import Certificates
 from tests.event_builders import a_life
+from tests.kafka_gate import MECHANISMS, KafkaGate
 from tests.workers.running import running
 from workers.deliver import run
 from xclip_stream.config import Config, read_config
@@ -151,4 +152,33 @@ def test_nats_says_which_of_password_and_authority_is_wrong(
     assert login.startswith(name)
     assert "authorization" in login.lower()
     assert trust.startswith(name)
+    assert "certificate verify failed" in trust
+
+
+def kafka_sink(
+    address: str, certificates: Certificates, *, sasl: str = "SCRAM-SHA-512", password: str = PASSWORD
+) -> str:
+    login = f'user: cameras, password: "{password}", sasl: {sasl}'
+    tls = f"{{ca_file: {certificates.ca_file}}}"
+    return f'{{id: lake, type: kafka, servers: ["{address}"], topic: alerts, timeout_s: 5, {login}, tls: {tls}}}'
+
+
+@pytest.mark.parametrize("sasl", MECHANISMS)
+def test_kafka_over_tls_with_a_password(certificates: Certificates, redis_url: str, tmp_path: Path, sasl: str) -> None:
+    with KafkaBroker() as broker, KafkaGate(broker.address, certificates, login=("cameras", PASSWORD)) as gate:
+        delivered(configured(kafka_sink(gate.address, certificates, sasl=sasl), tmp_path), redis_url)
+        assert len(broker.values("alerts", count=3)) == 3
+
+
+@pytest.mark.parametrize("sasl", MECHANISMS)
+def test_kafka_says_which_of_password_and_authority_is_wrong(
+    certificates: Certificates, others: Certificates, redis_url: str, tmp_path: Path, sasl: str
+) -> None:
+    with KafkaBroker() as broker, KafkaGate(broker.address, certificates, login=("cameras", PASSWORD)) as gate:
+        wrong = kafka_sink(gate.address, certificates, sasl=sasl, password=WRONG)
+        login = failure(configured(wrong, tmp_path), redis_url)
+        trust = failure(configured(kafka_sink(gate.address, others, sasl=sasl), tmp_path), redis_url)
+
+    assert login.startswith(f"kafka {gate.address} topic alerts: ")
+    assert "Authentication failed" in login
     assert "certificate verify failed" in trust
