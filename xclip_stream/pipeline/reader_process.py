@@ -1,5 +1,6 @@
 """The process that reads one source, through all its lives: one each, since it can hang or crash in native code."""
 
+import gc
 import multiprocessing
 import signal
 import time
@@ -190,6 +191,7 @@ def is_orphaned() -> bool:
 
 def _live(read: Read[Order], order: Order, heart: Heart) -> None:
     """The whole life of a reader's process."""
+    gc.freeze()  # a collection would write to what was inherited, and so copy it
     stop = StopFlag()
     # Ctrl-C reaches every process of the terminal; a reader stops when its supervisor says so.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
