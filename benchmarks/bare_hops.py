@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -26,7 +27,7 @@ HOPS = ("bench:hop-1", "bench:hop-2", "bench:hop-3")
 class BareHops:
     """The other two processes, waiting."""
 
-    client: "redis.Redis"
+    client: Any
 
     def times_ms(self, *, times: int) -> list[float]:
         """Return how long each of some windows takes."""
@@ -66,7 +67,8 @@ def bare_hops(url: str) -> Iterator[BareHops]:
 
 def relay(url: str, taken: str, given: str) -> None:
     """Say a word for each entry that comes."""
-    client, last = redis.Redis.from_url(url, protocol=2), "0"
+    client: Any = redis.Redis.from_url(url, protocol=2)
+    last: Any = "0"
     client.set(f"{taken}:ready", 1)
     while True:
         for _, entries in client.xread({taken: last}, block=1000) or ():

@@ -128,4 +128,4 @@ def median_of(events: Sequence[Way]) -> float:
 
 
 def part(events: Sequence[Way], name: str) -> float:
-    return round(statistics.median(getattr(way, name) for way in events), 2)
+    return round(statistics.median(float(getattr(way, name)) for way in events), 2)

@@ -1,0 +1,214 @@
+"""`end_to_end_*_vs_naive`: a 1080p file to its events, against a script after the documentation of transformers.
+
+Both have loaded their model and have watched something before; the time goes from the first frame to the last event.
+Each round lets the script and then each of our precisions watch the same file, one at a time, with the same windows,
+prompts and rule. What is loaded stays loaded, so that start-up is no part of it; it is told beside.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.footage import described, write_full_hd, write_looped, write_small
+from benchmarks.machine import decode_peak, products
+from benchmarks.processes import use_by_role
+from benchmarks.ratios import ratio_spread, spread_of
+from benchmarks.results import Figure, missing
+from benchmarks.running import Running, Watched
+from benchmarks.scale import Scale
+from benchmarks.site import ALWAYS, BACKGROUND, PROMPTS, SPAN_S, STRIDE_S, Site, about_prompts, full_size
+from benchmarks.system import ROOT
+from xclip_stream.config.parts import ModelConfig
+from xclip_stream.model import Scorer, XCLIPProcessor
+
+EXACT, INT8 = "end_to_end_exact_vs_naive", "end_to_end_int8_vs_naive"
+WITHIN_S = 600.0
+RIVAL = (
+    "PyAV and XCLIPModel of transformers with its processor, text scored with each window, as its documentation has it"
+)
+
+
+def measure(scale: Scale) -> Sequence[Figure]:
+    checkpoint = full_size(scale.folder / "B32")
+    hd = write_full_hd(scale.folder / "full-hd.mp4", seconds=scale.pick(quick=2.0, full=6.0))
+    video = write_looped(scale.folder / "video.mp4", hd, seconds=scale.pick(quick=5.5, full=12.5))
+    small = write_small(scale.folder / "small.mp4", seconds=5.0)
+    naive_rounds: list[dict[str, Any]] = []
+    ours: dict[str, list[Watched]] = {}
+    facts: dict[str, dict[str, Any]] = {}
+    with ExitStack() as stack:
+        naive = stack.enter_context(naive_script(video, checkpoint))
+        runs = {}
+        for key, model in variants().items():
+            folder = scale.folder / key
+            folder.mkdir()
+            started = time.monotonic()
+            runs[key] = stack.enter_context(
+                Running(Site(folder, checkpoint=checkpoint, rule=ALWAYS, model=model), folder)
+            )
+            runs[key].watch(small, "warm-up", within_s=WITHIN_S)
+            facts[key] = {
+                "ready_s": round(time.monotonic() - started, 1),
+                "model": runs[key].model(),
+                "keys": dict(model),
+            }
+            scale.say(f"{key}: ready after {facts[key]['ready_s']} s")
+        naive_memory = {}
+        for number in range(scale.rounds):
+            naive_rounds.append(naive.watch())
+            naive_memory = {role: asdict(use) for role, use in use_by_role([naive.pid]).items()}
+            for key, run in runs.items():
+                watched = run.watch(video, f"round-{number}", within_s=WITHIN_S)
+                check_same(naive_rounds[-1], watched)
+                ours.setdefault(key, []).append(watched)
+            scale.say(f"round {number + 1} of {scale.rounds}: " + said(naive_rounds[-1], ours))
+        for key, run in runs.items():
+            facts[key]["memory"] = {role: asdict(use) for role, use in run.use().items()}
+    about = {
+        "video": described(video),
+        "windows": naive_rounds[0]["windows"],
+        "prompts": about_prompts(XCLIPProcessor.from_pretrained(str(checkpoint))),
+        "window": {"span_s": SPAN_S, "stride_s": STRIDE_S},
+        "naive": {
+            "ready_s": round(naive.ready_s, 1),
+            "seconds": asdict(spread_of([float(one["seconds"]) for one in naive_rounds])),
+            "cpu_ms_per_window": per_window([float(one["cpu_s"]) for one in naive_rounds], naive_rounds[0]["windows"]),
+            "memory": naive_memory,
+        },
+    }
+    floors = floor_s(checkpoint, video, windows=naive_rounds[0]["windows"], rounds=scale.rounds)
+    figures = [
+        figure(key, ours[key], naive_rounds, facts[key], about, floor_s=floors["int8" if key == INT8 else "float32"])
+        for key in runs
+    ]
+    if INT8 not in runs:
+        figures.append(missing(INT8, "this version has no model.precision"))
+    return figures
+
+
+def variants() -> dict[str, dict[str, Any]]:
+    """Return what each of our runs says of its model."""
+    if "precision" not in ModelConfig.model_fields:
+        return {EXACT: {"dtype": "float32"}}
+    return {EXACT: {"precision": "float32"}, INT8: {"precision": "int8"}}
+
+
+class NaiveScript:
+    """The script, loaded and waiting."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+        self.pid = process.pid
+        self.ready_s = float(self._answer()["ready_s"])
+
+    def watch(self) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the naive script ended with exit code {self._process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+@contextmanager
+def naive_script(video: Path, checkpoint: Path) -> Iterator[NaiveScript]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.naive", str(video), str(checkpoint)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=ROOT,
+    )
+    try:
+        yield NaiveScript(process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def check_same(naive: Mapping[str, Any], ours: Watched) -> None:
+    """Raise RuntimeError unless both have seen the same windows and found an event."""
+    if ours.windows != naive["windows"]:
+        raise RuntimeError(f"we have {ours.windows} windows and the naive script {naive['windows']}")
+    if not ours.events or not naive["events"]:
+        raise RuntimeError(f"we have {ours.events} events and the naive script {naive['events']}")
+
+
+def figure(
+    key: str,
+    ours: Sequence[Watched],
+    naive: Sequence[Mapping[str, Any]],
+    facts: Mapping[str, Any],
+    about: Mapping[str, Any],
+    *,
+    floor_s: float,
+) -> Figure:
+    ratio = ratio_spread([float(one["seconds"]) for one in naive], [one.seconds for one in ours])
+    windows = ours[0].windows
+    return Figure(
+        key=key,
+        value=ratio.median,
+        rival=RIVAL,
+        spread=ratio,
+        times_the_floor=median(one.seconds for one in ours) / floor_s,
+        floor="bare decoding and the multiplications of the model at the peak of the machine, spread over all cores",
+        details={
+            **about,
+            "seconds": asdict(spread_of([one.seconds for one in ours])),
+            "cpu_ms_per_window": {
+                role: round(1000 * median(one.cpu_s.get(role, 0.0) for one in ours) / windows, 1)
+                for role in ours[0].cpu_s
+            },
+            "floor_s": round(floor_s, 3),
+            **facts,
+        },
+    )
+
+
+def floor_s(checkpoint: Path, video: Path, *, windows: int, rounds: int) -> dict[str, float]:
+    """Return, for each precision, the seconds below which this machine cannot watch the video."""
+    frames = np.zeros((1, 8, 224, 224, 3), np.uint8)
+    scorer = Scorer.from_checkpoint(str(checkpoint), device="cpu")
+    prompts = scorer.encode_prompts([*PROMPTS, *BACKGROUND])
+    with FlopCounterMode(display=False) as counted:
+        scorer.logits(scorer.encode_clips(frames), None, prompts)
+    operations = counted.get_total_flops()
+    cores = len(os.sched_getaffinity(0))
+    peak = products(rounds=rounds)[f"threads_{torch.get_num_threads()}"]
+    decode = decode_peak(video, rounds=rounds)
+    frames_count = float(decode["video"]["seconds"]) * float(decode["video"]["fps"])
+    decoding_s = frames_count * decode["cpu_ms_per_frame"] / 1000 / cores
+    return {
+        name: decoding_s + windows * operations / (peak[name]["best"] * 1e9)
+        for name in ("float32", "int8")
+        if peak[name] is not None
+    }
+
+
+def per_window(seconds: Sequence[float], windows: int) -> float:
+    return round(1000 * median(seconds) / windows, 1)
+
+
+def said(naive: Mapping[str, Any], ours: Mapping[str, Sequence[Watched]]) -> str:
+    own = ", ".join(f"{key} {watched[-1].seconds:.1f} s" for key, watched in ours.items())
+    return f"naive {naive['seconds']:.1f} s, {own}"
