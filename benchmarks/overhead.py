@@ -176,7 +176,7 @@ def frames_floor_s(video: Path, *, times: int = 10) -> float:
         frame = next(container.decode(video=0))
         start = time.process_time()
         for _ in range(times):
-            region_pictures(upright(frame), (Region(WHOLE_FRAME),), GEOMETRY)
+            region_pictures(upright(frame, padded=True), (Region(WHOLE_FRAME),), GEOMETRY)
         return FRAMES_A_WINDOW * (time.process_time() - start) / times
 
 

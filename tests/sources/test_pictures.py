@@ -49,6 +49,18 @@ def test_a_picture_equals_the_reference_processor_within_one_grey_level(width: i
     assert np.abs(picture.astype(int) - reference(rgb, size).astype(int)).max() <= 1
 
 
+@pytest.mark.parametrize("fit", ["crop", "stretch"])
+def test_a_padded_picture_gives_the_same(fit: str) -> None:
+    rgb = noise(320, 180)
+    padded = np.concatenate([rgb, np.full((180, 320, 1), 77, np.uint8)], axis=2)
+    regions = (Region(""), Region("corner", 0.5, 0.5, 1.0, 1.0))
+
+    pictures = region_pictures(padded, regions, ClipGeometry(8, 64, fit))
+
+    assert pictures.shape == (2, 64, 64, 3)
+    np.testing.assert_array_equal(pictures, region_pictures(rgb, regions, ClipGeometry(8, 64, fit)))
+
+
 def test_stretching_keeps_the_whole_frame() -> None:
     rgb = np.zeros((100, 300, 3), np.uint8)
     rgb[:, :30] = 255

@@ -47,13 +47,13 @@ class AvFrame:
     view: View
 
     def pictures(self) -> Pixels:
-        return region_pictures(self._shown(), self.view.regions, self.view.geometry)
+        return region_pictures(self._shown(padded=True), self.view.regions, self.view.geometry)
 
     def jpeg(self, *, width_px: int) -> bytes:
         return jpeg_picture(self._shown(), width_px=width_px)
 
-    def _shown(self) -> Pixels:
-        return masked(upright(self.frame), self.view.masks)
+    def _shown(self, *, padded: bool = False) -> Pixels:
+        return masked(upright(self.frame, padded=padded), self.view.masks)
 
 
 class OpenVideo:
