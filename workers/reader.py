@@ -24,7 +24,9 @@ from xclip_stream.pipeline.reader_process import STOPPED, Heart, Outcome, is_orp
 from xclip_stream.pipeline.tally import Tally
 from xclip_stream.protocols import FrameSource, IngestQueue
 from xclip_stream.queues.redis import RedisQueue, open_queue
+from xclip_stream.rules import default_gap_s
 from xclip_stream.sources import content_sample, local_path, open_source
+from xclip_stream.thinning import Thinning, max_step
 from xclip_stream.types import ClipGeometry, Region
 
 FAILED = 1
@@ -178,6 +180,17 @@ def live_ingest(
         tally=tally,
         evidence=evidence,
         gate=MotionGate(mode=order.source.idle, refresh_s=order.source.idle_refresh_s),
+        thinning=thinning_for(order.source),
+    )
+
+
+def thinning_for(source: SourceConfig) -> Thinning:
+    """Return how a camera's windows are thinned out: never until its events would end for want of windows."""
+    span_s, stride_s = source.window.span_s, source.window.stride_s
+    return Thinning(
+        max_step=max_step(stride_s=stride_s, gap_s=default_gap_s(span_s=span_s, stride_s=stride_s)),
+        patience_s=max(2 * span_s, 8 * stride_s),
+        calm_s=max(20.0, 10 * stride_s),
     )
 
 

@@ -205,6 +205,7 @@ def decode_source_status(data: bytes) -> SourceStatus:
         evidence_made=values.count("evidence_made"),
         evidence_failed=values.count("evidence_failed"),
         unchanged=values.missing_or_count("unchanged") or 0,
+        window_step=values.missing_or_count("window_step") or 1,
     )
 
 

@@ -267,6 +267,8 @@ class SourceStatus:
     """Events of which it could not."""
     unchanged: int = 0
     """Windows that were not sent to be scored, because nothing had changed."""
+    window_step: int = 1
+    """One window in so many is scored; more than 1 while a camera's windows found no room in the queue."""
 
 
 @dataclass(frozen=True, slots=True)

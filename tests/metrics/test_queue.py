@@ -61,6 +61,7 @@ def test_each_state_of_a_source_is_a_series_and_one_of_them_is_1() -> None:
         states = {state: of("source_state", source="yard", state=state) for state in SourceState}
         assert states == {state: float(state is SourceState.STALLED) for state in SourceState}
         assert of("source_lag_seconds", source="yard") == 0.25
+        assert of("source_window_step", source="yard") == 1
         assert of("source_report_age_seconds", source="yard") > 1e6
 
 

@@ -13,6 +13,7 @@ from xclip_stream.pipeline.live_backlog import MAX_TOMBSTONES, Backlog, LiveEpoc
 from xclip_stream.protocols import Admission, Admitted
 from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.memory import MemoryQueue
+from xclip_stream.thinning import Thinning
 from xclip_stream.types import Frame, ScoreStatus, Window, WindowId
 from xclip_stream.windowing import Cut
 
@@ -24,7 +25,7 @@ ENDED, STOPPED = ScoreStatus.SOURCE_ENDED, ScoreStatus.SOURCE_STOPPED
 class Yard:
     """A camera's backlog before a queue in memory that can fail and forget."""
 
-    def __init__(self, *, live_windows: int = 1000, capacity: int = 3, idle: str = "off") -> None:
+    def __init__(self, *, live_windows: int = 1000, capacity: int = 3, idle: str = "off", max_step: int = 1) -> None:
         self.clock = FakeClock()
         self.is_down = False
         self.older: Admitted | None = None
@@ -39,6 +40,7 @@ class Yard:
             clock=self.clock,
             log=structlog.get_logger(),
             gate=MotionGate(mode=idle, refresh_s=30.0),
+            thinning=Thinning(max_step=max_step, patience_s=8.0, calm_s=20.0),
         )
 
     def show(self, *levels: int) -> None:
@@ -46,15 +48,22 @@ class Yard:
         for level in levels:
             second = round(self.clock.monotonic())
             frame = Frame(second, float(second), 1000.0 + second, np.full((1, 8, 8, 3), level, np.uint8))
-            self.backlog.add_window(Cut(0, (frame,)))
+            self.backlog.add_window(Cut(second, (frame,)))
             self.clock.advance(1.0)
             self.backlog.pump()
+
+    def score(self) -> list[float]:
+        """Score what is in the queue, and return the seconds of the windows."""
+        taken = self.queue.take_windows(max_count=10_000, block_s=0)
+        for each in taken:
+            self.queue.bury_window(each, reason="done")
+        return [each.window.last_pts_s for each in taken]
 
     def see(self, *seconds: int) -> None:
         """Let a window come for each second, and one chance to send after each."""
         for second in seconds:
             frame = Frame(second, float(second), 1000.0 + second, np.full((1, 2, 2, 3), second % 256, np.uint8))
-            self.backlog.add_window(Cut(0, (frame,)))
+            self.backlog.add_window(Cut(second, (frame,)))
             self.clock.advance(1.0)
             self.backlog.pump()
 
@@ -434,6 +443,58 @@ class TestWhereNothingMoves:
 
         assert yard.unchanged() == [(1, 0)]
         assert (yard.backlog.sent, yard.backlog.unchanged) == (2, 1)
+
+
+class TestUnderOverload:
+    def test_windows_are_thinned_out_evenly_and_come_back_when_there_is_room(self) -> None:
+        yard = Yard(live_windows=1, max_step=4)
+
+        scored = list[float]()
+        for second in range(100):
+            yard.see(second)
+            scored += yard.score() if second % 5 == 0 else []
+        assert yard.backlog.window_step == 4
+        assert all(second % 4 == 0 for second in scored[-8:])
+        assert yard.backlog.dropped < 20
+
+        for second in range(100, 200):
+            yard.see(second)
+            scored += yard.score()
+        assert yard.backlog.window_step == 1
+        assert scored[-10:] == [float(second) for second in range(190, 200)]
+
+    def test_what_is_thinned_out_leaves_no_hole(self) -> None:
+        yard = Yard(live_windows=1, max_step=4)
+        for second in range(60):
+            yard.see(second)
+            if second % 5 == 0:
+                yard.score()
+        yard.score()
+
+        told = sorted(seq for seq, _ in yard.tombstones())
+        assert told == list(range(len(told)))
+        assert len(told) < 40
+
+    def test_an_outage_of_the_queue_thins_out_nothing(self) -> None:
+        yard = Yard(capacity=3, max_step=4)
+        yard.see(0)
+        yard.is_down = True
+
+        yard.see(*range(1, 20))
+
+        assert (yard.backlog.window_step, yard.backlog.dropped) == (1, 16)
+
+    def test_what_shows_nothing_new_is_not_thinned_out(self) -> None:
+        yard = Yard(live_windows=1, idle="conservative", max_step=4)
+        yard.see(*range(0, 200, 20))
+        for _ in range(12):
+            yard.show(200)
+            yard.score()
+        unchanged = yard.backlog.unchanged
+
+        yard.show(*[200] * 8)
+
+        assert (yard.backlog.window_step, yard.backlog.unchanged - unchanged) == (4, 8)
 
 
 def idle_yard(*, live_windows: int = 1000, capacity: int = 3) -> Yard:

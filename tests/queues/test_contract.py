@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -419,6 +420,22 @@ class TestCaps:
 
         assert queue.add_window(window(1)) == Admitted(Admission.FULL, 1)
         assert len(take(queue)) == 1
+
+    def test_a_camera_with_short_strides_takes_no_more_than_its_share(self, backend: Backend) -> None:
+        backend.limit(live_windows=2)
+        queue, wishes = backend.queue(), {"quick": 10, "slow": 1, "other": 1}
+        shares = Counter[str]()
+        for _ in range(20):
+            for source, count in wishes.items():
+                first = queue.begin_epoch(source, "e1", live=True)
+                for seq in range(first, first + count):
+                    queue.add_window(window(seq, source=source, live=True))
+            for taken in queue.take_windows(max_count=3, block_s=0):
+                shares[taken.window.id.source_id] += 1
+                queue.publish_scores(taken, scores_of(taken))
+
+        assert sum(shares.values()) == 60
+        assert min(shares.values()) >= 18
 
     def test_windows_that_are_unchanged_pass_every_cap(self, backend: Backend) -> None:
         backend.limit(live_windows=1)

@@ -65,6 +65,7 @@ def _source(view: SystemView, status: SourceStatus, rule: RuleStatus | None) -> 
         "duration_s": _rounded(status.duration_s),
         "windows": status.windows,
         "unchanged": status.unchanged,
+        "window_step": status.window_step,
         "judged": rule.windows if rule else 0,
         "dropped": dropped(status, rule),
         "expired": rule.expired if rule else 0,

@@ -56,7 +56,7 @@ def _source_cells(view: SystemView, status: SourceStatus) -> list[RenderableType
         Text(age_text(view.report_age_s(status)), style="red" if view.is_silent(status) else ""),
         Text(f"{status.fps:.1f}"),
         Text(f"{status.lag_s:.1f} s" if status.live else NOTHING),
-        Text(str(status.windows)),
+        Text(f"{status.windows}{_thinned(status)}", style="yellow" if status.window_step > 1 else ""),
         Text(str(status.unchanged) if status.live else NOTHING),
         *(Text(str(count), style="yellow" if count else "") for count in counts),
         Text(score_text(rule) or NOTHING),
@@ -64,6 +64,10 @@ def _source_cells(view: SystemView, status: SourceStatus) -> list[RenderableType
         Text(str(rule.events if rule else 0)),
         Text(status.error),
     ]
+
+
+def _thinned(status: SourceStatus) -> str:
+    return f", one in {status.window_step}" if status.window_step > 1 else ""
 
 
 def _queues(view: SystemView) -> Table:

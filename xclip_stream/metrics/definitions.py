@@ -183,6 +183,9 @@ SCORERS_SEEN = _gauge("scorers_seen", "Score workers that took or held a window 
 INGEST_WORKERS = _gauge("ingest_workers", "Ingest workers that share the sources.")
 SOURCE_STATE = _gauge("source_state", "1 for the state that a source is in, 0 for the others.", "source", "state")
 SOURCE_LAG = _gauge("source_lag_seconds", "How far reading is behind the camera.", "source")
+SOURCE_WINDOW_STEP = _gauge(
+    "source_window_step", "One window in so many is scored: 1, or 2 or 4 for a camera under overload.", "source"
+)
 SOURCE_REPORT_AGE = _gauge("source_report_age_seconds", "Since when nothing was heard of a source.", "source")
 EVENTS_OPEN = _gauge("events_open", "Events of a source that have started and not ended.", "source")
 REDIS_MEMORY = _gauge("redis_memory_bytes", "Memory that Redis uses.")

@@ -93,6 +93,7 @@ def _of_sources(
             ((status.source_id, state), status.state is state) for status in statuses for state in SourceState
         ],
         d.SOURCE_LAG: [((status.source_id,), status.lag_s) for status in statuses if status.live],
+        d.SOURCE_WINDOW_STEP: [((status.source_id,), status.window_step) for status in statuses if status.live],
         # The report was written by the clock of another machine.
         d.SOURCE_REPORT_AGE: [((status.source_id,), max(0.0, at - status.updated_at)) for status in statuses],
         d.EVENTS_OPEN: [((status.source_id,), status.open_events) for status in rules.values()],

@@ -17,6 +17,7 @@ from xclip_stream.pipeline.live_backlog import Backlog, LiveEpochs
 from xclip_stream.pipeline.source_report import SourceReport
 from xclip_stream.pipeline.tally import Tally
 from xclip_stream.protocols import Clock, DecodedFrame, FrameSource, IngestQueue, SourceState
+from xclip_stream.thinning import Thinning
 from xclip_stream.types import Frame
 from xclip_stream.windowing import Cut
 
@@ -43,6 +44,7 @@ class LiveIngest:
         tally: counts what is read, queued and dropped.
         evidence: is given what is asked for of this camera; it works in a thread of its own.
         gate: knows which windows need not be scored; without one every window is.
+        thinning: tells of which windows there is room for under overload; without one it is tried for all.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class LiveIngest:
         tally: Tally | None = None,
         evidence: EvidenceDesk | None = None,
         gate: MotionGate | None = None,
+        thinning: Thinning | None = None,
     ) -> None:
         self._source_id = source_id
         self._source = source
@@ -88,6 +91,7 @@ class LiveIngest:
             log=self._log,
             token=token,
             gate=gate,
+            thinning=thinning,
         )
         self._delays = CameraDelays(longest_s=_LONGEST_DELAY_S, draw=draw)
         self._is_marked_lost = False
@@ -202,6 +206,7 @@ class LiveIngest:
             unchanged=backlog.unchanged - report.unchanged,
         )
         report.windows, report.dropped, report.unchanged = backlog.sent, backlog.dropped, backlog.unchanged
+        report.window_step = backlog.window_step
 
 
 def _keep(frame: DecodedFrame, _highest_seq: int) -> Frame:

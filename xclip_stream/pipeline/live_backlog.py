@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from xclip_stream.motion_gate import MotionGate, Run
 from xclip_stream.pipeline.assembling import WindowSettings
 from xclip_stream.pipeline.backoff import Backoff
 from xclip_stream.protocols import Admission, Admitted, Clock, IngestQueue
+from xclip_stream.thinning import Thinning
 from xclip_stream.types import Frame, ScoreStatus, WindowId
 from xclip_stream.windowing import Cut
 
@@ -51,6 +53,8 @@ class _Item:
     cut: Cut[Frame] | None = None
     connection: int = 0
     """Counts the connections to the camera."""
+    is_thinned_out: bool = False
+    """A window under overload that is not scored; where nothing has changed it is told of all the same."""
     status: ScoreStatus = ScoreStatus.DROPPED
     begins_epoch: bool = False
     """Neither of the two: what follows belongs to a new epoch."""
@@ -68,6 +72,9 @@ class Backlog:
     A window that shows what the one shows that was scored last is not sent: the queue is told of which one the scores
     stand for it. That takes no room, so a full queue does not refuse it. The first window of a connection, of an epoch,
     and after anything that the queue has forgotten is always sent.
+
+    Where windows are given up again and again, because the queue is full, only one in two is sent, or one in four. What
+    is thinned out takes no `seq`, and is not counted as dropped: it is as if the stride were longer.
     """
 
     def __init__(
@@ -82,6 +89,7 @@ class Backlog:
         log: FilteringBoundLogger,
         token: int = 0,
         gate: MotionGate | None = None,
+        thinning: Thinning | None = None,
     ) -> None:
         self._source_id = source_id
         self._queue = queue
@@ -92,6 +100,7 @@ class Backlog:
         self._log = log
         self._token = token
         self._gate = gate or MotionGate(mode="off", refresh_s=0.0)
+        self._thinning = thinning or Thinning(max_step=1, patience_s=0.0, calm_s=0.0)
         self._connection = 0
         self._lock = threading.Lock()
         self._items: deque[_Item] = deque()
@@ -121,6 +130,11 @@ class Backlog:
         return self._dropped
 
     @property
+    def window_step(self) -> int:
+        """One window in so many is sent to be scored; more than 1 under overload."""
+        return self._thinning.step
+
+    @property
     def waits(self) -> bool:
         """Whether something is there that the queue has not taken yet."""
         return bool(self._items)
@@ -140,7 +154,16 @@ class Backlog:
             if last.captured_at < self._newest_captured_at:
                 self._items.append(_Item(last.pts_s, last.captured_at, self._clock.now(), begins_epoch=True))
             self._newest_captured_at = last.captured_at
-            self._items.append(_Item(last.pts_s, last.captured_at, self._clock.now(), cut, self._connection))
+            self._items.append(
+                _Item(
+                    last.pts_s,
+                    last.captured_at,
+                    self._clock.now(),
+                    cut,
+                    self._connection,
+                    is_thinned_out=not self._thinning.keeps(cut.seq),
+                )
+            )
             self._drop_above(1 if self._stays_full() else self._capacity)
 
     def add_lost(self, *, pts_s: float, captured_at: float) -> None:
@@ -195,6 +218,9 @@ class Backlog:
             if item.begins_epoch:
                 self._next_seq = self._begin_anew()
                 continue
+            if item.is_thinned_out and self._stand_in(item) is None:
+                self._let_go()
+                continue
             admitted = self._offer(item, self._next_seq)
             match admitted.answer:
                 case Admission.FULL:
@@ -208,11 +234,15 @@ class Backlog:
                     self._log.debug("window_added", seq=self._next_seq, last_pts_s=item.pts_s)
                     self._next_seq = admitted.next_seq
 
-    def _begin_anew(self) -> int:
-        """Begin the epoch that the first item announces."""
+    def _let_go(self) -> None:
+        """Take the first item away."""
         with self._lock:
             self._items.popleft()
             self._in_flight = None
+
+    def _begin_anew(self) -> int:
+        """Begin the epoch that the first item announces."""
+        self._let_go()
         self._next_seq = None  # should the queue be away just now
         self._epochs.advance()
         self._log.warning("clock_set_back", epoch=self._epochs.current())
@@ -266,9 +296,15 @@ class Backlog:
             )
         return self._send_window(item, item.cut, window_id)
 
+    def _run_of(self, item: _Item) -> Run:
+        return Run(self._epochs.current(), item.connection)
+
+    def _stand_in(self, item: _Item) -> int | None:
+        """Return the `seq` of the window that stands for this one; None where it has to be scored."""
+        return None if item.cut is None else self._gate.stands_for(item.cut.frames, self._run_of(item))
+
     def _send_window(self, item: _Item, cut: Cut[Frame], window_id: WindowId) -> Admitted:
-        run = Run(window_id.epoch, item.connection)
-        same_as = self._gate.stands_for(cut.frames, run)
+        same_as = self._stand_in(item)
         if same_as is not None:
             admitted = self._queue.add_unchanged(
                 window_id,
@@ -283,7 +319,8 @@ class Backlog:
         window = self._settings.assemble(cut, window_id, live=True, produced_at=item.produced_at)
         admitted = self._queue.add_window(window, token=self._token)
         if admitted.answer is Admission.ADDED:
-            self._gate.note_sent(cut.frames, run, window_id.seq)
+            self._gate.note_sent(cut.frames, self._run_of(item), window_id.seq)
+            self._change_step(self._thinning.note_taken)
         elif admitted.answer is Admission.ALREADY_DONE:
             self._gate.forget()  # nobody knows what has taken its seq
         return admitted
@@ -313,7 +350,21 @@ class Backlog:
     def _drop_above(self, capacity: int) -> None:
         """Turn the oldest windows into tombstones, but for one that is on its way."""
         windows = [i for i, item in enumerate(self._items) if item.cut is not None and item is not self._in_flight]
-        for i in windows[: max(0, len(windows) - capacity)]:
+        surplus = windows[: max(0, len(windows) - capacity)]
+        given_up = [i for i in surplus if not self._items[i].is_thinned_out]
+        for i in given_up:
             item = self._items[i]
             self._items[i] = _Item(item.pts_s, item.captured_at, item.produced_at)
-            self._dropped += 1
+        for i in reversed(surplus):
+            if self._items[i].is_thinned_out:
+                del self._items[i]
+        self._dropped += len(given_up)
+        # In an outage of the queue windows are given up too; fewer of them would not help there.
+        if given_up and self._clock.monotonic() - self._full_at <= self._settings.span_s:
+            self._change_step(self._thinning.note_dropped)
+
+    def _change_step(self, note: Callable[[float], None]) -> None:
+        before = self._thinning.step
+        note(self._clock.monotonic())
+        if self._thinning.step != before:
+            self._log.warning("windows_thinned", one_in=self._thinning.step)

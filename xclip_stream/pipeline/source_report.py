@@ -48,6 +48,7 @@ class SourceReport:
         self.windows = 0
         self.dropped = 0
         self.unchanged = 0
+        self.window_step = 1
         self.wishes = Wishes()
         """What others want of this source: the answer to the last report."""
 
@@ -98,4 +99,5 @@ class SourceReport:
             evidence_made=0 if self._evidence is None else self._evidence.made,
             evidence_failed=0 if self._evidence is None else self._evidence.failed,
             unchanged=self.unchanged,
+            window_step=self.window_step,
         )

@@ -50,7 +50,7 @@ function sources(list) {
     const word = source.silent ? "silent" : source.state;
     return [h("a", { href: `#/timeline/${encodeURIComponent(source.id)}` }, source.id),
       h("span", { title: source.error || null }, h("i", { class: "dot", "data-tone": TONES[word] ?? "critical" }), word, source.error && h("small", {}, source.error)),
-      source.fps.toFixed(1), source.live ? `${source.lag_s.toFixed(1)} s` : "file", source.windows, source.live ? source.unchanged : "–", source.judged, source.dropped, source.expired, source.failed, source.events, source.worker ?? "–"];
+      source.fps.toFixed(1), source.live ? `${source.lag_s.toFixed(1)} s` : "file", source.window_step > 1 ? `${source.windows}, one in ${source.window_step}` : source.windows, source.live ? source.unchanged : "–", source.judged, source.dropped, source.expired, source.failed, source.events, source.worker ?? "–"];
   }));
 }
 
