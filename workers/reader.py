@@ -189,7 +189,6 @@ def thinning_for(source: SourceConfig) -> Thinning:
     span_s, stride_s = source.window.span_s, source.window.stride_s
     return Thinning(
         max_step=max_step(stride_s=stride_s, gap_s=default_gap_s(span_s=span_s, stride_s=stride_s)),
-        patience_s=max(2 * span_s, 8 * stride_s),
         calm_s=max(20.0, 10 * stride_s),
     )
 

@@ -6,30 +6,29 @@ them evenly, and what is scored is as young as before.
 
 from collections import deque
 
-LONGEST_CALM_S = 300.0
+LONGEST_CALM_S = 60.0
 """A queue that takes every second window and no more is tried again so rarely."""
-_DROPS = 2
-"""One window may be lost for any reason."""
+_OUTCOMES = 32
+"""So many windows tell how it goes."""
 
 
 class Thinning:
     """Tells of which windows of one camera there is room for.
 
-    Two windows that are given up within `patience_s` double the step. `calm_s` without one halve it; where that was too
-    soon, because windows are given up again within the same time, the next calm has to be twice as long.
+    Where half of the last windows were given up, half as many are wanted: that loses no more than is lost anyway. Fewer
+    losses thin out nothing, so that all that the scorers can do is used. `calm_s` without a loss double the windows
+    again; where that was too soon, the next calm has to be twice as long.
 
     Args:
         max_step: never fewer than one window in so many; a power of two.
-        patience_s: how close together windows are given up in a queue that is full again and again.
         calm_s: how long none is given up where there is room again.
     """
 
-    def __init__(self, *, max_step: int, patience_s: float, calm_s: float) -> None:
+    def __init__(self, *, max_step: int, calm_s: float) -> None:
         self._max_step = max_step
-        self._patience_s = patience_s
         self._first_calm_s = self._calm_s = calm_s
         self._step = 1
-        self._drops: deque[float] = deque(maxlen=_DROPS)
+        self._given_up: deque[bool] = deque(maxlen=_OUTCOMES)
         self._quiet_since = float("-inf")
         self._stepped_down_at = float("-inf")
 
@@ -45,20 +44,21 @@ class Thinning:
     def note_dropped(self, now_s: float) -> None:
         """A window was given up, because the queue took none."""
         self._quiet_since = now_s
-        self._drops.append(now_s)
-        is_often = len(self._drops) == _DROPS and now_s - self._drops[0] <= self._patience_s
-        if not is_often or self._step >= self._max_step:
+        self._given_up.append(True)
+        if 2 * sum(self._given_up) < _OUTCOMES or self._step >= self._max_step:
             return
-        if now_s - self._stepped_down_at <= self._calm_s:
-            self._calm_s = min(2 * self._calm_s, LONGEST_CALM_S)
+        if now_s - self._stepped_down_at <= LONGEST_CALM_S:
+            self._calm_s = min(2 * self._calm_s, max(LONGEST_CALM_S, self._first_calm_s))
         self._step *= 2
-        self._drops.clear()
+        self._given_up.clear()
 
     def note_taken(self, now_s: float) -> None:
         """The queue has taken a window."""
+        self._given_up.append(False)
         if self._step > 1 and now_s - self._quiet_since >= self._calm_s:
             self._step //= 2
             self._quiet_since = self._stepped_down_at = now_s
+            self._given_up.clear()
         elif self._step == 1 and now_s - self._stepped_down_at > 2 * self._calm_s:
             self._calm_s = self._first_calm_s
 

@@ -87,7 +87,8 @@ def _age_figures(outcome: Outcome) -> list[Figure]:
 
 def _account_figures(outcome: Outcome) -> list[Figure]:
     names = [*CAMERAS, *FILES]
-    accounted = outcome.of(names, ScoreStatus.SCORED, ScoreStatus.DROPPED, ScoreStatus.EXPIRED, ScoreStatus.FAILED)
+    given_up = (ScoreStatus.DROPPED, ScoreStatus.EXPIRED, ScoreStatus.FAILED)
+    accounted = outcome.of(names, ScoreStatus.SCORED, ScoreStatus.UNCHANGED, *given_up)
     differing = sum(accounted[name] != outcome.produced[name] for name in names)
     kinds = Counter(str(scores.status) for scores in outcome.scores if scores.live)
     seqs = Counter((scores.id.source_id, scores.id.epoch, scores.id.seq) for scores in outcome.scores)

@@ -73,7 +73,7 @@ class Backlog:
     stand for it. That takes no room, so a full queue does not refuse it. The first window of a connection, of an epoch,
     and after anything that the queue has forgotten is always sent.
 
-    Where windows are given up again and again, because the queue is full, only one in two is sent, or one in four. What
+    Where half of the windows are given up, because the queue is full, only one in two is sent, or one in four. What
     is thinned out takes no `seq`, and is not counted as dropped: it is as if the stride were longer.
     """
 
@@ -100,7 +100,7 @@ class Backlog:
         self._log = log
         self._token = token
         self._gate = gate or MotionGate(mode="off", refresh_s=0.0)
-        self._thinning = thinning or Thinning(max_step=1, patience_s=0.0, calm_s=0.0)
+        self._thinning = thinning or Thinning(max_step=1, calm_s=0.0)
         self._connection = 0
         self._lock = threading.Lock()
         self._items: deque[_Item] = deque()
