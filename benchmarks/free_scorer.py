@@ -8,7 +8,7 @@ import argparse
 import random
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import cast
 
@@ -42,6 +42,9 @@ class FreeScorer:
 
     def prepare(self, prompt_lists: Iterable[tuple[str, ...]]) -> None:
         """There is nothing to encode."""
+
+    def memory_bytes(self) -> Mapping[str, int]:
+        return {}
 
     def score(self, requests: Sequence[ClipRequest]) -> list[Logits]:
         return [self._score(request) for request in requests]

@@ -17,7 +17,6 @@ from xclip_stream.exits import FAILED
 from xclip_stream.meters import ScoreMeters
 from xclip_stream.metrics import GpuCollector, PrometheusScore
 from xclip_stream.model.clip_scorer import BatchScorer
-from xclip_stream.model.gpu_memory import gpu_memory_bytes
 from xclip_stream.pipeline.batch_guard import BatchGuard
 from xclip_stream.pipeline.lifecycle import SystemClock
 from xclip_stream.pipeline.score import ScoreLoop
@@ -87,13 +86,13 @@ def run(
                 max_age_s=config.queue.max_age_s,
                 max_deliveries=config.queue.max_deliveries,
                 pulse=pulse,
-                meters=None if registry is None else score_meters(registry),
+                meters=None if registry is None else score_meters(registry, scorer),
             ).run()
 
 
-def score_meters(registry: CollectorRegistry) -> ScoreMeters:
-    """Return the meters of the loop, and let the registry show the memory of the GPU where there is one."""
-    registry.register(GpuCollector(gpu_memory_bytes))
+def score_meters(registry: CollectorRegistry, scorer: BatchScorer) -> ScoreMeters:
+    """Return the meters of the loop, and let the registry show the memory of the GPU where it is one."""
+    registry.register(GpuCollector(scorer.memory_bytes))
     return PrometheusScore(registry)
 
 
@@ -117,7 +116,11 @@ def load_scorer(config: Config, *, on_progress: Callable[[], None]) -> BatchScor
         on_progress=on_progress,
     )
     structlog.get_logger().info(
-        "model_loaded", model=scorer.name, sha256=scorer.sha256, ms=round((time.monotonic() - started_at) * 1000)
+        "model_loaded",
+        model=scorer.name,
+        sha256=scorer.sha256,
+        computed_by=scorer.summary,
+        ms=round((time.monotonic() - started_at) * 1000),
     )
     return scorer
 

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import pytest
 import structlog
+import torch
 from prometheus_client import CollectorRegistry
 
 from tests.fakes import FakeClock
@@ -438,4 +439,5 @@ def test_the_memory_of_a_gpu_is_shown_by_its_state(registry: CollectorRegistry) 
 
 
 def test_where_no_gpu_is_used_none_is_shown() -> None:
-    assert gpu_memory_bytes() == {}
+    assert gpu_memory_bytes(torch.device("cpu")) == {}
+    assert gpu_memory_bytes(torch.device("cuda", 1)) == {}

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,4 +122,97 @@ def test_errors_of_the_device_become_what_a_loop_can_act_on(scorer, monkeypatch,
     with pytest.raises((ScoringError, ScorerBroken)) as caught:
         scorer.score([ClipRequest(frames(1), WALK)])
     assert type(caught.value) is expected
+    assert "\n" not in str(caught.value)
+
+
+def mixed_requests() -> list[ClipRequest]:
+    return [
+        ClipRequest(frames=frames(1), prompts=WALK),
+        ClipRequest(frames=frames(2, regions=3), prompts=FALL),
+        ClipRequest(frames=frames(3), prompts=()),
+        ClipRequest(frames=frames(4, regions=2), prompts=WALK),
+        ClipRequest(frames=frames(5), prompts=("a cat", "an empty yard")),
+    ]
+
+
+def test_lists_of_prompts_that_are_matched_in_one_call_give_what_each_gives_by_itself(model, monkeypatch):
+    apart = BatchScorer(model).score(mixed_requests())
+    calls: list[int] = []
+    plain = Scorer.logits
+
+    def counted(self: Scorer, *args: Any, **options: Any) -> Any:
+        calls.append(1)
+        return plain(self, *args, **options)
+
+    monkeypatch.setattr(Scorer, "logits", counted)
+    together = BatchScorer(model, call_pairs=1000).score(mixed_requests())
+
+    assert len(calls) == 1
+    for one, other in zip(apart, together, strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-5)
+
+
+def test_a_call_more_is_made_where_it_spares_more_pairs_than_it_costs(model, monkeypatch):
+    calls: list[tuple[str, ...]] = []
+    plain = Scorer.logits
+
+    def noted(self: Scorer, clips: Any, rows: Any, prompts: Any) -> Any:
+        calls.append(prompts.prompts)
+        return plain(self, clips, rows, prompts)
+
+    monkeypatch.setattr(Scorer, "logits", noted)
+    # Apart: 3×2 + 3×3 + 1×2 = 17 pairs in three calls. Together: 7×4 = 28 in one.
+    BatchScorer(model, call_pairs=5).score(mixed_requests())
+    assert calls == [WALK, FALL, ("a cat", "an empty yard")]
+    calls.clear()
+
+    BatchScorer(model, call_pairs=6).score(mixed_requests())
+
+    assert calls == [("a person walks", "an empty yard", "a person falls", "a cat")]
+
+
+def test_where_a_batch_did_not_fit_what_was_kept_is_given_back(model, scorer, monkeypatch):
+    released: list[bool] = []
+    monkeypatch.setattr(type(model.encoder), "release", lambda self: released.append(True))
+
+    def fail(self: Scorer, clips: object, on_progress: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Scorer, "encode_clips", fail)
+    with pytest.raises(ScorerOutOfMemory):
+        scorer.score([ClipRequest(frames(1), WALK)])
+
+    assert released == [True]
+
+
+def test_a_device_that_is_lost_while_memory_is_given_back_is_told(model, scorer, monkeypatch):
+    def lost(self: object) -> None:
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nmore")
+
+    def fail(self: Scorer, clips: object, on_progress: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(type(model.encoder), "release", lost)
+    monkeypatch.setattr(Scorer, "encode_clips", fail)
+
+    with pytest.raises(ScorerBroken, match="illegal memory access"):
+        scorer.score([ClipRequest(frames(1), WALK)])
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "message"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried\nmore"), ScorerOutOfMemory, "CUDA out of memory. Tried"),
+        (torch.AcceleratorError("CUDA error: no kernel image\nmore"), ScorerBroken, "the device failed: CUDA error"),
+    ],
+)
+def test_a_device_that_fails_while_the_model_is_loaded_is_told_in_one_line(monkeypatch, error, expected, message):
+    def fail(*_args: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Scorer, "from_checkpoint", fail)
+
+    with pytest.raises(expected, match=message) as caught:
+        BatchScorer.from_checkpoint("demo", prompt_lists=[])
     assert "\n" not in str(caught.value)

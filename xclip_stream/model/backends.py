@@ -8,9 +8,12 @@ import torch
 from xclip_stream.errors import ScoringError
 from xclip_stream.model.checkpoint_files import FrameRules
 from xclip_stream.model.configuration import XCLIPVisionConfig
+from xclip_stream.model.cuda_graphs import CudaRecorder
 from xclip_stream.model.encoders import ClipEncoder, TorchEncoder
+from xclip_stream.model.gpu_encoder import GpuEncoder, sizes_for
 from xclip_stream.model.network import XCLIPModel
 from xclip_stream.model.stage_files import ExportedStages
+from xclip_stream.model.stages import make_stages
 
 Backend = Literal["auto", "torch", "openvino"]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
@@ -64,15 +67,36 @@ def make_encoder(
 
     Raises:
         CheckpointError: the exported model cannot be kept or read.
+        torch.OutOfMemoryError: the memory of the GPU does not suffice for one clip.
     """
     if backend == "torch":
-        return TorchEncoder(model, rules)
+        encoder = torch_encoder(model, rules)
+        if isinstance(encoder, GpuEncoder):
+            encoder.prepare()
+        return encoder
     from xclip_stream.model.openvino_encoder import OpenVinoEncoder, exported_stages  # noqa: PLC0415 - an extra
 
     return OpenVinoEncoder(
         quantised or exported_stages(model, rules, sha256=sha256),
         precision="float32" if dtype == "auto" else dtype,
         threads=torch.get_num_threads(),
+    )
+
+
+def torch_encoder(model: XCLIPModel, rules: FrameRules) -> ClipEncoder:
+    """Return torch's way for the device that the model is on."""
+    device = model.logit_scale.device
+    if device.type != "cuda":
+        return TorchEncoder(model, rules)
+    vision = model.config.vision_config
+    frames, clips = make_stages(model, rules)
+    return GpuEncoder(
+        frames,
+        clips,
+        device=device,
+        clip_shape=(vision.num_frames, rules.image_px, rules.image_px, 3),
+        sizes=sizes_for(vision.num_frames * (vision.grid_size**2 + 1)),
+        recorder=CudaRecorder,
     )
 
 

@@ -1,7 +1,7 @@
 """The model as the pipeline sees it: windows and prompts in, logits out, and errors that a loop can act on."""
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -10,26 +10,45 @@ import torch
 
 from xclip_stream.errors import ScorerBroken, ScorerOutOfMemory, ScoringError, XclipStreamError
 from xclip_stream.model.backends import Backend, Dtype
-from xclip_stream.model.scorer import PromptFeatures, Scorer
+from xclip_stream.model.gpu_memory import gpu_memory_bytes
+from xclip_stream.model.scorer import ClipFeatures, PromptFeatures, Scorer
 from xclip_stream.protocols import ClipRequest
 from xclip_stream.types import Logits
 
-_GPU_BATCH = 8
+_GPU_PARTS = 2
+"""A batch on a GPU has so many parts that are computed together: while one is, the other goes up."""
+_GPU_CALL_PAIRS = 4096
+"""To match clips with a list of prompts, a GPU needs as long for starting the kernels as for so many pairs more."""
+
+RowsByPrompts = Mapping[tuple[str, ...], Mapping[int, range]]
+"""For each list of prompts the requests that ask for it, and the rows of their clips in the batch."""
 
 
 class BatchScorer:
     """Scores the windows of a batch together: all their regions go through the vision tower at once.
 
     The features of each list of prompts are computed once and kept; when more than `max_prompt_lists` are kept, the
-    one that was not used for the longest time goes. `on_progress` is called before each part of a batch.
+    one that was not used for the longest time goes.
+
+    Args:
+        on_progress: called before each part of a batch.
+        call_pairs: how many more pairs of a clip and a prompt are rather computed than one more list of prompts by
+            itself; None takes what suits the device. On a CPU that is none.
     """
 
     def __init__(
-        self, scorer: Scorer, *, max_prompt_lists: int = 256, on_progress: Callable[[], None] | None = None
+        self,
+        scorer: Scorer,
+        *,
+        max_prompt_lists: int = 256,
+        on_progress: Callable[[], None] | None = None,
+        call_pairs: int | None = None,
     ) -> None:
         self._scorer = scorer
         self._on_progress = on_progress
         self._max_prompt_lists = max_prompt_lists
+        usual = _GPU_CALL_PAIRS if scorer.device.type == "cuda" else 0
+        self._call_pairs = usual if call_pairs is None else call_pairs
         self._encoded: OrderedDict[tuple[str, ...], PromptFeatures] = OrderedDict()
 
     @classmethod
@@ -53,15 +72,19 @@ class BatchScorer:
         Raises:
             CheckpointError: the checkpoint cannot be read.
             PromptError: a prompt is too long.
-            ScoringError: the device is not there, or a prompt has no finite features.
+            ScoringError: the device is not there, its memory does not suffice, or a prompt has no finite features.
+            ScorerBroken: the device is lost to this process.
         """
         if threads is not None:
             torch.set_num_threads(threads)
-        model = Scorer.from_checkpoint(
-            checkpoint, revision=revision, device=device, dtype=dtype, backend=backend, quantised=quantised
-        )
-        scorer = cls(model, on_progress=on_progress)
-        scorer.prepare(prompt_lists)
+        try:
+            model = Scorer.from_checkpoint(
+                checkpoint, revision=revision, device=device, dtype=dtype, backend=backend, quantised=quantised
+            )
+            scorer = cls(model, on_progress=on_progress)
+            scorer.prepare(prompt_lists)
+        except (RuntimeError, MemoryError) as error:
+            raise translated(error) from error
         return scorer
 
     @property
@@ -71,6 +94,11 @@ class BatchScorer:
     @property
     def sha256(self) -> str:
         return self._scorer.sha256
+
+    @property
+    def summary(self) -> str:
+        """What computes, where and how, for the log."""
+        return self._scorer.summary
 
     def prepare(self, prompt_lists: Iterable[tuple[str, ...]]) -> None:
         """Encode the lists of prompts that are going to be asked about, and make room for all of them.
@@ -87,7 +115,11 @@ class BatchScorer:
     @property
     def usual_batch_size(self) -> int:
         """How many windows to score at a time; one where clips go through the model one by one anyway."""
-        return _GPU_BATCH if self._scorer.device.type == "cuda" else self._scorer.clips_at_once
+        return self._scorer.clips_at_once * (_GPU_PARTS if self._scorer.device.type == "cuda" else 1)
+
+    def memory_bytes(self) -> Mapping[str, int]:
+        """Return the memory of the GPU by state, or nothing where none is used; see `gpu_memory_bytes`."""
+        return gpu_memory_bytes(self._scorer.device)
 
     def encode(self, prompts: tuple[str, ...]) -> PromptFeatures:
         """Return the features of `prompts`, computed at the first call.
@@ -117,11 +149,18 @@ class BatchScorer:
         except XclipStreamError:
             raise
         except (RuntimeError, MemoryError) as error:
-            failure = _translated(error)
+            failure = translated(error)
         # Outside the handler nothing holds the failed batch's tensors any more, so that their memory can be given back.
-        if isinstance(failure, ScorerOutOfMemory) and torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        raise failure
+        raise self._with_room(failure)
+
+    def _with_room(self, failure: ScoringError | ScorerBroken) -> ScoringError | ScorerBroken:
+        """Make room for a smaller batch where one did not fit; return what then is to be raised."""
+        if isinstance(failure, ScorerOutOfMemory):
+            try:
+                self._scorer.release()
+            except RuntimeError as error:
+                return translated(error)
+        return failure
 
     def _check_shapes(self, requests: Sequence[ClipRequest]) -> None:
         wanted = self._scorer.geometry
@@ -141,15 +180,46 @@ class BatchScorer:
             return logits
         frames = np.concatenate([requests[index].frames for index in asking])
         clips = self._scorer.encode_clips(frames, on_progress=self._on_progress)
-        for prompts, rows in _rows_by_prompts(requests, asking).items():
-            found = self._scorer.logits(clips, [row for part in rows.values() for row in part], self.encode(prompts))
-            ends = np.cumsum([len(part) for part in rows.values()])
-            for index, part in zip(rows, np.split(found, ends[:-1]), strict=True):
-                logits[index] = part
+        lists = _rows_by_prompts(requests, asking)
+        match = self._match_together if self._are_better_together(len(clips), lists) else self._match_apart
+        for index, found in match(clips, lists):
+            logits[index] = found
         return logits
 
+    def _are_better_together(self, clips: int, lists: RowsByPrompts) -> bool:
+        """Whether all clips are rather matched with all prompts than each list with its own clips."""
+        distinct = {prompt for prompts in lists for prompt in prompts}
+        apart = sum(len(prompts) * sum(map(len, rows.values())) for prompts, rows in lists.items())
+        return len(lists) > 1 and clips * len(distinct) <= apart + self._call_pairs * (len(lists) - 1)
 
-def _rows_by_prompts(requests: Sequence[ClipRequest], asking: Sequence[int]) -> dict[tuple[str, ...], dict[int, range]]:
+    def _match_apart(self, clips: ClipFeatures, lists: RowsByPrompts) -> Iterator[tuple[int, Logits]]:
+        """Yield each request's logits."""
+        for prompts, rows in lists.items():
+            found = self._scorer.logits(clips, [row for part in rows.values() for row in part], self.encode(prompts))
+            ends = np.cumsum([len(part) for part in rows.values()])
+            yield from zip(rows, np.split(found, ends[:-1]), strict=True)
+
+    def _match_together(self, clips: ClipFeatures, lists: RowsByPrompts) -> Iterator[tuple[int, Logits]]:
+        """Yield the same with one call of the model."""
+        joined = self._joined(lists)
+        column = {prompt: number for number, prompt in enumerate(joined.prompts)}
+        found = self._scorer.logits(clips, None, joined)
+        for prompts, rows in lists.items():
+            columns = [column[prompt] for prompt in prompts]
+            for index, part in rows.items():
+                yield index, found[part.start : part.stop, columns]
+
+    @torch.inference_mode()
+    def _joined(self, lists: Iterable[tuple[str, ...]]) -> PromptFeatures:
+        """Return the features of all distinct prompts of some lists."""
+        encoded = [self.encode(prompts) for prompts in lists]
+        row: dict[str, int] = {}
+        for number, prompt in enumerate(prompt for each in encoded for prompt in each.prompts):
+            row.setdefault(prompt, number)
+        return PromptFeatures(tuple(row), torch.cat([each.features for each in encoded])[list(row.values())])
+
+
+def _rows_by_prompts(requests: Sequence[ClipRequest], asking: Sequence[int]) -> RowsByPrompts:
     """Return, for each list of prompts, the requests that ask for it and the rows of their clips in the batch."""
     rows: dict[tuple[str, ...], dict[int, range]] = defaultdict(dict)
     start = 0
@@ -168,7 +238,7 @@ _TOO_BIG = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILE
 _LOST = ("CUDA error", "HIP error", "cuDNN error", "device-side assert")
 
 
-def _translated(error: RuntimeError | MemoryError) -> ScoringError | ScorerBroken:
+def translated(error: RuntimeError | MemoryError) -> ScoringError | ScorerBroken:
     """Return what a loop can act on in place of torch's own error."""
     text = " ".join(str(error).split("\n", 1)[0].split())
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(mark in text for mark in _TOO_BIG):

@@ -1,4 +1,4 @@
-"""The vision side of the model as the scorer sees it, and how torch computes it; OpenVINO's way is in its own file."""
+"""The vision side of the model as the scorer sees it, and how torch computes it on a CPU."""
 
 from typing import Protocol
 
@@ -10,8 +10,6 @@ from torch import Tensor
 from xclip_stream.model.checkpoint_files import FrameRules
 from xclip_stream.model.network import XCLIPModel
 from xclip_stream.model.stages import make_stages
-
-_GPU_CLIPS = 64
 
 
 class ClipEncoder(Protocol):
@@ -25,17 +23,24 @@ class ClipEncoder(Protocol):
     def device(self) -> torch.device:
         """Where the results are."""
 
+    @property
+    def summary(self) -> str:
+        """What computes, where and how, for the log."""
+
     def encode(self, clips: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
         """Turn clips (B, T, S, S, 3) into one vector (B, E) and the mean over time of their patches (B, P, E).
 
         No bit of a result depends on the clips beside it, where the device is a CPU.
         """
 
+    def release(self) -> None:
+        """Give back what is only kept to be fast, and make do with less from now on: memory has not sufficed."""
+
 
 class TorchEncoder:
-    """Both stages in torch, on the device and in the type of the model.
+    """Both stages in torch, on the device and in the type of the model, one clip at a time.
 
-    A GPU wants many clips. A CPU is as fast with one, and torch rounds differently for other numbers of rows.
+    A CPU is as fast with one as with many, and torch rounds differently for other numbers of rows.
     """
 
     def __init__(self, model: XCLIPModel, rules: FrameRules) -> None:
@@ -44,21 +49,22 @@ class TorchEncoder:
 
     @property
     def clips_at_once(self) -> int:
-        return _GPU_CLIPS if self._device.type == "cuda" else 1
+        return 1
 
     @property
     def device(self) -> torch.device:
         return self._device
 
+    @property
+    def summary(self) -> str:
+        return f"torch on {self._device}, {str(self._frames.weight.dtype).removeprefix('torch.')}"
+
     @torch.inference_mode()
     def encode(self, clips: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-        batches = torch.split(self._on_device(clips), self.clips_at_once)
-        parts = [self._clips(self._frames(batch.flatten(0, 1))) for batch in batches]
+        pixels = torch.from_numpy(clips if clips.flags.writeable else clips.copy()).to(self._device)
+        parts = [self._clips(self._frames(clip)) for clip in pixels]
         videos, patches = zip(*parts, strict=True)
         return torch.cat(videos), torch.cat(patches)
 
-    def _on_device(self, clips: NDArray[np.uint8]) -> Tensor:
-        pixels = torch.from_numpy(clips if clips.flags.writeable else clips.copy())
-        if self._device.type == "cuda":
-            return pixels.pin_memory().to(self._device, non_blocking=True)
-        return pixels.to(self._device)
+    def release(self) -> None:
+        """Nothing is kept."""

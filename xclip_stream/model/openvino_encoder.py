@@ -60,6 +60,7 @@ class OpenVinoEncoder:
             raise CheckpointError(
                 f"{stages.folder}: OpenVINO cannot read the model there ({_first_line(error)}); remove the folder"
             ) from None
+        self.summary = f"OpenVINO on the CPU, {precision}"
         self.cache = TokenCache(lambda pixels: np.asarray(frames(pixels)[0]), max_bytes=_KEPT_BYTES)
 
     @property
@@ -75,6 +76,9 @@ class OpenVinoEncoder:
         out = self._clips(tokens)
         # Copies: OpenVINO writes the next results into the same memory.
         return torch.from_numpy(out[0].copy()), torch.from_numpy(out[1].copy())
+
+    def release(self) -> None:
+        self.cache.clear()
 
 
 def exported_stages(model: XCLIPModel, rules: FrameRules, *, sha256: str, cache: Path | None = None) -> ExportedStages:

@@ -11,21 +11,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xclip_stream.errors import CheckpointError, PromptError, ScoringError
-from xclip_stream.model.backends import Backend, Dtype, choose_backend, make_encoder
+from xclip_stream.model.backends import Backend, Dtype, choose_backend, make_encoder, torch_encoder
 from xclip_stream.model.checkpoint_files import find_weights
 from xclip_stream.model.configuration import XCLIPConfig
-from xclip_stream.model.encoders import ClipEncoder, TorchEncoder
+from xclip_stream.model.encoders import ClipEncoder
 from xclip_stream.model.locate import open_checkpoint
 from xclip_stream.model.network import XCLIPModel
 from xclip_stream.model.processor import XCLIPProcessor
 from xclip_stream.model.quantised import open_quantised
 from xclip_stream.types import ClipGeometry
 
-# How much is computed together: enough to keep a GPU busy, and at the widest (four times the joint width in floats for
-# each pair of clip and prompt) still tens of megabytes.
+# How much is computed together: at the widest (four times the joint width for each pair of clip and prompt) tens of
+# megabytes on a CPU, and on a GPU, where fewer calls count, a hundred.
 _CLIPS_AT_ONCE = 64
 _PROMPTS_AT_ONCE = 128
 _PAIRS_AT_ONCE = 4096
+_GPU_PAIRS_AT_ONCE = 16_384
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +69,7 @@ class Scorer:
     @classmethod
     def of(cls, model: XCLIPModel, processor: XCLIPProcessor, *, name: str, sha256: str = "") -> Self:
         """Return the scorer of a model that is in memory, computed by torch as it is now."""
-        return cls(model, processor, name, sha256, TorchEncoder(model, processor.rules))
+        return cls(model, processor, name, sha256, torch_encoder(model, processor.rules))
 
     @classmethod
     def from_checkpoint(
@@ -130,6 +131,15 @@ class Scorer:
         """How many clips are computed together."""
         return self.encoder.clips_at_once
 
+    @property
+    def summary(self) -> str:
+        """What computes, where and how, for the log."""
+        return self.encoder.summary
+
+    def release(self) -> None:
+        """Give back what is only kept to be fast, and make do with less from now on: memory has not sufficed."""
+        self.encoder.release()
+
     @torch.inference_mode()
     def encode_prompts(self, prompts: Sequence[str]) -> PromptFeatures:
         """Encode prompts; the features are theirs alone and may be kept as long as the scorer lives.
@@ -186,7 +196,8 @@ class Scorer:
 
     def _match(self, videos: Tensor, patches: Tensor, prompts: Tensor) -> Tensor:
         """Logits (n, K) in single precision."""
-        at_once = max(1, _PAIRS_AT_ONCE // len(videos))
+        pairs = _GPU_PAIRS_AT_ONCE if self.device.type == "cuda" else _PAIRS_AT_ONCE
+        at_once = max(1, pairs // len(videos))
         parts = [
             self.model.match(*self.model.embed_pairs(videos, patches, text)) for text in torch.split(prompts, at_once)
         ]

@@ -40,9 +40,10 @@ class FoldedAttention(nn.Module):
     def __init__(self, attention: Attention, norm: nn.LayerNorm) -> None:
         super().__init__()
         self.heads = attention.heads
-        q, k, v = (_behind_norm(part, norm) for part in (attention.q_proj, attention.k_proj, attention.v_proj))
         scale = (attention.q_proj.out_features // self.heads) ** -0.5
-        self.qkv = FoldedLinear(torch.cat([q[0] * scale, k[0], v[0]]), torch.cat([q[1] * scale, k[1], v[1]]))
+        q = _behind_norm(attention.q_proj, norm, scale)
+        k, v = _behind_norm(attention.k_proj, norm), _behind_norm(attention.v_proj, norm)
+        self.qkv = FoldedLinear(torch.cat([q[0], k[0], v[0]]), torch.cat([q[1], k[1], v[1]]))
         self.out_proj = attention.out_proj
 
     def forward(self, normed: Tensor, query_tokens: int | None = None) -> Tensor:
@@ -60,8 +61,8 @@ class FoldedMLP(nn.Module):
         super().__init__()
         quick = mlp.act.name == "quick_gelu"
         factor = _QUICK if quick else 1.0
-        weight, bias = _behind_norm(mlp.fc1, norm)
-        self.fc1 = FoldedLinear(weight * factor, bias * factor)
+        weight, bias = _behind_norm(mlp.fc1, norm, factor)
+        self.fc1 = FoldedLinear(weight, bias)
         self.fc2 = FoldedLinear(mlp.fc2.weight / factor, mlp.fc2.bias.detach().clone())
         self.act: nn.Module = nn.SiLU() if quick else mlp.act
 
@@ -113,8 +114,10 @@ class FrameStage(nn.Module):
         patches = embeddings.patch_embedding
         weight = patches.weight.detach().permute(0, 2, 3, 1)  # (D, 3, p, p) -> (D, p, p, 3), as bytes of a frame lie
         deviation = 255 * torch.tensor(rules.std, device=weight.device)
+        # The mean stays in single precision whatever the type of the weights: it would be half a step of a pixel off.
         self.mean = nn.Parameter(255 * torch.tensor(rules.mean, device=weight.device), requires_grad=False)
-        self.weight = nn.Parameter((weight / deviation.to(weight.dtype)).flatten(1), requires_grad=False)
+        folded = (_precise(weight) / deviation).to(weight.dtype)
+        self.weight = nn.Parameter(folded.flatten(1), requires_grad=False)
         self.patch = patches.weight.shape[-1]
         self.class_token = nn.Parameter(
             (embeddings.class_embedding + embeddings.position_embedding.weight[0]).detach(), requires_grad=False
@@ -183,9 +186,18 @@ def _blocks(model: XCLIPModel) -> list[CrossFrameBlock]:
     return cast(list[CrossFrameBlock], list(model.vision_model.encoder.layers))
 
 
-def _behind_norm(linear: nn.Linear, norm: nn.LayerNorm) -> tuple[Tensor, Tensor]:
-    """Return weight and bias of the product behind `norm` such that they fit behind the same norm without its own."""
-    return linear.weight * norm.weight, linear.bias + linear.weight @ norm.bias
+def _behind_norm(linear: nn.Linear, norm: nn.LayerNorm, factor: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of the product behind `norm` such that they fit behind the same norm without its own.
+
+    They are computed in single precision at least, and rounded once.
+    """
+    weight, bias = _precise(linear.weight), _precise(linear.bias)
+    folded = weight * _precise(norm.weight), bias + weight @ _precise(norm.bias)
+    return (folded[0] * factor).to(linear.weight.dtype), (folded[1] * factor).to(linear.bias.dtype)
+
+
+def _precise(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _bare(norm: nn.LayerNorm) -> nn.LayerNorm:

@@ -37,6 +37,11 @@ class TokenCache:
         """What the kept tokens take."""
         return self._bytes
 
+    def clear(self) -> None:
+        """Keep nothing of what was computed so far."""
+        self._kept.clear()
+        self._bytes = 0
+
     def tokens(self, frames: NDArray[np.uint8]) -> Tokens:
         """Return the tokens (N, P, D) of frames (N, S, S, 3), computing those that are not known, each once."""
         keys = [hashlib.sha256(np.ascontiguousarray(frame).data).digest() for frame in frames]
