@@ -15,7 +15,7 @@ TEXT = (ROOT / "docs" / "deploy.md").read_text()
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 SECTIONS = "|".join(VALUES)
 OF_THE_CONFIGURATION = {"redis.url", "redis.tls", "web.hosts", "web.token"}
-BLOCKS = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
+BLOCKS = re.findall(r"^ *```yaml\n(.*?)^ *```", TEXT, flags=re.DOTALL | re.MULTILINE)
 FILES = sorted(set(re.findall(r"(?<![\w/])(deploy/[\w@./-]+\.(?:conf|service|target|sh))", TEXT)))
 NAMED = sorted(set(re.findall(rf"[`' ]((?:{SECTIONS})(?:\.\w+)+)[=:`]", TEXT)) - OF_THE_CONFIGURATION)
 
@@ -29,6 +29,17 @@ def test_the_override_of_the_page_brings_a_secret_to_each_worker(tmp_path: Path)
     for role in (*ROLES, "web"):
         sources = {secret["source"] for secret in yaml.safe_load(found)["services"][role]["secrets"]}
         assert sources == {"redis_password", "web_token", "cam_password"}
+
+
+def test_the_override_for_a_second_gpu_gives_each_scorer_its_own(tmp_path: Path) -> None:
+    (override,) = (block for block in BLOCKS if "score-1" in block)
+    (tmp_path / "override.yml").write_text(override)
+
+    found = yaml.safe_load(compose("-f", str(tmp_path / "override.yml"), "config", COMPOSE_PROFILES="gpu"))["services"]
+
+    devices = [found[name]["deploy"]["resources"]["reservations"]["devices"] for name in ("score", "score-1")]
+    assert [device["device_ids"] for (device,) in devices] == [["0"], ["1"]]
+    assert found["score-1"]["entrypoint"] == found["score"]["entrypoint"]
 
 
 @pytest.mark.parametrize("name", NAMED)
