@@ -21,12 +21,12 @@ NOISE = 2.0
 NOISE_FRAMES = 5
 
 
-def write_full_hd(path: Path, *, seconds: float) -> Path:
+def write_full_hd(path: Path, *, seconds: float, seed: int = SEED) -> Path:
     """Write a scene of 1920 × 1080 pixels and 25 frames a second as H.264, with the noise of a sensor."""
-    noise = np.random.default_rng(SEED).normal(0.0, NOISE, (NOISE_FRAMES, 1080, 1920, 1)).astype(np.int16)
+    noise = np.random.default_rng(seed).normal(0.0, NOISE, (NOISE_FRAMES, 1080, 1920, 1)).astype(np.int16)
 
     def noisy() -> Iterator[Picture]:
-        for index, picture in enumerate(in_between(scene(seconds), FULL_HD_FPS / FPS)):
+        for index, picture in enumerate(in_between(scene(seconds, seed=seed), FULL_HD_FPS / FPS)):
             large = np.asarray(Image.fromarray(picture).resize((1920, 1080), Image.Resampling.BICUBIC), np.int16)
             yield np.clip(large + noise[index % NOISE_FRAMES], 0, 255).astype(np.uint8)
 
@@ -49,9 +49,9 @@ def write_small(path: Path, *, seconds: float) -> Path:
     return write_h264(path, scene(seconds), fps=FPS)
 
 
-def scene(seconds: float) -> Iterator[Picture]:
+def scene(seconds: float, *, seed: int = SEED) -> Iterator[Picture]:
     """Yield rendered pictures (180, 320, 3), `FPS` a second."""
-    return islice(build_recording(SEED, seconds).pictures(), round(seconds * FPS))
+    return islice(build_recording(seed, seconds).pictures(), round(seconds * FPS))
 
 
 def write_h264(path: Path, pictures: Iterator[Picture], *, fps: int) -> Path:

@@ -76,7 +76,6 @@ class Naive:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.naive")
-    parser.add_argument("video", type=Path)
     parser.add_argument("checkpoint")
     options = parser.parse_args()
     start = time.perf_counter()
@@ -84,8 +83,8 @@ def main() -> int:
     size_px = naive.model.config.vision_config.image_size
     naive.score([np.zeros((size_px, size_px, 3), np.uint8)] * naive.num_frames)
     print(json.dumps({"ready_s": time.perf_counter() - start}), flush=True)
-    for _ in sys.stdin:
-        print(json.dumps(naive.watch(options.video)), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(naive.watch(Path(line.strip()))), flush=True)
     return 0
 
 
