@@ -70,22 +70,39 @@ def test_the_version_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "line"),
     [
-        ("foo",),
-        ("run",),
-        ("worker", "dance", "--config", "x"),
-        ("watch", "a.mp4"),
-        ("run", "x", "--again=3"),
+        (("chek",), "no such command 'chek'. Did you mean 'check'? See xclip-stream --help"),
+        (("run",), "missing argument 'CONFIG'. See xclip-stream run --help"),
+        (("watch", "a.mp4"), "missing argument 'PROMPT'. See xclip-stream watch --help"),
+        (("dead-letters", "eat"), "no such command 'eat'. See xclip-stream dead-letters --help"),
+        (("run", "x", "--again=3"), "option '--again' does not take a value. See xclip-stream --help"),
+        (
+            ("probe", "x", "--transport", "pigeon"),
+            "invalid value for '--transport': 'pigeon' is not one of 'tcp', 'udp'. See xclip-stream probe --help",
+        ),
+        (
+            ("probe", "a.mp4", "rtsp://bob:hunter22@camera/x"),
+            "got unexpected extra argument(s) (rtsp://***@camera/x). See xclip-stream probe --help",
+        ),
     ],
-    ids=" ".join,
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
-def test_wrong_usage_ends_with_two_and_no_traceback(arguments: tuple[str, ...], tmp_path: Path) -> None:
+def test_wrong_usage_is_one_line_and_ends_with_two(arguments: tuple[str, ...], line: str, tmp_path: Path) -> None:
     done = run(*arguments, home=tmp_path)
 
     assert done.returncode == 2
-    assert "Traceback" not in done.stderr
+    assert done.stderr == f"error: {line}\n"
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("arguments", [(), ("events",)], ids=" ".join)
+def test_no_command_at_all_shows_the_help(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = run(*arguments, home=tmp_path)
+
+    assert done.returncode == 2
+    assert "Commands" in done.stdout
+    assert done.stderr == ""
 
 
 # ---------------------------------------------------------------------------------------------------------- check
@@ -121,6 +138,21 @@ def test_check_tells_every_mistake_and_ends_with_two(site: Path) -> None:
     assert unknown_key == "error: bad.yaml:2:24: rules[0].enterr: unknown key, did you mean 'enter'?"
     assert unknown_type.startswith("error: bad.yaml:4:21: sinks[0].type: must be console, jsonl, redis, webhook, ")
     assert unknown_type.endswith(", did you mean 'webhook'?")
+
+
+def test_check_shows_paths_without_the_way_back_from_the_folder_of_the_file(site: Path) -> None:
+    (site / "configs").mkdir()
+    (site / "configs" / "films.yaml").write_text(
+        "sources: [{id: a, url: ../films/a.mp4}]\nrules: [{id: r, prompts: [x]}]\n"
+        "sinks: [{id: kept, type: jsonl, path: ../events.jsonl}]\n"
+    )
+
+    done = run("check", "configs/films.yaml", home=site)
+
+    assert done.returncode == 0, done.stderr
+    assert f"note: source a: there is no file {site}/films/a.mp4 now" in done.stdout
+    assert f"{site}/events.jsonl" in done.stdout
+    assert ".." not in done.stdout
 
 
 def test_check_knows_the_frames_of_a_checkpoint_that_is_at_hand(site: Path) -> None:

@@ -93,14 +93,29 @@ def test_a_turned_file_is_shown_and_kept_upright(tmp_path: Path) -> None:
     ("name", "sentence"),
     [
         ("shot.txt", "shot.txt: the name of a picture ends with .jpg or .png"),
-        ("none/shot.jpg", "none/shot.jpg: cannot be written (No such file or directory)"),
+        ("shot.gif", "shot.gif: the name of a picture ends with .jpg or .png"),
+        ("none/shot.jpg", "none/shot.jpg: there is no folder none"),
+        ("folder.png", "folder.png: is a folder"),
     ],
 )
-def test_a_snapshot_that_cannot_be_written_is_one_line(clip: Path, name: str, sentence: str) -> None:
-    done = run("probe", "clip.mp4", "--snapshot", name, home=clip.parent)
+def test_a_snapshot_that_cannot_be_is_told_before_anything_is_opened(tmp_path: Path, name: str, sentence: str) -> None:
+    (tmp_path / "folder.png").mkdir()
+
+    done = run("probe", "rtsp://10.255.255.1/live", "--snapshot", name, home=tmp_path)
 
     assert done.returncode == 1
+    assert done.stdout == ""
     assert done.stderr == f"error: {sentence}\n"
+
+
+def test_a_snapshot_that_cannot_be_written_does_not_cost_the_report(clip: Path) -> None:
+    (clip.parent / "shot.png").symlink_to("none/shot.png")
+
+    done = run("probe", "clip.mp4", "--snapshot", "shot.png", home=clip.parent)
+
+    assert done.returncode == 1
+    assert "160 × 120" in done.stdout
+    assert done.stderr == "error: shot.png: cannot be written (No such file or directory)\n"
 
 
 def test_what_is_no_video_is_said_as_the_readers_say_it(tmp_path: Path) -> None:
@@ -111,6 +126,25 @@ def test_what_is_no_video_is_said_as_the_readers_say_it(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr == "error: sound.m4a: there is no video in it\n"
+
+
+@pytest.mark.parametrize(
+    ("url", "line"),
+    [
+        ("rtsp://camera:80800/live", "rtsp://***: its port must be a number from 1 to 65535"),
+        ("rtsp://viewer:hunter2@camera:554x/live", "rtsp://***: its port must be a number from 1 to 65535"),
+        ("rtsp://camera:0/live", "rtsp://camera:0/live: its port must be a number from 1 to 65535"),
+        ("rtsp://[::1/live", "rtsp://***: is not a valid URL"),
+        ("rtsp:///live", "rtsp:///live: is not a valid URL: it has no host, or has spaces in it"),
+    ],
+)
+def test_a_wrong_address_is_named_without_its_password(tmp_path: Path, url: str, line: str) -> None:
+    done = run("probe", url, home=tmp_path)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {line}")
+    assert len(done.stderr.splitlines()) == 1
+    assert "hunter2" not in done.stderr
 
 
 def test_a_camera_is_described_and_its_password_is_not(clip: Path, start_camera: StartCamera) -> None:

@@ -88,15 +88,46 @@ def test_a_source_that_cannot_be_read_fails_the_run_and_not_the_others(site: Pat
     assert "Traceback" not in done.stderr
 
 
-def test_a_checkpoint_that_is_not_there_ends_the_run_at_once(site: Path) -> None:
-    (site / "bad.yaml").write_text((SITE % "").replace("./model", "./no-model"))
+def test_a_run_without_one_file_that_can_be_read_does_not_begin(site: Path) -> None:
+    (site / "gone.yaml").write_text((SITE % "").replace("film.mp4", "gone.mp4"))
 
-    done = run("run", "bad.yaml", home=site)
+    done = run("run", "gone.yaml", home=site)
+
+    assert done.returncode == 1
+    assert done.stderr == f"error: source film: {site}/gone.mp4: there is no such file\n"
+
+
+@pytest.mark.parametrize("command", ["run", "watch"])
+def test_a_checkpoint_that_cannot_be_had_is_told_before_anything_starts(command: str, site: Path) -> None:
+    (site / "bad.yaml").write_text((SITE % "").replace("./model", "./no-model"))
+    arguments = ("bad.yaml",) if command == "run" else ("film.mp4", "anything", "--checkpoint", "./no-model")
+
+    done = run(command, *arguments, home=site)
 
     assert done.returncode == 2
-    assert "no-model" in done.stderr.splitlines()[-1]
-    assert done.stderr.splitlines()[-1].startswith("error: ")
-    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith(f"error: {site}/no-model: no such folder")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_hub_that_cannot_be_reached_is_told_without_its_patience(site: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        hub = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    done = run("watch", "film.mp4", "anything", home=site, HF_ENDPOINT=hub, HF_HOME=str(site / "hub"))
+
+    asking, error = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert asking == "microsoft/xclip-base-patch32: asking the Hugging Face hub"
+    assert error.startswith("error: microsoft/xclip-base-patch32: the hub cannot be reached and config.json is not in")
+
+
+def test_what_a_worker_refuses_is_told_as_it_says_it(site: Path) -> None:
+    prompt = "climbing " * 100
+
+    done = run("watch", "film.mp4", prompt, "--span", "2", "--stride", "0.5", "--checkpoint", "model", home=site)
+
+    refused = [json.loads(line) for line in done.stderr.splitlines() if "worker_misconfigured" in line]
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == f"error: {refused[0]['error']}"
 
 
 def test_a_dead_letter_fails_the_run_and_says_where_to_look(site: Path) -> None:
@@ -120,6 +151,26 @@ def test_watch_needs_no_configuration(site: Path) -> None:
     assert {json.loads(line)["data"]["rule_id"] for line in done.stdout.splitlines()} == {"anything-at-all"}
     assert phases(done.stdout)[-1] == "ended"
     assert not (site / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("nothere.mp4", "there is no such file"),
+        ("empty.mp4", "the file is empty"),
+        ("text.mp4", "not a video file, or one cut off before its index was written"),
+        ("model", "is a folder, not a video file"),
+    ],
+)
+def test_watch_tells_a_file_that_is_no_video_before_it_asks_for_a_model(name: str, sentence: str, site: Path) -> None:
+    (site / "empty.mp4").touch()
+    (site / "text.mp4").write_text("hello\n")
+
+    done = run("watch", name, "a person falling", "-b", "an empty yard", home=site)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: source {Path(name).stem}: {site}/{name}: {sentence}")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_watch_gives_up_a_camera_that_never_answers_and_hides_its_password(site: Path) -> None:

@@ -3,12 +3,20 @@
 import os
 import sys
 
-from xclip_stream.errors import XclipStreamError
+from xclip_stream.errors import CheckpointError, ConfigError, PromptError, XclipStreamError
 
 DONE = 0
 FAILED = 1
 MISCONFIGURED = 2
 DEBUG_VARIABLE = "XCLIP_STREAM_DEBUG"
+
+NEEDS_THE_USER = (ConfigError, CheckpointError, PromptError)
+"""Starting again does not help against these."""
+
+
+def exit_code_of(error: XclipStreamError) -> int:
+    """Return the exit code of a program that ends with this error."""
+    return MISCONFIGURED if isinstance(error, NEEDS_THE_USER) else FAILED
 
 
 def print_error(error: XclipStreamError | str) -> None:

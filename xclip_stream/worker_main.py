@@ -16,8 +16,8 @@ from structlog.typing import FilteringBoundLogger
 
 from xclip_stream import __version__
 from xclip_stream.config import Config, ConfigWatch, check_geometry, expand, load_config
-from xclip_stream.errors import CheckpointError, ConfigError, PromptError, QueueUnavailable, XclipStreamError
-from xclip_stream.exits import DONE, FAILED, MISCONFIGURED, debugging, print_error
+from xclip_stream.errors import CheckpointError, ConfigError, QueueUnavailable, XclipStreamError
+from xclip_stream.exits import DONE, FAILED, MISCONFIGURED, NEEDS_THE_USER, debugging, print_error
 from xclip_stream.logs import LEVELS, set_up_logging
 from xclip_stream.metrics import expose, process_registry
 from xclip_stream.model.checkpoint_files import clip_geometry
@@ -36,9 +36,6 @@ LISTEN_VARIABLE = "XCLIP_STREAM_LISTEN"
 WORKERS_VARIABLE = "XCLIP_STREAM_WORKERS"
 """The folder in which the workers of a run serve; the web worker shows their metrics with its own."""
 REACH_WITHIN_S = 15.0
-
-_NEEDS_THE_USER = (ConfigError, CheckpointError, PromptError)
-"""Starting again does not help against these."""
 
 
 class RunWorker(Protocol):
@@ -191,7 +188,7 @@ def _guarded(
     try:
         reach_queue(redis_url, stop=stop, log=log)
         work()
-    except _NEEDS_THE_USER as error:
+    except NEEDS_THE_USER as error:
         log.error("worker_misconfigured", error=str(error), exc_info=debugging())
         return MISCONFIGURED
     except XclipStreamError as error:

@@ -228,7 +228,7 @@ def test_a_wrong_configuration_ends_everything_at_once(stage: Stage) -> None:
 
     outcome = supervisor.run()
 
-    assert outcome == Outcome(Verdict.MISCONFIGURED, "score: site.yaml:3:5: rules: is missing")
+    assert outcome == Outcome(Verdict.MISCONFIGURED, "site.yaml:3:5: rules: is missing")
     assert stage.diary.count("score started") == 1
 
 
@@ -397,7 +397,7 @@ def test_an_unexpected_error_leaves_no_child_behind(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("line", "level", "text"),
     [
-        ('{"event": "worker_failed", "level": "error", "error": "no model"}', "error", "worker_failed: no model"),
+        ('{"event": "worker_failed", "level": "error", "error": "no model"}', "error", "no model"),
         ('{"event": "batch_scored", "level": "info"}', "info", "batch_scored"),
         ("error: site.yaml: is empty", "error", "site.yaml: is empty"),
         ("RuntimeError: boom", "error", "RuntimeError: boom"),

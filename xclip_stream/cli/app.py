@@ -7,8 +7,10 @@ import typer
 
 import xclip_stream
 from xclip_stream.cli.commands import MARKUP, CommandGroup, list_commands
-from xclip_stream.errors import ConfigError, XclipStreamError
-from xclip_stream.exits import DEBUG_VARIABLE, FAILED, MISCONFIGURED, debugging, print_error
+from xclip_stream.cli.output import INTERRUPTED
+from xclip_stream.cli.usage import UsageError, usage_line
+from xclip_stream.errors import XclipStreamError
+from xclip_stream.exits import DEBUG_VARIABLE, FAILED, MISCONFIGURED, debugging, exit_code_of, print_error
 from xclip_stream.redaction import redact_text
 
 app = typer.Typer(
@@ -41,12 +43,19 @@ def _options(
 def main() -> None:
     """Run the command line. Exit codes: 0 ok, 1 failed at run time, 2 usage or configuration, 130 interrupted."""
     try:
-        app(prog_name="xclip-stream")
+        # Not standalone, it raises what is wrong instead of drawing a box around it.
+        code = app(prog_name="xclip-stream", standalone_mode=False)
+    except UsageError as error:
+        print_error(redact_text(usage_line(error)))
+        sys.exit(MISCONFIGURED)
+    except typer.Abort:  # Ctrl-C, or the end of the input, where a question was asked
+        print_error("ended before the question was answered")
+        sys.exit(INTERRUPTED)
     except XclipStreamError as error:
         if debugging():
             raise
         print_error(error)
-        sys.exit(MISCONFIGURED if isinstance(error, ConfigError) else FAILED)
+        sys.exit(exit_code_of(error))
     # The top of the program: a defect shall be told in a line too, with the way to its traceback.
     except Exception as error:
         if debugging():
@@ -54,3 +63,4 @@ def main() -> None:
         print_error(redact_text(f"{type(error).__name__}: {error}".replace("\n", " ")))
         print_error(f"this is a defect of xclip-stream; set {DEBUG_VARIABLE}=1 to see where it happened")
         sys.exit(FAILED)
+    sys.exit(code)

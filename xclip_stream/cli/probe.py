@@ -3,7 +3,7 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,7 +11,10 @@ from xclip_stream.cli.output import emit, table_console
 from xclip_stream.cli.probe_advice import advice
 from xclip_stream.cli.probe_report import plain_probe, probe_table
 from xclip_stream.cli.terminal_picture import print_picture
+from xclip_stream.errors import XclipStreamError
 from xclip_stream.exits import DONE, FAILED, print_error
+
+_PICTURES = {".jpg", ".jpeg", ".png"}
 
 
 class Transport(StrEnum):
@@ -54,8 +57,10 @@ def probe(
       xclip-stream probe /dev/video0 --seconds 20
       xclip-stream probe rtsp://10.0.0.5/stream1 --json | jq .timing.keyframe_s
     """
-    from xclip_stream.sources.probing import probe_source, save_picture  # noqa: PLC0415  # no other command needs PyAV
+    from xclip_stream.sources.probing import probe_source  # noqa: PLC0415  # no other command needs PyAV
 
+    if snapshot is not None:
+        check_snapshot(snapshot)
     found = probe_source(
         source,
         seconds=seconds,
@@ -63,8 +68,6 @@ def probe(
         open_timeout_s=open_timeout,
         read_timeout_s=read_timeout,
     )
-    if snapshot is not None:
-        save_picture(found.picture, snapshot)
     if as_json:
         emit(json.dumps({**plain_probe(found), "advice": advice(found)}, indent=2, ensure_ascii=False))
     else:
@@ -74,4 +77,31 @@ def probe(
             emit(f"advice: {line}")
     if found.error:
         print_error(found.error)
-    raise typer.Exit(FAILED if found.error else DONE)
+    is_kept = snapshot is None or keep_snapshot(found.picture, snapshot)
+    raise typer.Exit(FAILED if found.error or not is_kept else DONE)
+
+
+def check_snapshot(path: Path) -> None:
+    """Look whether a picture can be written there, before anybody waits for a camera.
+
+    Raises:
+        XclipStreamError: it cannot.
+    """
+    if path.suffix.lower() not in _PICTURES:
+        raise XclipStreamError(f"{path}: the name of a picture ends with .jpg or .png")
+    if not path.parent.is_dir():
+        raise XclipStreamError(f"{path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise XclipStreamError(f"{path}: is a folder")
+
+
+def keep_snapshot(picture: Any, path: Path) -> bool:
+    """Write the picture; where that fails, say so and return False."""
+    from xclip_stream.sources.probing import save_picture  # noqa: PLC0415  # as above
+
+    try:
+        save_picture(picture, path)
+    except XclipStreamError as error:
+        print_error(error)
+        return False
+    return True

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from structlog.typing import FilteringBoundLogger
 
+from xclip_stream.cli.before_start import bring_checkpoint, check_files
 from xclip_stream.cli.connection import NamedRedis, OwnRedis, redis_of_run
 from xclip_stream.cli.display import Display, choose_display
 from xclip_stream.cli.output import INTERRUPTED
@@ -50,8 +51,13 @@ def run_config(
     Args:
         web: whether the dashboard is served too.
         patience_s: how long to wait for the first frame of any camera; None waits for ever.
+
+    Raises:
+        XclipStreamError: it cannot begin: no file can be read, or the checkpoint or a Redis cannot be had.
     """
     log = set_up_logging(worker="run", level=log_level, secrets=config.secret_values())
+    check_files(config)
+    bring_checkpoint(config)
     stop = StopFlag()
     with redis_of_run(config, config_path) as redis, open_queue(redis.url, namespace=config.redis.namespace) as queue:
         queue.ping()

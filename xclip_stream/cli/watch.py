@@ -174,7 +174,8 @@ def _checkpoint(name: str | None) -> dict[str, str]:
     if name is None:
         return {}
     folder = Path(name).expanduser()
-    return {"checkpoint": str(folder.absolute()) if folder.is_dir() else name}
+    is_path = folder.is_dir() or name.startswith((".", "~"))
+    return {"checkpoint": str(folder.absolute()) if is_path else name}
 
 
 def _escaped(value: Any) -> Any:

@@ -9,12 +9,12 @@ import re
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, SecretStr, ValidationInfo
 
 from xclip_stream.config.suggestions import did_you_mean
 from xclip_stream.device_url import DEVICE_SCHEME, DeviceUrl, is_device_path
+from xclip_stream.network_url import check_address
 from xclip_stream.redis_url import RedisUrl
 
 LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https")
@@ -34,9 +34,11 @@ class SecretUrl(SecretStr):
 
 
 def anchored(text: str, info: ValidationInfo) -> Path:
-    """Return the path as seen from the folder of the configuration file."""
-    folder = (info.context or {}).get("folder", Path())
-    return Path(folder, Path(text).expanduser())
+    """Return the path as seen from the folder of the configuration file, which has no links in its own path."""
+    folder, path = Path((info.context or {}).get("folder", Path())), Path(text).expanduser()
+    while folder.is_absolute() and path.parts[:1] == ("..",):
+        folder, path = folder.parent, Path(*path.parts[1:])
+    return folder / path
 
 
 def _anchored_path(path: Path, info: ValidationInfo) -> Path:
@@ -45,19 +47,13 @@ def _anchored_path(path: Path, info: ValidationInfo) -> Path:
 
 def _checked_url(text: str, schemes: tuple[str, ...]) -> None:
     """Refuse a URL of another scheme or without a host. The messages never quote it: it may hold a password."""
-    scheme, separator, rest = text.partition("://")
+    scheme, separator, _ = text.partition("://")
     if not separator:
         raise ValueError(f"must be a URL that starts with {_either(schemes)}")
     if scheme.lower() not in schemes:
         hint = did_you_mean(scheme, schemes) if scheme.isalnum() else ""
         raise ValueError(f"must start with {_either(schemes)}{hint}")
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        raise ValueError("is not a valid URL (percent-encode special characters of a password)") from None
-    if not (parts.path if scheme == "unix" else parts.hostname) or any(mark.isspace() for mark in rest):
-        raise ValueError("is not a valid URL: it has no host, or has spaces in it")
+    check_address(text)
 
 
 def _either(schemes: tuple[str, ...]) -> str:

@@ -102,6 +102,14 @@ def _three_numbers(values: Mapping[str, Any], key: str) -> tuple[float, ...]:
     return tuple(float(number) for number in numbers)
 
 
+def fetch_weights(checkpoint: str | Path, revision: str | None = None) -> None:
+    """Bring the weights of a checkpoint onto this machine, where they are not here yet.
+
+    Raises CheckpointError where there are none, or they cannot be fetched.
+    """
+    find_weights(open_checkpoint(checkpoint, revision=revision))
+
+
 def find_weights(checkpoint: Checkpoint) -> WeightFiles:
     """Find the weights of a checkpoint: safetensors before pickles, whole files before shards.
 

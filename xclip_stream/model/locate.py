@@ -16,6 +16,7 @@ PINNED = {
 }
 """The commits of published checkpoints that are taken where no revision is given, so that none changes unnoticed."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_ASK_S = 10.0
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 
@@ -76,6 +77,11 @@ def open_checkpoint(checkpoint: str | Path, *, revision: str | None = None) -> C
     return Checkpoint(name=checkpoint, revision=config.parent.name)
 
 
+def is_hub_id(checkpoint: str) -> bool:
+    """Tell whether this names a repository on the hub, and no folder here."""
+    return _HUB_ID.fullmatch(checkpoint) is not None and not Path(checkpoint).is_dir()
+
+
 def is_at_hand(checkpoint: str | Path, *, revision: str | None = None) -> bool:
     """Tell whether a checkpoint can be opened without asking anybody: a folder, or a commit that is in the cache."""
     checkpoint = resolve_checkpoint(checkpoint)
@@ -87,6 +93,32 @@ def is_at_hand(checkpoint: str | Path, *, revision: str | None = None) -> bool:
     from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415  # as below
 
     return isinstance(try_to_load_from_cache(str(checkpoint), "config.json", revision=commit), str)
+
+
+def ask_hub(repository: str, *, revision: str | None = None) -> None:
+    """Look whether the hub can be reached, with one request: `open_checkpoint` tries for half a minute.
+
+    Raises:
+        CheckpointError: it cannot, and the cache does not have the checkpoint either.
+    """
+    import huggingface_hub as hub  # noqa: PLC0415  # as below
+    from huggingface_hub.errors import HfHubHTTPError  # noqa: PLC0415  # as below
+
+    commit = revision or PINNED.get(repository)
+    try:
+        hub.get_hf_file_metadata(hub.hf_hub_url(repository, "config.json", revision=commit), timeout=_ASK_S)
+    except HfHubHTTPError:
+        return  # it answers
+    except (ValueError, *HfHubHTTPError.__bases__):
+        if not isinstance(hub.try_to_load_from_cache(repository, "config.json", revision=commit), str):
+            raise CheckpointError(_unreachable(repository, "config.json")) from None
+
+
+def _unreachable(repository: str, name: str) -> str:
+    return (
+        f"{repository}: the hub cannot be reached and {name} is not in the cache; check the network and HF_ENDPOINT, "
+        "or give a local folder"
+    )
 
 
 def _fetch_first(repository: str, revision: str | None, names: tuple[str, ...] | list[str]) -> Path | None:
@@ -119,10 +151,7 @@ def _fetch(repository: str, revision: str | None, name: str) -> Path | None:
     except hub.LocalEntryNotFoundError:
         if _known_absent(repository, revision, name):
             return None
-        raise _HubUnreachable(
-            f"{repository}: the hub cannot be reached and {name} is not in the cache; check the network and "
-            "HF_ENDPOINT, or give a local folder"
-        ) from None
+        raise _HubUnreachable(_unreachable(repository, name)) from None
     except hub.EntryNotFoundError:
         return None
     except hub.GatedRepoError:

@@ -208,8 +208,7 @@ def said(line: str) -> tuple[str, str]:
     if not isinstance(entry, dict):
         text = line.strip()
         return ("error" if text and not line.startswith(" ") else "info"), text.removeprefix("error: ")
-    event = str(entry.get("event", ""))
-    return str(entry.get("level", "info")), f"{event}: {entry['error']}" if entry.get("error") else event
+    return str(entry.get("level", "info")), str(entry.get("error") or entry.get("event", ""))
 
 
 def _read_lines(pipe: IO[bytes], on_line: Callable[[str], None]) -> None:

@@ -36,7 +36,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a supervised run ended; `reason` names the worker and its last error where one is to blame."""
+    """How a supervised run ended; `reason` has the last error of the worker that is to blame, where one is."""
 
     verdict: Verdict
     reason: str = ""
@@ -140,7 +140,7 @@ class Supervisor:
         child.wait(timeout_s=0)
         is_refusal = child.exit_code == MISCONFIGURED
         if is_refusal and child.spec.vital and not restarts.has_worked:
-            return Outcome(Verdict.MISCONFIGURED, f"{child.name}: {child.last_error}")
+            return Outcome(Verdict.MISCONFIGURED, child.last_error)
         if child.spec.may_end():
             self._done.add(child.name)
             return None

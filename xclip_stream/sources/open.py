@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from xclip_stream.device_url import DEVICE_SCHEME
 from xclip_stream.errors import SourceRejected
+from xclip_stream.network_url import check_address
 from xclip_stream.redaction import redact_url
 from xclip_stream.sources.camera_opening import LIVE_SCHEMES, is_camera_url
 from xclip_stream.sources.decoding import View
@@ -49,6 +51,7 @@ def open_source(
     """
     view = View(tuple(regions), geometry, tuple(masks))
     if is_live_url(url):
+        _check_address(url)
         return LiveSource(
             url,
             view=view,
@@ -89,6 +92,15 @@ def local_path(url: str) -> Path:
             f"{redact_url(url)}: {scheme}:// is not supported; use a file or {', '.join(LIVE_SCHEMES)}"
         )
     return Path(url)
+
+
+def _check_address(url: str) -> None:
+    if _scheme(url) in {"", DEVICE_SCHEME}:
+        return
+    try:
+        check_address(url)
+    except ValueError as error:
+        raise SourceRejected(f"{redact_url(url)}: {error}") from None
 
 
 def _scheme(url: str) -> str:

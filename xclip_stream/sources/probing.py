@@ -166,7 +166,5 @@ def save_picture(picture: Pixels, path: Path) -> None:
     """
     try:
         Image.fromarray(np.ascontiguousarray(picture)).save(path)
-    except ValueError:
-        raise XclipStreamError(f"{path}: the name of a picture ends with .jpg or .png") from None
     except OSError as error:
         raise XclipStreamError(f"{path}: cannot be written ({error.strerror or error})") from None
