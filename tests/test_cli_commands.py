@@ -18,7 +18,7 @@ try:
 finally:
     sys.stderr.write(" ".join(sys.modules))
 """
-OURS = {"", ".cli", ".cli.app", ".cli.commands", ".errors", ".exits", ".redaction"}
+OURS = {"", ".cli", ".cli.app", ".cli.commands", ".cli.usage", ".errors", ".exits", ".redaction"}
 HEAVY = {"numpy", "torch", "av", "PIL", "redis", "pydantic", "yaml", "httpx", "structlog", "prometheus_client"}
 
 

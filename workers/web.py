@@ -28,7 +28,7 @@ from xclip_stream.queues.redis import RedisQueue, open_queue
 from xclip_stream.tracing import Tracing
 from xclip_stream.web.address import address_of, address_url, bound
 from xclip_stream.web.app import build_app
-from xclip_stream.web.ask_workers import ask_workers
+from xclip_stream.web.ask_workers import SUPERVISOR, ask_workers
 from xclip_stream.web.event_feed import EventFeed
 from xclip_stream.web.server import serving
 from xclip_stream.web.services import Services
@@ -136,7 +136,7 @@ def shown_metrics(queue: RedisQueue, watch: ConfigWatch) -> CollectorRegistry:
 
     registry = CollectorRegistry()
     if folder := os.environ.get(WORKERS_VARIABLE):
-        registry.register(WorkersCollector(partial(ask_workers, Path(folder), list(Role))))
+        registry.register(WorkersCollector(partial(ask_workers, Path(folder), [*Role, SUPERVISOR])))
     registry.register(QueueCollector(queue, expected=expected))
     return registry
 

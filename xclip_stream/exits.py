@@ -8,6 +8,7 @@ from xclip_stream.errors import CheckpointError, ConfigError, PromptError, Xclip
 DONE = 0
 FAILED = 1
 MISCONFIGURED = 2
+INTERRUPTED = 130
 DEBUG_VARIABLE = "XCLIP_STREAM_DEBUG"
 
 NEEDS_THE_USER = (ConfigError, CheckpointError, PromptError)

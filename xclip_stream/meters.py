@@ -33,6 +33,15 @@ class ReaderCounts:
     """Of the windows that the queue has taken, those that are not scored, because nothing had changed."""
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerLife:
+    """How a worker of a run is, and has been."""
+
+    running: bool
+    restarts: int
+    """How often it has ended while it was needed, and was started again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceKept:
     """What a folder of evidence holds, and what was removed from it as long as this process runs."""

@@ -18,6 +18,7 @@ DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "xclip-stream.json").read_
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 ALERTS = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
 NEEDS_A_GPU = "xclip_stream_gpu_memory_bytes"
+OF_A_RUN = {"xclip_stream_worker_running", "xclip_stream_worker_restarts_total"}
 ROWS = ["Overview", "Sources", "Scoring", "Queue", "Delivery", "Evidence"]
 
 
@@ -70,7 +71,7 @@ def test_each_metric_that_is_told_is_scraped(prometheus: Prometheus) -> None:
     suffix = {Kind.HISTOGRAM: "_bucket"}
     scraped = set(prometheus.ask("label/__name__/values"))
 
-    assert {each.full_name + suffix.get(each.kind, "") for each in ALL} - scraped == {NEEDS_A_GPU}
+    assert {each.full_name + suffix.get(each.kind, "") for each in ALL} - scraped == {NEEDS_A_GPU, *OF_A_RUN}
 
 
 def test_the_camera_that_is_not_there_and_the_sink_that_is_down_are_told(

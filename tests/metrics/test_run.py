@@ -85,8 +85,10 @@ def prometheus(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 def test_one_scrape_has_each_worker_and_the_queue(run: Run) -> None:
     shown = run.scrape()
 
-    assert [shown("worker_ready", role=role, worker=role) for role in Role] == [1] * len(Role)
-    assert len({shown("process_start_time_seconds", worker=role) for role in Role}) > 1
+    assert [shown("worker_ready", role=role, worker=role) for role in (*Role, "run")] == [1] * (len(Role) + 1)
+    assert [shown("worker_running", role=role, worker="run") for role in Role] == [1] * len(Role)
+    assert [shown("worker_restarts_total", role=role, worker="run") for role in Role] == [0] * len(Role)
+    assert all(shown("process_start_time_seconds", worker=role) for role in Role)
     assert shown("frames_decoded_total", source="film", worker="ingest") > 0
     assert shown("windows_scored_total", source="film", outcome="scored", worker="score") > 0
     assert shown("events_total", source="film", rule="anything", phase="started", worker="alert") > 0
@@ -98,8 +100,8 @@ def test_a_real_prometheus_takes_it_and_tells_the_workers_apart(prometheus: Prom
     def workers_of(expression: str) -> list[str]:
         return sorted(series["metric"].get("worker", "") for series in prometheus.query(expression))
 
-    assert workers_of("process_resident_memory_bytes") == sorted(Role)
-    assert workers_of("xclip_stream_worker_ready == 1") == sorted(Role)
+    assert workers_of("process_resident_memory_bytes") == sorted([*Role, "run"])
+    assert workers_of("xclip_stream_worker_ready == 1") == sorted([*Role, "run"])
     assert workers_of("xclip_stream_queue_up == 1") == [""]
     (instances,) = prometheus.query("count(count by (instance) ({__name__=~'process_.*|xclip_stream_.*'}))")
     assert instances["value"][1] == "1"
@@ -136,3 +138,14 @@ def test_a_worker_that_hangs_is_not_ready_and_takes_no_other_with_it(run: Run) -
     assert shown.series("messages_delivered_total") == {}
     assert shown("worker_ready", role="score", worker="score") == 1
     wait_until(lambda: run.scrape()("worker_ready", role="deliver", worker="deliver") == 1)
+
+
+def test_a_worker_that_is_started_again_is_counted(run: Run) -> None:
+    os.kill(run.pid_of("deliver"), signal.SIGKILL)
+
+    wait_until(lambda: run.scrape()("worker_restarts_total", role="deliver", worker="run") == 1)
+    wait_until(lambda: run.scrape()("worker_ready", role="deliver", worker="deliver") == 1)
+
+    shown = run.scrape()
+    assert shown("worker_running", role="deliver", worker="run") == 1
+    assert shown("worker_restarts_total", role="score", worker="run") == 0

@@ -15,7 +15,7 @@ from tests.redis_servers import VERSIONS, binary
 from xclip_stream.errors import QueueError
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.queues.server import EmbeddedRedis, find_redis_server
-from xclip_stream.queues.server_folders import socket_path
+from xclip_stream.queues.server_folders import make_socket_folder, socket_path
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,6 +66,26 @@ def test_a_second_one_in_the_same_folder_joins_the_first_and_leaves_it_running(t
     assert joined
     assert not first.ended
     assert second.url == first.url
+
+
+def test_the_folder_of_a_killed_server_s_socket_is_removed_by_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    killed, running, other = (tmp_path / (name * 100) for name in "kro")
+    for folder in (killed, running):
+        folder.mkdir()
+    make_socket_folder(socket_path(killed), killed)
+    with EmbeddedRedis(running) as server:
+        with EmbeddedRedis(other):
+            left = {socket_path(folder).parent.exists() for folder in (running, other)}
+            is_removed = not socket_path(killed).parent.exists()
+
+        with open_queue(server.url) as queue:
+            queue.ping()
+
+    assert left == {True}
+    assert is_removed
 
 
 def test_a_path_too_long_for_a_socket_is_no_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,9 @@ import typer
 
 import xclip_stream
 from xclip_stream.cli.commands import MARKUP, CommandGroup, list_commands
-from xclip_stream.cli.output import INTERRUPTED
 from xclip_stream.cli.usage import UsageError, usage_line
 from xclip_stream.errors import XclipStreamError
-from xclip_stream.exits import DEBUG_VARIABLE, FAILED, MISCONFIGURED, debugging, exit_code_of, print_error
+from xclip_stream.exits import DEBUG_VARIABLE, FAILED, INTERRUPTED, MISCONFIGURED, debugging, exit_code_of, print_error
 from xclip_stream.redaction import redact_text
 
 app = typer.Typer(

@@ -15,6 +15,7 @@ COMMANDS = {
     "init": "Write a configuration for your cameras: asks for them, tests them, and asks what to look for.",
     "run": "Watch the sources of a configuration: all workers, with an embedded Redis where it names none.",
     "watch": "Watch one file or camera for actions described in plain words. Each prompt gives events of its own.",
+    "dashboard": "Look at what a run has told: its dashboard, when the run is over.",
     "check": "Find every mistake of a configuration, with line and column; exit code 2 when there is one.",
     "probe": "Test a source: what it is, how steadily it comes, and what should be changed in the camera.",
     "discover": "Find cameras in this network that speak ONVIF, and with --user the addresses of their streams.",

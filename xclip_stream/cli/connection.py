@@ -44,7 +44,7 @@ class OwnRedis:
         if self._server.joined:
             raise QueueError(
                 f"another xclip-stream works in {self._directory} already: a run of the same configuration, or "
-                "`events tail` or `dead-letters`"
+                "`dashboard`, `events tail` or the like"
             )
         return self
 
@@ -109,10 +109,21 @@ def queue_for(
                 raise ConfigError(f"which queue? give --config FILE or --redis URL, or set {REDIS_URL_VARIABLE}")
             config = load_config(config_path)
             namespace, max_bytes = config.redis.namespace, config.queue.max_bytes
-            redis_url = _named_url(config) or _join(stack, state_dir(config, config_path), not_running=not_running)
+            redis_url = stack.enter_context(redis_of(config, config_path, not_running=not_running))
         queue = stack.enter_context(open_queue(redis_url, namespace=namespace, max_bytes=max_bytes))
         queue.ping()
         yield queue
+
+
+@contextmanager
+def redis_of(config: Config, config_path: Path, *, not_running: str | None = None) -> Iterator[str]:
+    """Yield the URL of the Redis that a configuration works on, started as `queue_for` starts it.
+
+    Raises:
+        QueueError: nothing was run with this configuration yet, or nothing runs now and has to.
+    """
+    with ExitStack() as stack:
+        yield _named_url(config) or _join(stack, state_dir(config, config_path), not_running=not_running)
 
 
 def _named_url(config: Config) -> str | None:

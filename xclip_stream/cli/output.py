@@ -6,7 +6,7 @@ import sys
 import typer
 from rich.console import Console
 
-INTERRUPTED = 130
+from xclip_stream.exits import INTERRUPTED
 
 
 def emit(text: str) -> None:

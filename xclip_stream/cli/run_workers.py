@@ -12,6 +12,7 @@ from xclip_stream.protocols import QueueDepths
 def worker_specs(
     config_path: Path,
     *,
+    folder: Path,
     log_level: str,
     all_read: Callable[[], bool],
     scored: Callable[[], int],
@@ -20,6 +21,7 @@ def worker_specs(
     """Return the four workers in the order in which the work flows, and the dashboard where it is wanted.
 
     Args:
+        folder: for what they leave when they are killed; it is the run's own.
         all_read: whether no source has anything more to give; from then on ingest has reason to end.
         scored: how many windows the score worker has dealt with.
         shown: the dashboard, which asks each of them for its metrics.
@@ -31,13 +33,16 @@ def worker_specs(
         may_end: Callable[[], bool] = lambda: False,
         done: Callable[[], int] = lambda: 0,
         vital: bool = True,
+        environ: tuple[tuple[str, str], ...] = (),
     ) -> WorkerSpec:
         options = ("--config", str(config_path), "--log-level", log_level, *(shown.options_of(name) if shown else ()))
-        return WorkerSpec(name, (sys.executable, "-m", f"workers.{name}", *options), is_idle, may_end, done, vital)
+        command = (sys.executable, "-m", f"workers.{name}", *options)
+        return WorkerSpec(name, command, is_idle, may_end, done, vital, environ=environ)
 
     dashboard = [spec("web", lambda _depths: True, vital=False)] if shown else []
     return [
-        spec("ingest", lambda _depths: True, all_read),
+        # Its readers come from a server of processes, with a socket among the temporary files.
+        spec("ingest", lambda _depths: True, all_read, environ=(("TMPDIR", str(folder)),)),
         spec("score", lambda depths: depths.windows == 0, done=scored),
         spec("alert", lambda depths: depths.scores == 0),
         spec("deliver", lambda depths: not any(depths.outbox.values())),

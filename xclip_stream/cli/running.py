@@ -5,7 +5,8 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -13,15 +14,17 @@ from rich.table import Table
 from rich.text import Text
 from structlog.typing import FilteringBoundLogger
 
+from xclip_stream import __version__
 from xclip_stream.cli.before_start import bring_checkpoint, check_files
 from xclip_stream.cli.connection import NamedRedis, OwnRedis, redis_of_run
 from xclip_stream.cli.display import Display, choose_display
-from xclip_stream.cli.output import INTERRUPTED
-from xclip_stream.cli.run_dashboard import RunDashboard, run_dashboard
+from xclip_stream.cli.run_dashboard import RunDashboard, choose_address
+from xclip_stream.cli.run_folder import run_folder
 from xclip_stream.cli.run_workers import worker_specs
 from xclip_stream.config import Config, ConfigWatch, literal
-from xclip_stream.exits import DONE, FAILED, MISCONFIGURED, print_error
+from xclip_stream.exits import DONE, FAILED, INTERRUPTED, MISCONFIGURED, print_error
 from xclip_stream.logs import STYLE_VARIABLE, set_up_logging
+from xclip_stream.metrics import SupervisionCollector, expose, process_registry
 from xclip_stream.pipeline.lifecycle import StopFlag, SystemClock, stop_on_signals
 from xclip_stream.pipeline.progress import Progress, Scope, Snapshot
 from xclip_stream.pipeline.supervisor import Outcome, Supervisor, Verdict
@@ -29,6 +32,8 @@ from xclip_stream.protocols import Overview, QueueDepths
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.redaction import redact_text
 from xclip_stream.web.address import address_url
+from xclip_stream.web.ask_workers import SUPERVISOR
+from xclip_stream.web.health import HealthServer
 from xclip_stream.worker_main import HEALTH_VARIABLE, REDIS_URL_VARIABLE, check_windows
 
 LOOK_EVERY_S = 0.5
@@ -62,11 +67,20 @@ def run_config(
     with redis_of_run(config, config_path) as redis, open_queue(redis.url, namespace=config.redis.namespace) as queue:
         queue.ping()
         rewind_files(config, queue, again=again)
-        with run_dashboard(config.web) if web else nullcontext() as shown:
+        with run_folder() as folder:
+            shown = RunDashboard(choose_address(config.web), folder) if web else None
             if shown is not None:
                 sys.stderr.write(f"dashboard: {address_url(shown.listen)}\n")
             run = Run(
-                config, config_path, queue=queue, redis=redis, stop=stop, log=log, log_level=log_level, shown=shown
+                config,
+                config_path,
+                folder=folder,
+                queue=queue,
+                redis=redis,
+                stop=stop,
+                log=log,
+                log_level=log_level,
+                shown=shown,
             )
             return run.go(drain_timeout_s=drain_timeout_s, patience_s=patience_s)
 
@@ -91,6 +105,7 @@ class Run:
         config: Config,
         config_path: Path,
         *,
+        folder: Path,
         queue: Overview,
         redis: OwnRedis | NamedRedis,
         stop: threading.Event,
@@ -101,6 +116,7 @@ class Run:
         self._watch = ConfigWatch(config_path, config, check=check_windows)
         self._specs = worker_specs(
             config_path,
+            folder=folder,
             log_level=log_level,
             all_read=self._all_read,
             scored=lambda: self._progress.scored,
@@ -110,6 +126,7 @@ class Run:
         own = {REDIS_URL_VARIABLE: literal(redis.url), STYLE_VARIABLE: "json", HEALTH_VARIABLE: ""}
         self._environ = {**os.environ, **own, **(shown.environ if shown else {})}
         self._redis = redis
+        self._shown = shown
         self._stop = stop
         self._log = log
         self._looked_at = 0.0
@@ -134,12 +151,21 @@ class Run:
             on_output=display.output_line,
             drain_timeout_s=drain_timeout_s,
         )
-        with stop_on_signals(self._stop, force=supervisor.force), display:
+        with stop_on_signals(self._stop, force=supervisor.force), self._serving(supervisor), display:
             outcome = supervisor.run()
         snapshot = self._progress.look() or self._progress.last
         if snapshot is not None:
             self._sum_up(snapshot)
         return INTERRUPTED if output.closed else self._judge(outcome, snapshot)
+
+    def _serving(self, supervisor: Supervisor) -> AbstractContextManager[object]:
+        """Let the dashboard ask for what the supervisor counts, where there is one."""
+        if self._shown is None:
+            return nullcontext()
+        registry = process_registry("run", version=__version__, is_ready=lambda: True)
+        registry.register(SupervisionCollector(supervisor.lives))
+        address = self._shown.health_of(SUPERVISOR)
+        return HealthServer(address, alive=lambda: None, ready=lambda: None, metrics=partial(expose, registry))
 
     def _look(self, display: Display) -> bool:
         """Look at the run, not too often; return whether it is done."""

@@ -2,7 +2,6 @@
 
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import yaml
 
 from xclip_stream.cli.options import LogLevel
 from xclip_stream.cli.run import DrainTimeout
+from xclip_stream.cli.run_folder import run_folder
 from xclip_stream.cli.running import run_config
 from xclip_stream.config import Config, load_config
 from xclip_stream.errors import ConfigError
@@ -99,8 +99,8 @@ def watch(
         device=device,
         as_json=as_json,
     )
-    with tempfile.TemporaryDirectory(prefix="xclip-stream-") as folder:
-        path = write_config(wishes, Path(folder))
+    with run_folder() as folder:
+        path = write_config(wishes, folder)
         loaded = load_wishes(path)
         code = run_config(
             loaded, path, again=False, log_level=log_level, drain_timeout_s=drain_timeout, patience_s=patience

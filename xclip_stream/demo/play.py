@@ -6,6 +6,7 @@ every true event was told, and nothing else was.
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -29,6 +30,8 @@ from xclip_stream.demo.script import TruthEvent
 VIDEO_VARIABLE = "DEMO_VIDEO"
 OUT_VARIABLE = "DEMO_OUT"
 SYSTEM_PYTHON = "/usr/bin/python3"
+PROGRAM = str(Path(sys.executable).with_name("xclip-stream"))
+OUT = Path("demo-out")
 RTSP_SERVER = Path(__file__).with_name("rtsp_server.py")
 GSTREAMER = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
 DASHBOARD = "dashboard: "
@@ -52,7 +55,7 @@ class Pass:
 def main(
     seed: Annotated[int, typer.Option(help="Another seed, another scene.")] = 7,
     config: Annotated[Path, typer.Option(help="The rules.")] = Path("configs/demo.yaml"),
-    out: Annotated[Path, typer.Option(help="Where the scene and the logs go.")] = Path("demo-out"),
+    out: Annotated[Path, typer.Option(help="Where the scene and the logs go.")] = OUT,
     rtsp: Annotated[bool, typer.Option("--rtsp/--no-rtsp", help="Watch it as a camera too.")] = True,
     minutes: Annotated[float | None, typer.Option(help="A long recording, watched as a file alone.")] = None,
     eventless: Annotated[
@@ -78,7 +81,9 @@ def main(
     elif rtsp and minutes is None:
         console.print("[yellow]Not watched over RTSP: GStreamer's RTSP server is not installed")
         console.print("(on Debian: gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-{base,good,bad,ugly})\n")
-    raise typer.Exit(sum_up(passes))
+    exit_code = sum_up(passes)
+    console.print(f"\nLook at the events, each with its picture and clip:\n  [cyan]{look_again(config, out)}[/cyan]")
+    raise typer.Exit(exit_code)
 
 
 def watch(
@@ -113,8 +118,15 @@ def watch(
     return Pass(name, url, exit_code, compare(truth, told))
 
 
+def look_again(config: Path, out: Path) -> str:
+    """Return the command that serves the dashboard of what was watched last."""
+    place = "" if out == OUT else f"{OUT_VARIABLE}={shlex.quote(str(out.resolve()))} "
+    program = min(PROGRAM, os.path.relpath(PROGRAM), key=len)
+    return f"{place}{program} dashboard {shlex.quote(str(config))}"
+
+
 def start_run(url: str, config: Path, out: Path, errors: int) -> subprocess.Popen[str]:
-    command = [str(Path(sys.executable).with_name("xclip-stream")), "run", str(config)]
+    command = [PROGRAM, "run", str(config)]
     environ = {**os.environ, VIDEO_VARIABLE: url, OUT_VARIABLE: str(out.resolve())}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environ)
 
@@ -139,7 +151,7 @@ def show_dashboard(log: Path) -> None:
     """Say where a browser finds the run that writes this log."""
     for line in log.read_text().splitlines():
         if line.startswith(DASHBOARD):
-            console.print(f"  [cyan]{line}[/cyan]  (click an event for its clip, while this runs)")
+            console.print(f"  [cyan]{line}[/cyan]  (click an event for its clip)")
             return
 
 

@@ -12,6 +12,7 @@ from xclip_stream.metrics.loops import (
     ReadersCollector,
 )
 from xclip_stream.metrics.queue import Expected, QueueCollector
+from xclip_stream.metrics.supervision import SupervisionCollector
 
 __all__ = [
     "ALL",
@@ -27,6 +28,7 @@ __all__ = [
     "PrometheusScore",
     "QueueCollector",
     "ReadersCollector",
+    "SupervisionCollector",
     "WorkersCollector",
     "expose",
     "process_registry",

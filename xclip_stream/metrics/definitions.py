@@ -83,6 +83,13 @@ _WAITS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0,
 WORKER_READY = _gauge("worker_ready", "1 while the worker can work, as /readyz says; else 0.", "role")
 BUILD_INFO = _gauge("build_info", "1; the label has the version of the package.", "version")
 
+# ---------------------------------------------------------------------------------------------- run, for each worker
+
+WORKER_RUNNING = _gauge("worker_running", "1 while the process of the worker runs; else 0.", "role")
+WORKER_RESTARTS = _counter(
+    "worker_restarts_total", "How often a worker has ended while it was needed, to be started again.", "role"
+)
+
 # ------------------------------------------------------------------------------------------- ingest, for each source
 
 FRAMES_DECODED = _counter("frames_decoded_total", "Frames that were decoded.", "source")

@@ -33,7 +33,8 @@ class WorkerSpec:
 
     `is_idle` tells whether nothing is left for it to do once those before it have ended. `may_end` tells whether it may
     end by itself now, even with the exit code of a failure: such a one is not started again. `done` counts what it has
-    done so far, where somebody counts that. One that is not `vital` never ends a run, however often it fails.
+    done so far, where somebody counts that. One that is not `vital` never ends a run, however often it fails. `environ`
+    is for this worker alone.
     """
 
     name: str
@@ -42,6 +43,7 @@ class WorkerSpec:
     may_end: Callable[[], bool] = lambda: False
     done: Callable[[], int] = lambda: 0
     vital: bool = True
+    environ: tuple[tuple[str, str], ...] = ()
 
 
 class Child:
@@ -86,7 +88,7 @@ class Child:
             stdin=subprocess.DEVNULL,
             stdout=None if self._on_output is None else subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**self._environ, SUPERVISOR_PID: str(os.getpid())},
+            env={**self._environ, **dict(self._spec.environ), SUPERVISOR_PID: str(os.getpid())},
             start_new_session=True,
         )
         self._listeners = [self._listen(cast(IO[bytes], self._process.stderr), self._hear)]
@@ -145,6 +147,7 @@ class Restarts:
         self._due_at: float | None = None
         self._fast_crashes = 0
         self._has_worked = False
+        self._ends = 0
         self._done = 0
         self._done_at: float | None = None
 
@@ -157,6 +160,11 @@ class Restarts:
     def fast_crashes(self) -> int:
         """How many times in a row the worker crashed soon after its start, with nothing done meanwhile."""
         return self._fast_crashes
+
+    @property
+    def ends(self) -> int:
+        """How many times the worker has ended while it was needed."""
+        return self._ends
 
     @property
     def exhausted(self) -> bool:
@@ -183,6 +191,7 @@ class Restarts:
             done: all that the worker has done so far, in any of its lives.
         """
         now = self._clock.monotonic()
+        self._ends += 1
         if done > self._done:
             self._done, self._done_at, self._fast_crashes = done, now, 0
         self._has_worked = self.has_worked
@@ -194,6 +203,7 @@ class Restarts:
 
     def note_refusal(self) -> float:
         """Let a worker that the user has to help first try again, as often as it takes; return the seconds until."""
+        self._ends += 1
         self._has_worked = self.has_worked
         self._due_at = self._clock.monotonic() + MAX_RESTART_S
         return MAX_RESTART_S

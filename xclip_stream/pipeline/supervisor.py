@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from structlog.typing import FilteringBoundLogger
 
+from xclip_stream.meters import WorkerLife
 from xclip_stream.pipeline.children import Child, OnLine, Restarts, WorkerSpec
 from xclip_stream.protocols import Clock, QueueDepths
 
@@ -111,6 +112,10 @@ class Supervisor:
         self._forced = True
         for child in self._children:
             child.kill()
+
+    def lives(self) -> Mapping[str, WorkerLife]:
+        """Return how each worker is, by its name. May be asked from any thread."""
+        return {child.name: WorkerLife(child.running, self._restarts[child.name].ends) for child in self._children}
 
     def _start(self, child: Child) -> None:
         self._restarts[child.name].note_start()

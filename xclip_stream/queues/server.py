@@ -1,6 +1,5 @@
 """A Redis server of our own, for those who have none: started in a folder, ended with us."""
 
-import fcntl
 import importlib.util
 import os
 import shutil
@@ -19,7 +18,15 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from xclip_stream.errors import QueueError, QueueUnavailable
-from xclip_stream.queues.server_folders import make_folder, make_private_folder, socket_path
+from xclip_stream.queues.server_folders import (
+    make_folder,
+    make_socket_folder,
+    open_lock,
+    remove_abandoned_folders,
+    remove_socket_folder,
+    socket_path,
+    try_lock,
+)
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _POLL_S = 0.02
@@ -101,10 +108,11 @@ class EmbeddedRedis:
             QueueUnavailable: it does not answer in time.
         """
         make_folder(self._directory)
-        self._make_socket_folder()
+        remove_abandoned_folders()
+        make_socket_folder(self._socket, self._directory)
         self._process = None if self.ended else self._process
         try:
-            lock = self._open_lock()
+            lock = open_lock(self._directory)
         except OSError as error:
             raise QueueError(f"the embedded Redis cannot write into {self._directory}: {error.strerror}") from error
         try:
@@ -128,33 +136,25 @@ class EmbeddedRedis:
             process.wait()
         self._remove_socket_folder()
 
-    def _make_socket_folder(self) -> None:
-        if self._socket.parent != self._directory:
-            make_private_folder(self._socket.parent)
-
     def _remove_socket_folder(self) -> None:
         """Leave nothing outside of `directory`, unless the next server is there already."""
         if self._socket.parent == self._directory:
             return
         with suppress(OSError):
-            lock = self._open_lock()
+            lock = open_lock(self._directory)
             try:
-                if _try_lock(lock):
-                    self._socket.unlink(missing_ok=True)
-                    self._socket.parent.rmdir()
+                if try_lock(lock):
+                    remove_socket_folder(self._socket)
             finally:
                 os.close(lock)
-
-    def _open_lock(self) -> int:
-        return os.open(self._directory / "redis.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def _start_or_join(self, lock: int) -> None:
         # The server inherits the lock and holds it for as long as it lives, even while it is shutting down. So two
         # never write into one folder, and a server that was killed leaves nothing behind that must be cleaned up.
         until = time.monotonic() + self._start_timeout_s
         while not self._answers():
-            if self._process is None and _try_lock(lock):
-                self._make_socket_folder()  # the one before may have taken it away
+            if self._process is None and try_lock(lock):
+                make_socket_folder(self._socket, self._directory)  # the one before may have taken it away
                 self._socket.unlink(missing_ok=True)
                 self._process = self._launch(lock)
             if self.ended:
@@ -213,11 +213,3 @@ class EmbeddedRedis:
             return False
         finally:
             client.close()
-
-
-def _try_lock(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

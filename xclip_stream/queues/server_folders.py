@@ -1,25 +1,95 @@
 """The folders of the embedded Redis: the one that it keeps its data in, and the one of its socket."""
 
+import fcntl
 import hashlib
 import os
 import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from xclip_stream.errors import QueueError
 
 # The path of a unix socket has to fit into 108 bytes, its final zero among them.
 _MAX_SOCKET_PATH_BYTES = 100
+_LOCK = "redis.lock"
+_SOCKET = "redis.sock"
+_LINK = "lock"
+"""In a folder for a socket alone: leads to the lock of the folder with the data."""
 
 
 def socket_path(directory: Path) -> Path:
     """Return the path of the socket: in `directory`, or in a short folder made of its name where that is too long."""
-    socket = directory / "redis.sock"
+    socket = directory / _SOCKET
     if len(os.fsencode(socket)) <= _MAX_SOCKET_PATH_BYTES:
         return socket
     name = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
-    runtime = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
-    return Path(runtime) / f"xclip-stream-{os.getuid()}-{name}" / "redis.sock"
+    return _runtime() / f"{_prefix()}{name}" / _SOCKET
+
+
+def open_lock(directory: Path) -> int:
+    """Return a descriptor of the file that a server holds locked for as long as it works in `directory`."""
+    return os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def try_lock(lock: int) -> bool:
+    """Take the lock; False when somebody has it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def make_socket_folder(socket: Path, directory: Path) -> None:
+    """Make the folder of a socket where it is not that of the data.
+
+    Raises:
+        QueueError: it cannot be made, or it is not ours.
+    """
+    if socket.parent == directory:
+        return
+    make_private_folder(socket.parent)
+    with suppress(FileExistsError):
+        (socket.parent / _LINK).symlink_to(directory / _LOCK)
+
+
+def remove_abandoned_folders() -> None:
+    """Remove the folders of sockets whose servers are dead, as those of a killed run are."""
+    for folder in _runtime().glob(f"{_prefix()}*"):
+        if (folder / _LINK).is_symlink():
+            with suppress(OSError):
+                _remove_if_dead(folder / _SOCKET)
+
+
+def remove_socket_folder(socket: Path) -> None:
+    """Remove the folder of a socket; to be called by whoever holds the lock."""
+    socket.unlink(missing_ok=True)
+    (socket.parent / _LINK).unlink(missing_ok=True)
+    socket.parent.rmdir()
+
+
+def _remove_if_dead(socket: Path) -> None:
+    if socket.parent.lstat().st_uid != os.getuid():
+        return
+    try:
+        lock = os.open(socket.parent / _LINK, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:  # its data are gone
+        remove_socket_folder(socket)
+        return
+    try:
+        if try_lock(lock):
+            remove_socket_folder(socket)
+    finally:
+        os.close(lock)
+
+
+def _runtime() -> Path:
+    return Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+
+
+def _prefix() -> str:
+    return f"xclip-stream-{os.getuid()}-"
 
 
 def make_folder(directory: Path) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+SUPERVISOR = "run"
+"""The name under which the supervisor of a run serves beside its workers."""
 TIMEOUT_S = 2.0
 """One that hangs must not cost the scrape of all the others, for which Prometheus waits ten seconds."""
 
