@@ -32,11 +32,11 @@ def test_a_shown_url_names_the_host_and_no_secret(url: str, shown: str) -> None:
 
 
 def test_every_url_in_a_text_is_redacted() -> None:
-    text = "cannot open 'rtsp://u:hunter2@a/1' nor (redis://:hunter2@b:6379/0)"
+    text = "cannot open 'rtsp://u:hunter2@a/1' nor (redis://:hunter2@b:6379/0), nor http://u:hunter2@c:9: it is away"
 
     shown = redact_text(text)
 
-    assert shown == "cannot open 'rtsp://***@a/1' nor (redis://***@b:6379/0)"
+    assert shown == "cannot open 'rtsp://***@a/1' nor (redis://***@b:6379/0), nor http://***@c:9: it is away"
 
 
 @given(st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), min_size=1))

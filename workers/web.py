@@ -182,7 +182,7 @@ def build_site(config: Config) -> Site:
     rulebook, evidence = build_rulebook(config), config.evidence
     return Site(
         config_hash=config.config_hash,
-        yaml=effective_yaml(config),
+        yaml=effective_yaml(config, hide=hidden),
         sources=tuple(ShownSource(id=source.id, live=source.live, url=source.shown_url) for source in config.sources),
         rules=tuple(rulebook.rules),
         sinks={sink.id: sink.type for sink in config.sinks},

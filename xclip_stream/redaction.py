@@ -4,7 +4,8 @@ import re
 from urllib.parse import urlsplit, urlunsplit
 
 _MASK = "***"
-_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>]+")
+# Without the colon behind it, with which a sentence goes on.
+_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>]*[^\s'\"<>:]")
 # Some cameras carry the password in the path: /user=admin_password=x_channel=1.sdp
 _SECRET_IN_PATH = re.compile(r"(?i)(user(?:name)?|pass(?:word|wd)?|pwd|token|secret|auth|key)=.*?(?=[_&;,][a-z]+=|/|$)")
 _VALUE_IN_QUERY = re.compile(r"=[^&;]*")

@@ -81,3 +81,16 @@ def test_a_dashboard_for_everybody_has_to_be_meant(web: str, why: str) -> None:
 @pytest.mark.parametrize("web", ["{}", "{listen: '[::1]:0'}", "{listen: '0.0.0.0:80', insecure: true}"])
 def test_a_dashboard_for_this_machine_needs_no_token(web: str) -> None:
     read(SITE.replace('{listen: "0.0.0.0:8080", token: "${WEB}"}', web))
+
+
+def test_a_password_that_is_a_key_or_a_word_of_the_configuration_hides_neither() -> None:
+    def hide(text: str) -> str:
+        for password in ("secret", "webhook", "climbing"):
+            text = text.replace(password, "***")
+        return text
+
+    shown = effective_yaml(read(SITE), hide=hide)
+
+    assert "  type: webhook\n" in shown
+    assert f"  secret: '{HIDDEN}'" in shown
+    assert "- a person ***\n" in shown

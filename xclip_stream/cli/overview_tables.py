@@ -90,7 +90,10 @@ def _workers(view: SystemView) -> Table:
     table = _table("Workers", "role", "worker", "what is known")
     for name in sorted(queue.ingest_workers):
         read = [lease.role for lease in queue.leases.values() if lease.holder == name and _is_source(lease.role)]
-        table.add_row("ingest", Text(name), f"reads {len(read)} sources")
+        # What tells it from all others anywhere stands behind the @.
+        table.add_row(
+            "ingest", Text(name.partition("@")[0]), f"reads {len(read)} source{'' if len(read) == 1 else 's'}"
+        )
     for worker in queue.score_workers:
         seen = f"last took a window {age_text(worker.seen_s)} ago"
         held = f"; has {worker.held}, silent on one for {age_text(worker.quiet_s)}" if worker.held else ""

@@ -1,10 +1,10 @@
 """A configuration as YAML again, with every default said and every secret hidden."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_origin
 
 import yaml
 from pydantic import BaseModel, SecretStr
@@ -15,6 +15,8 @@ from xclip_stream.config.whole import Config
 from xclip_stream.redaction import redact_url
 from xclip_stream.types import WHOLE_FRAME
 
+Hide: TypeAlias = Callable[[str], str]
+
 _USELESS = {
     True: frozenset({"start_time", "realtime"}),
     False: frozenset({"transport", "backlog_windows", "idle", "idle_refresh_s"}),
@@ -22,25 +24,32 @@ _USELESS = {
 """The keys that a live source, and a file, must not have."""
 
 
-def effective_yaml(config: Config) -> str:
-    """Return the whole configuration as YAML that may be shown; reading it gives the same `config_hash`."""
-    return yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True, width=110)
+def effective_yaml(config: Config, *, hide: Hide = str) -> str:
+    """Return the whole configuration as YAML that may be shown; reading it gives the same `config_hash`.
+
+    Args:
+        hide: is given each text that is free, and returns it without what must not be shown. Keys and words that the
+            configuration chooses from stay: a password may be one of them, and `***` none.
+    """
+    return yaml.safe_dump(_plain(config, hide), sort_keys=False, allow_unicode=True, width=110)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, hide: Hide) -> Any:
     match value:
         case SecretStr():
             plain: Any = _shown(value.get_secret_value())
         case BaseModel():
-            plain = _section(value)
+            plain = _section(value, hide)
         case Mapping():
-            plain = {key: _plain(item) for key, item in value.items()}
+            plain = {key: _plain(item, hide) for key, item in value.items()}
         case tuple() | list():
-            plain = [_plain(item) for item in value]
+            plain = [_plain(item, hide) for item in value]
         case datetime():
             plain = value.isoformat()
-        case Path() | StrEnum():
+        case StrEnum():
             plain = str(value)
+        case Path() | str():
+            plain = hide(str(value))
         case int() if not isinstance(value, bool):
             plain = int(value)  # a number of bytes has a type of its own
         case _:
@@ -48,9 +57,11 @@ def _plain(value: Any) -> Any:
     return plain
 
 
-def _section(section: BaseModel) -> dict[str, Any]:
-    fields = type(section).model_fields
-    plain = {field.alias or name: _plain(getattr(section, name)) for name, field in fields.items()}
+def _section(section: BaseModel, hide: Hide) -> dict[str, Any]:
+    plain = {}
+    for name, field in type(section).model_fields.items():
+        is_chosen = get_origin(field.annotation) is Literal
+        plain[field.alias or name] = _plain(getattr(section, name), str if is_chosen else hide)
     if isinstance(section, RuleConfig):
         plain["regions"] = [FRAME if name == WHOLE_FRAME else name for name in section.regions]
         return {key: value for key, value in plain.items() if value is not None}  # where nothing is said, it is all

@@ -27,7 +27,7 @@ class RetryPolicy:
         if isinstance(failure, DeliveryRejected):
             return str(failure)
         if attempts >= self.max_attempts:
-            return f"given up after {attempts} attempts: {failure}"
+            return f"given up after {attempts} attempt{'s' if attempts > 1 else ''}: {failure}"
         if age_s > self.max_age_s:
             return f"given up {age_s:.0f} s after the event: {failure}"
         return None

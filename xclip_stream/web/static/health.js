@@ -50,7 +50,7 @@ function sources(list) {
     const word = source.silent ? "silent" : source.state;
     return [h("a", { href: `#/timeline/${encodeURIComponent(source.id)}` }, source.id),
       h("span", { title: source.error || null }, h("i", { class: "dot", "data-tone": TONES[word] ?? "critical" }), word, source.error && h("small", {}, source.error)),
-      source.fps.toFixed(1), source.live ? `${source.lag_s.toFixed(1)} s` : "file", source.window_step > 1 ? `${source.windows}, one in ${source.window_step}` : source.windows, source.live ? source.unchanged : "–", source.judged, source.dropped, source.expired, source.failed, source.events, source.worker ?? "–"];
+      source.fps.toFixed(1), source.live ? `${source.lag_s.toFixed(1)} s` : "file", source.window_step > 1 ? `${source.windows}, one in ${source.window_step}` : source.windows, source.live ? source.unchanged : "–", source.judged, source.dropped, source.expired, source.failed, source.events, workerName(source.worker)];
   }));
 }
 
@@ -61,10 +61,21 @@ function stat(title, value, note, oldest = null, part = null) {
 }
 
 function workers(look, site) {
-  const rows = look.leases.filter((lease) => !lease.role.startsWith("source:")).map((lease) => [lease.role.startsWith("sink:") ? `deliver · ${lease.role.slice(5)}` : lease.role, lease.holder, `lease for ${lease.left_s.toFixed(0)} s`]);
-  rows.push(...look.ingest_workers.map((name) => ["ingest", name, `${look.leases.filter((lease) => lease.role.startsWith("source:") && lease.holder === name).length} of ${site.sources.length} sources`]));
-  rows.push(...look.score_workers.map((worker) => ["score", worker.name, `${worker.held} in hand · seen ${lasting(worker.seen_s)} ago`]));
+  const rows = look.leases.filter((lease) => !lease.role.startsWith("source:")).map((lease) => [lease.role.startsWith("sink:") ? `deliver · ${lease.role.slice(5)}` : lease.role, workerName(lease.holder), `lease for ${lease.left_s.toFixed(0)} s`]);
+  rows.push(...look.ingest_workers.map((name) => ["ingest", workerName(name), `${look.leases.filter((lease) => lease.role.startsWith("source:") && lease.holder === name).length} of ${site.sources.length} sources`]));
+  rows.push(...look.score_workers.map((worker) => ["score", workerName(worker.name), `${worker.held} in hand · seen ${lasting(worker.seen_s)} ago`]));
   return rows.length ? table("Workers", ["Role", "Worker", "Now"], rows) : empty("No worker is seen", "Start them with xclip-stream run, or each by itself.");
+}
+
+/** Host and process; what tells it from all others anywhere stands behind the @. */
+function workerName(name) {
+  return name ? h("span", { title: name }, name.split("@")[0]) : "–";
+}
+
+/** What was given up: a message leads to its event, a window only has its place. */
+function subject(letter) {
+  const [event] = letter.subject.split(":");
+  return letter.origin.startsWith("outbox:") && event ? h("a", { href: `#/events/${encodeURIComponent(event)}` }, letter.subject) : letter.subject || letter.id;
 }
 
 function drawLetters(box, letters, again) {
@@ -78,6 +89,6 @@ function drawLetters(box, letters, again) {
     if (done instanceof Error) { said.textContent = done.message; pressed.disabled = false; } else again();
   } }, text);
   box.replaceChildren(h("h2", {}, "Dead letters"), said, letters.length
-    ? table("Dead letters", ["What", "Died", "Where", "Tries", "Reason", "Do"], letters.map((letter) => [letter.subject || letter.id, ago(Date.parse(letter.died_at)), letter.origin, letter.deliveries, letter.reason, h("span", { class: "buttons" }, button(letter, "replay", "Replay"), button(letter, "drop", "Drop"))]))
+    ? table("Dead letters", ["What", "Died", "Where", "Tries", "Reason", "Do"], letters.map((letter) => [subject(letter), ago(Date.parse(letter.died_at)), letter.origin, letter.deliveries, letter.reason, h("span", { class: "buttons" }, button(letter, "replay", "Replay"), button(letter, "drop", "Drop"))]))
     : empty("No dead letters", "Nothing was given up."));
 }

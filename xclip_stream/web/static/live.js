@@ -84,7 +84,7 @@ class Tile {
     this.dot.dataset.tone = tones[word] ?? "critical";
     setText(this.word, word);
     setText(this.numbers, status ? [`${status.fps.toFixed(1)} fps`, status.live ? `lag ${status.lag_s.toFixed(1)} s` : position(status.position_s), status.window_step > 1 ? `one window in ${status.window_step}` : "", status.dropped ? `${status.dropped} dropped` : ""].filter(Boolean).join(" · ") : "");
-    setText(this.note, !status ? "Nobody has reported of it yet" : status.error || (word === "running" ? "Waiting for its picture" : `The source is ${word}`));
+    setText(this.note, !status ? "Nobody has reported of it yet" : status.error || (word === "running" ? "Waiting for its picture" : word === "ended" ? "It has ended" : `It is ${word}`));
     const rule = rules.find((each) => each.id === status?.top_rule);
     setText(this.rule, status?.top_rule ?? "no score yet");
     setText(this.score, share(status?.top_score));
