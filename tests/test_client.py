@@ -12,7 +12,7 @@ import pytest
 from tests.guarded_redis import GuardedServer
 from tests.redis_servers import VERSIONS, RedisServer
 from tests.score_builders import judge, recording, rule
-from xclip_stream.client import Delivery, EventClient
+from xclip_stream.client import Delivery, EventClient, Start
 from xclip_stream.errors import ConfigError, DecodeError, QueueError, QueueUnavailable
 from xclip_stream.events import encode_event
 from xclip_stream.queues.redis import open_queue
@@ -250,8 +250,12 @@ def test_what_is_no_event_of_this_version_can_be_told_and_let_go_of(server: Redi
         assert handle(events, 1) == [1]
 
 
-def test_a_redis_that_is_not_there_at_the_start_is_told_at_once() -> None:
-    with pytest.raises(QueueUnavailable, match="does not answer"), EventClient("unix:///nowhere/redis.sock"):
+@pytest.mark.parametrize("start", ["new", "oldest", datetime(2026, 1, 1, tzinfo=UTC)])
+def test_a_redis_that_is_not_there_at_the_start_is_told_at_once(start: Start) -> None:
+    with (
+        pytest.raises(QueueUnavailable, match="does not answer"),
+        EventClient("unix:///nowhere/redis.sock", start=start),
+    ):
         pass
     with pytest.raises(ConfigError, match="is not a Redis URL"):
         EventClient("http://localhost")

@@ -134,7 +134,8 @@ class EventClient:
             QueueUnavailable: Redis does not answer.
             QueueError: it refuses this user.
         """
-        start_id = self._id_of(self._start)
+        newest_id = self._stream.last_id()
+        start_id = newest_id if self._start == "new" else self._id_of(self._start)
         if self._group is None:
             self._after_id = start_id
         else:
