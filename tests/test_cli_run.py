@@ -138,7 +138,7 @@ def test_a_dead_letter_fails_the_run_and_says_where_to_look(site: Path) -> None:
     listed = run("dead-letters", "list", "--config", "dead.yaml", "--json", home=site)
 
     assert done.returncode == 1
-    assert "dead letters: look with `xclip-stream dead-letters list`" in done.stderr.splitlines()[-1]
+    assert "dead letters: look with `xclip-stream dead-letters list --config dead.yaml`" in done.stderr.splitlines()[-1]
     assert {json.loads(line)["origin"] for line in listed.stdout.splitlines()} == {"outbox:ops"}
 
 

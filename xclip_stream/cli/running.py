@@ -125,6 +125,7 @@ class Run:
         # They cannot all serve their health on one address.
         own = {REDIS_URL_VARIABLE: literal(redis.url), STYLE_VARIABLE: "json", HEALTH_VARIABLE: ""}
         self._environ = {**os.environ, **own, **(shown.environ if shown else {})}
+        self._config_path = config_path
         self._redis = redis
         self._shown = shown
         self._stop = stop
@@ -227,7 +228,10 @@ class Run:
             case Verdict.GIVEN_UP:
                 print_error(redact_text(outcome.reason))
                 return FAILED
-        complaints = [] if snapshot is None else list(_complaints(snapshot, self._dead_before, gave_up=self._gave_up))
+        looking = f"xclip-stream dead-letters list --config {self._config_path}"
+        complaints = (
+            [] if snapshot is None else _complaints(snapshot, self._dead_before, looking, gave_up=self._gave_up)
+        )
         for complaint in complaints:
             print_error(redact_text(complaint))
         return FAILED if complaints else DONE
@@ -253,11 +257,11 @@ def _scope(config: Config) -> Scope:
     )
 
 
-def _complaints(snapshot: Snapshot, dead_before: int, *, gave_up: bool) -> list[str]:
+def _complaints(snapshot: Snapshot, dead_before: int, looking: str, *, gave_up: bool) -> list[str]:
     errors = {name: status.error for name, status in snapshot.sources.items() if status.error}
     # A run that was ended early may have a camera that is still connecting: that is no mistake.
     unread = [name for name in sorted(snapshot.failed | snapshot.silent) if gave_up or name in errors]
     failed = [f"source {name}: {errors.get(name, 'not a single frame came')}" for name in unread]
     dead = snapshot.depths.dead - dead_before
-    letters = f"{dead} dead letter{'s' if dead > 1 else ''}: look with `xclip-stream dead-letters list`"
+    letters = f"{dead} dead letter{'s' if dead > 1 else ''}: look with `{looking}`"
     return [*failed, letters] if dead > 0 else failed

@@ -37,6 +37,8 @@ _SINKS = (
     "  - id: archive",
     "    type: jsonl                 # a file with one JSON object a line",
     "    path: events.jsonl",
+    "",
+    "# evidence: {}                  # keep a picture and a clip of each event, in the folder `evidence`",
 )
 
 
