@@ -1,8 +1,8 @@
 """`linear_64_sources`: what a window costs from 1 to 64 sources, and what each further source needs of memory.
 
 The real workers read small videos at their own speed, each in a process of its own, past a model of a fixed cost. The
-sources are added step by step while all of it runs. The figure is how far the processor time of a window strays from
-the mean over all steps: nothing else may grow with the number of sources than the windows themselves.
+sources are added step by step while all of it runs. The figure is how far the processor time that is used in a second
+strays from the straight line over the windows in it: something is there once, and each window adds the same.
 """
 
 import time
@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.footage import described, write_looped, write_small
 from benchmarks.processes import Use, spent
-from benchmarks.ratios import Spread, largest_deviation, slope, spread_of
+from benchmarks.ratios import Spread, largest_deviation, largest_residual, slope, spread_of, straight_line
 from benchmarks.results import Figure
 from benchmarks.scale import Scale
 from benchmarks.site import TURNS, Site, shape_only
@@ -47,16 +47,18 @@ def measure(scale: Scale) -> Sequence[Figure]:
             ready_s = time.monotonic() - started
             time.sleep(scale.pick(quick=2.0, full=BEGIN_WITHIN_S))
             slice_s = scale.pick(quick=3.0, full=6.0)
-            found[step] = [one_slice(workers, ids, seconds=slice_s) for _ in range(scale.rounds)]
+            found[step] = [one_slice(workers, seconds=slice_s - 0.5) for _ in range(scale.rounds)]
             memory[step] = workers.use()
             scale.say(f"{step} sources, ready after {ready_s:.0f} s: " + said(found[step]))
+    busy = busy_ms(found)
+    once, each = straight_line(busy)
     cost_each = {step: median(one["all"] for one in slices) for step, slices in found.items()}
     return [
         Figure(
             key=KEY,
-            value=largest_deviation(cost_each),
+            value=largest_residual(busy),
             unit="share",
-            rival="the mean cost of a window over all numbers of sources",
+            rival="the straight line through the processor time of all numbers of sources",
             spread=deviation_spread(found),
             at_most=AT_MOST,
             times_the_floor=cost_each[steps[-1]] / COST_MS,
@@ -68,6 +70,8 @@ def measure(scale: Scale) -> Sequence[Figure]:
                     for step, slices in found.items()
                 },
                 "model_ms_per_window": COST_MS,
+                "line": {"cpu_ms_per_s_once": round(once, 2), "cpu_ms_for_each_window": round(each, 2)},
+                "largest_deviation_of_a_window_from_their_mean": round(largest_deviation(cost_each), 4),
                 "mib_for_each_further_source": {
                     role: round(slope({step: uses[role].pss_mib for step, uses in memory.items()}), 2)
                     for role in memory[steps[-1]]
@@ -89,24 +93,33 @@ def wait_until_watched(workers: Workers, ids: Sequence[str]) -> None:
     )
 
 
-def one_slice(workers: Workers, ids: Sequence[str], *, seconds: float) -> dict[str, float]:
-    """Return the processor milliseconds of a window, by role and in all, and how many windows a second there were."""
-    windows_before, before, start = workers.judged(ids), workers.use(memory=False), time.monotonic()
+def one_slice(workers: Workers, *, seconds: float) -> dict[str, float]:
+    """Return the processor milliseconds of a window, by role and in all, and how many windows a second there were.
+
+    It begins and ends as something is judged, so that there is no part of a window in it.
+    """
+    windows_before = workers.next_commit(within_s=WITHIN_S)
+    before, start = workers.use(memory=False), time.monotonic()
     time.sleep(seconds)
-    windows, used = workers.judged(ids) - windows_before, spent(before, workers.use(memory=False))
-    took_s = time.monotonic() - start
-    if windows <= 0:
-        raise RuntimeError(f"no window of {len(ids)} sources was judged in {seconds:.0f} s")
+    windows = workers.next_commit(within_s=WITHIN_S) - windows_before
+    used, took_s = spent(before, workers.use(memory=False)), time.monotonic() - start
     by_role = {role: 1000 * value / windows for role, value in used.items()}
     return {**by_role, "all": sum(by_role.values()), "windows_per_s": windows / took_s}
 
 
+def busy_ms(found: Mapping[int, Sequence[Mapping[str, float]]]) -> dict[float, float]:
+    """Return the processor milliseconds of a second, for each number of windows in it."""
+    return {
+        median(one["windows_per_s"] for one in slices): median(one["all"] * one["windows_per_s"] for one in slices)
+        for slices in found.values()
+    }
+
+
 def deviation_spread(found: Mapping[int, Sequence[Mapping[str, float]]]) -> Spread:
-    """Return the spread of the deviation, as each round of slices alone would give it."""
+    """Return the spread of the figure, as each round of slices alone would give it."""
     rounds = min(len(slices) for slices in found.values())
-    return spread_of(
-        [largest_deviation({step: slices[number]["all"] for step, slices in found.items()}) for number in range(rounds)]
-    )
+    alone = [{step: [slices[number]] for step, slices in found.items()} for number in range(rounds)]
+    return spread_of([largest_residual(busy_ms(one)) for one in alone])
 
 
 def plain(uses: Mapping[str, Use]) -> dict[str, Any]:

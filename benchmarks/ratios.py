@@ -64,8 +64,6 @@ def quantile(values: Sequence[float], share: float) -> float:
 def largest_deviation(cost_each: Mapping[int, float]) -> float:
     """Return how far the cost of a window is from their mean at most, as a share of it, over all numbers of sources.
 
-    The cost of all windows is linear in the sources where that of one window stays what it is.
-
     Raises:
         ValueError: there are fewer than two numbers of sources.
     """
@@ -73,6 +71,36 @@ def largest_deviation(cost_each: Mapping[int, float]) -> float:
         raise ValueError("one number of sources has nothing to deviate from")
     middle = sum(cost_each.values()) / len(cost_each)
     return max(abs(cost - middle) for cost in cost_each.values()) / middle
+
+
+def straight_line(amounts: Mapping[float, float]) -> tuple[float, float]:
+    """Return what is there once and what each unit adds: the line with the least squares of relative differences.
+
+    Raises:
+        ValueError: there are fewer than two points, or an amount is not above zero.
+    """
+    if len(amounts) < 2 or any(amount <= 0 for amount in amounts.values()):
+        raise ValueError("a line needs two points above zero")
+    weights = {x: 1 / y**2 for x, y in amounts.items()}
+    total = sum(weights.values())
+    x0 = sum(weights[x] * x for x in amounts) / total
+    y0 = sum(weights[x] * y for x, y in amounts.items()) / total
+    each = sum(weights[x] * (x - x0) * (y - y0) for x, y in amounts.items()) / sum(
+        weights[x] * (x - x0) ** 2 for x in amounts
+    )
+    return y0 - each * x0, each
+
+
+def largest_residual(amounts: Mapping[float, float]) -> float:
+    """Return how far an amount is from the straight line through all of them at most, as a share of the amount.
+
+    Raises:
+        ValueError: there are fewer than three points: any two lie on a line.
+    """
+    if len(amounts) < 3:
+        raise ValueError("two points always lie on a line")
+    once, each = straight_line(amounts)
+    return max(abs(once + each * x - y) / y for x, y in amounts.items())
 
 
 def slope(amounts: Mapping[int, float]) -> float:

@@ -1,12 +1,15 @@
 """What a run of the benchmarks says, as a file for machines and a table for people. Nothing here measures."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from rich import box
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from benchmarks.ratios import Spread
 
@@ -137,23 +140,24 @@ def write(results: Mapping[str, Any], path: Path) -> None:
     draft.replace(path)
 
 
-def table(figures: Iterable[Figure]) -> Table:
-    """Return what a person reads."""
-    shown = Table("figure", "", "rounds", "half of them between", "wanted", "times the floor", "against")
-    for column in shown.columns[1:6]:
-        column.justify = "right"
+def table(figures: Sequence[Figure]) -> Group:
+    """Return what a person reads: the figures, and below what each is held against, or why it is not there."""
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+    shown.add_column("figure", no_wrap=True)
+    for heading in ("", "rounds", "half between", "wanted", "× floor"):
+        shown.add_column(heading, justify="right", no_wrap=True)
     for figure in figures:
         shown.add_row(
             figure.key,
             "—" if figure.value is None else shown_value(figure.value, figure.unit),
             "" if figure.spread is None else str(figure.spread.rounds),
-            "" if figure.spread is None else f"{figure.spread.low:.3g} – {figure.spread.high:.3g}",
+            "" if figure.spread is None else f"{figure.spread.low:.3g}–{figure.spread.high:.3g}",
             _wanted(figure),
             "" if figure.times_the_floor is None else f"{figure.times_the_floor:.3g}",
-            figure.reason or figure.rival,
             style="red" if figure.value is None or figure.met is False else "",
         )
-    return shown
+    said = [f"{figure.key}: {figure.reason or f'against {figure.rival}'}" for figure in figures]
+    return Group(shown, *(Text(line) for line in said))
 
 
 def shown_value(value: float, unit: str) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ratios import slope
+from benchmarks.ratios import slope, straight_line
 
 RESULTS = Path(__file__).with_name("results.json")
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "scaling.md"
@@ -204,10 +204,11 @@ def check(linear: Mapping[str, Any]) -> list[Check]:
     each = {step: linear["cpu_ms_per_window"][str(step)] for step in steps}
     pss = {step: sum(use["pss_mib"] for use in linear["memory"][str(step)].values()) for step in steps}
     rate = each[largest]["windows_per_s"]
-    mean_ms = sum(each[step]["all"] for step in smaller) / len(smaller)
+    busy = {each[step]["windows_per_s"]: each[step]["all"] * each[step]["windows_per_s"] for step in smaller}
+    once, more_ms = straight_line(busy)
     more = slope({step: pss[step] for step in smaller})
     return [
-        Check(largest, "cores in use", rate * mean_ms / 1000, rate * each[largest]["all"] / 1000),
+        Check(largest, "cores in use", (once + more_ms * rate) / 1000, rate * each[largest]["all"] / 1000),
         Check(largest, "memory, MiB", pss[smaller[-1]] + more * (largest - smaller[-1]), pss[largest]),
     ]
 

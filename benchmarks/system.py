@@ -1,5 +1,6 @@
 """The real workers on a real Redis, as `xclip-stream run` starts them, with a model that costs what it is told."""
 
+import json
 import os
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from xclip_stream.worker_main import REDIS_URL_VARIABLE
 ROOT = Path(__file__).resolve().parents[1]
 NOWHERE = {"id": "nowhere", "url": "rtsp://127.0.0.1:9/none"}
 """A camera that is not there: it costs next to nothing, and keeps those from ending who end with the last file."""
-_LOOK_EVERY_S = 0.02
+_LOOK_EVERY_S = 0.1
+"""Looking asks Redis, which is measured."""
 _STOP_WITHIN_S = 20.0
 
 
@@ -39,6 +41,7 @@ class Workers:
         self._sources = list(sources)
         self._stack = ExitStack()
         self._started: dict[str, subprocess.Popen[bytes]] = {}
+        self._read_to = self._committed = 0
         self.queue: RedisQueue
         self.url = ""
 
@@ -111,7 +114,27 @@ class Workers:
         statuses = self.queue.rule_statuses()
         return sum(statuses[name].windows for name in source_ids if name in statuses)
 
-    def wait_until(self, is_so: Callable[[], bool], *, within_s: float, what: str) -> None:
+    def committed(self) -> int:
+        """Return how many windows the rules have judged so far, to the moment: its log tells of each commit."""
+        with self.log("alert").open("rb") as log:
+            log.seek(self._read_to)
+            lines = log.read()
+        whole = lines[: lines.rfind(b"\n") + 1]
+        self._read_to += len(whole)
+        for line in whole.splitlines():
+            if b'"scores_committed"' in line:
+                self._committed += int(json.loads(line)["count"])
+        return self._committed
+
+    def next_commit(self, *, within_s: float) -> int:
+        """Wait until something is judged, and return how much was so far."""
+        before = self.committed()
+        self.wait_until(lambda: self.committed() > before, within_s=within_s, what="nothing is judged", every_s=0.01)
+        return self._committed
+
+    def wait_until(
+        self, is_so: Callable[[], bool], *, within_s: float, what: str, every_s: float = _LOOK_EVERY_S
+    ) -> None:
         """Wait until something is so.
 
         Raises:
@@ -122,7 +145,7 @@ class Workers:
             self._check()
             if time.monotonic() > until:
                 raise RuntimeError(f"{what}: not within {within_s:.0f} s")
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(every_s)
 
     def wait_until_drained(self, source_ids: Sequence[str], *, within_s: float) -> None:
         """Wait until these files are read to their end, and nothing of them waits anywhere."""

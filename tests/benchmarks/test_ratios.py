@@ -2,7 +2,15 @@
 
 import pytest
 
-from benchmarks.ratios import largest_deviation, quantile, ratio_spread, slope, spread_of
+from benchmarks.ratios import (
+    largest_deviation,
+    largest_residual,
+    quantile,
+    ratio_spread,
+    slope,
+    spread_of,
+    straight_line,
+)
 
 
 def test_a_ratio_is_the_median_of_the_ratios_of_the_rounds() -> None:
@@ -31,7 +39,22 @@ def test_a_quantile_lies_between_two_values() -> None:
     assert quantile([7.0], 0.95) == 7.0
 
 
-def test_the_same_cost_for_each_window_is_linear() -> None:
+def test_what_is_there_once_is_no_deviation_from_a_line() -> None:
+    amounts = {1.0: 45.0, 4.0: 120.0, 16.0: 420.0, 64.0: 1620.0}
+
+    assert straight_line(amounts) == (pytest.approx(20.0), pytest.approx(25.0))
+    assert largest_residual(amounts) == pytest.approx(0.0, abs=1e-9)
+    assert largest_residual({**amounts, 64.0: 3000.0}) > 0.1
+
+
+def test_two_points_show_no_line() -> None:
+    with pytest.raises(ValueError, match="always"):
+        largest_residual({1.0: 1.0, 64.0: 64.0})
+    with pytest.raises(ValueError, match="two points"):
+        straight_line({1.0: 1.0})
+
+
+def test_the_cost_of_a_window_may_stray_from_their_mean() -> None:
     assert largest_deviation({1: 5.0, 8: 5.0, 64: 5.0}) == 0.0
     assert largest_deviation({1: 9.0, 64: 11.0}) == pytest.approx(0.1)
 
