@@ -17,7 +17,7 @@ from xclip_stream.protocols import Clock, IngestQueue, IngestTeam, SourceLeases
 
 MEETS_IN_A_LEASE = 4
 """So often in the life of a lease it is renewed: three answers may be lost."""
-_LOOK_EVERY_S = 0.1
+_LOOK_EVERY_S = 0.25
 
 
 class SharedQueue(IngestQueue, SourceLeases, Protocol):
