@@ -119,12 +119,26 @@ def test_all_sizes_are_recorded_beforehand_and_the_largest_first(model):
     assert one.clips_at_once == 4
 
 
-@pytest.mark.parametrize("how", [None, RuntimeError("operation failed due to a previous error during capture")])
-def test_sizes_for_which_memory_does_not_suffice_are_left_out(model, how):
-    error: Exception = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore")
-    if how is not None:  # the end of the recording fails too, and says so over the first error
-        how.__context__ = error
-        error = how
+def over(first: Exception, message: str) -> Exception:
+    """The error that the end of a recording raises over the one that made it fail."""
+    error = RuntimeError(message)
+    error.__context__ = first
+    return error
+
+
+OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OUT_OF_MEMORY,
+        over(OUT_OF_MEMORY, "CUDA error: operation failed due to a previous error during capture"),
+        torch.AcceleratorError("CUDA error: out of memory\nmore"),  # as the driver says it
+    ],
+    ids=["at the allocation", "at the end of the recording", "in the driver"],
+)
+def test_sizes_for_which_memory_does_not_suffice_are_left_out(model, error):
     one = encoder(model, lambda: HostRecorder(fails_above=1, error=error))
 
     with capture_logs() as logs:
@@ -268,6 +282,7 @@ def test_a_recording_is_warmed_up_and_made_on_one_side_stream_and_in_one_pool(mo
     recorder.record(compute)
 
     assert first == [
+        "on current",
         "side waits for current",
         *["on side", "compute", "compute", "compute"],
         *["recording in the pool on side, thread_local", "compute", "recorded"],

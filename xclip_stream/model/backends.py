@@ -80,6 +80,7 @@ def make_encoder(
         quantised or exported_stages(model, rules, sha256=sha256),
         precision="float32" if dtype == "auto" else dtype,
         threads=torch.get_num_threads(),
+        form="eight bits" if quantised else "",
     )
 
 

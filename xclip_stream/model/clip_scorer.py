@@ -12,6 +12,7 @@ from xclip_stream.errors import ScorerBroken, ScorerOutOfMemory, ScoringError, X
 from xclip_stream.model.backends import Backend, Dtype
 from xclip_stream.model.gpu_memory import gpu_memory_bytes
 from xclip_stream.model.scorer import ClipFeatures, PromptFeatures, Scorer
+from xclip_stream.model.torch_errors import translated
 from xclip_stream.protocols import ClipRequest
 from xclip_stream.types import Logits
 
@@ -228,21 +229,3 @@ def _rows_by_prompts(requests: Sequence[ClipRequest], asking: Sequence[int]) -> 
         rows[requests[index].prompts][index] = range(start, end)
         start = end
     return rows
-
-
-# A CPU that is out of memory raises a plain RuntimeError: https://github.com/pytorch/pytorch/pull/20618. The second is
-# what drivers say where the allocator was not asked, and the last ones what cuBLAS and cuDNN say when the memory is
-# taken up before they have their workspace.
-_TOO_BIG = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
-# After one of these every further call on the device fails too, in this process only.
-_LOST = ("CUDA error", "HIP error", "cuDNN error", "device-side assert")
-
-
-def translated(error: RuntimeError | MemoryError) -> ScoringError | ScorerBroken:
-    """Return what a loop can act on in place of torch's own error."""
-    text = " ".join(str(error).split("\n", 1)[0].split())
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(mark in text for mark in _TOO_BIG):
-        return ScorerOutOfMemory(text)
-    if any(mark in text for mark in _LOST):
-        return ScorerBroken(f"the device failed: {text}")
-    return ScoringError(f"the model failed: {text}")

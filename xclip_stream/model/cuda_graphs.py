@@ -51,7 +51,15 @@ class CudaRecorder:
         self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's
 
     def record(self, compute: Compute) -> Recorded:
-        self._stream.wait_stream(torch.cuda.current_stream())
+        current = torch.cuda.current_stream()
+        # The end of a recording that fails leaves its stream the current one: the outer context puts that right.
+        with torch.cuda.stream(current):
+            recorded = self._record(compute, after=current)
+        current.wait_stream(self._stream)
+        return recorded
+
+    def _record(self, compute: Compute, *, after: torch.cuda.Stream) -> Recorded:
+        self._stream.wait_stream(after)
         with torch.cuda.stream(self._stream):
             for _ in range(_WARM_UPS):
                 compute()
@@ -59,5 +67,4 @@ class CudaRecorder:
         # thread_local: other threads may go on asking the driver, as that of the metrics does for the memory.
         with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
             outputs = compute()
-        torch.cuda.current_stream().wait_stream(self._stream)
         return Recorded(graph.replay, outputs)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from xclip_stream.model.cuda_graphs import Recorded, Recorder
 from xclip_stream.model.stages import ClipStage, FrameStage
+from xclip_stream.model.torch_errors import first_line, is_out_of_memory
 from xclip_stream.model.uploads import Uploads
 
 ENOUGH_ROWS = 6400
@@ -88,7 +89,7 @@ class GpuEncoder:
             except torch.OutOfMemoryError as error:
                 if len(self._sizes) == 1:
                     raise
-                reason = _first_line(error)
+                reason = first_line(error)
             else:
                 return
             # Outside the handler nothing holds the tensors of the failed attempt any more.
@@ -134,9 +135,11 @@ class GpuEncoder:
             try:
                 self._recorded[size] = self._record(self._make_recorder, size)
             except RuntimeError as error:
-                if _is_out_of_memory(error):
-                    raise torch.OutOfMemoryError(f"out of memory while recording {size} clips: {error}") from error
-                structlog.get_logger().warning("cuda_graphs_off", clips=size, error=_first_line(error))
+                if is_out_of_memory(error):
+                    raise torch.OutOfMemoryError(
+                        f"out of memory while recording {size} clips: {first_line(error)}"
+                    ) from error
+                structlog.get_logger().warning("cuda_graphs_off", clips=size, error=first_line(error))
                 self._make_recorder = self._recorder = self._input = None
                 self._recorded.clear()
                 return None
@@ -173,22 +176,9 @@ def _copy(output: Tensor) -> Tensor:
     return torch.empty_like(output).copy_(output)
 
 
-def _is_out_of_memory(error: BaseException | None) -> bool:
-    """Tell whether memory was short. The end of a recording that failed raises an error of its own over the first."""
-    while error is not None:
-        if isinstance(error, torch.OutOfMemoryError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
 def _name(device: torch.device) -> str:
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
 
 
 def _dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
-
-
-def _first_line(error: BaseException) -> str:
-    return " ".join(str(error).strip().split("\n", 1)[0].split())

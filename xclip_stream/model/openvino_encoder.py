@@ -44,9 +44,12 @@ class OpenVinoEncoder:
 
     Args:
         threads: of the processor's cores; None takes all.
+        form: how the log names what is computed in, where it is not `precision`.
     """
 
-    def __init__(self, stages: ExportedStages, *, precision: Precision = "float32", threads: int | None = None) -> None:
+    def __init__(
+        self, stages: ExportedStages, *, precision: Precision = "float32", threads: int | None = None, form: str = ""
+    ) -> None:
         core = openvino.Core()
         # One stream: two would gain some hundredths with a full queue, and double the wait of a lone window.
         options = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "NUM_STREAMS": 1} | (
@@ -60,7 +63,7 @@ class OpenVinoEncoder:
             raise CheckpointError(
                 f"{stages.folder}: OpenVINO cannot read the model there ({_first_line(error)}); remove the folder"
             ) from None
-        self.summary = f"OpenVINO on the CPU, {precision}"
+        self.summary = f"OpenVINO on the CPU, {form or precision}"
         self.cache = TokenCache(lambda pixels: np.asarray(frames(pixels)[0]), max_bytes=_KEPT_BYTES)
 
     @property
