@@ -56,6 +56,38 @@ class AvFrame:
         return masked(upright(self.frame, padded=padded), self.view.masks)
 
 
+class KeptFrame:
+    """A decoded frame that is shown again and again: its pictures are made once."""
+
+    def __init__(self, frame: AvFrame) -> None:
+        self._frame = frame
+        self._pictures: Pixels | None = None
+
+    def pictures(self) -> Pixels:
+        if self._pictures is None:
+            self._pictures = self._frame.pictures()
+        return self._pictures
+
+    def jpeg(self, *, width_px: int) -> bytes:
+        return self._frame.jpeg(width_px=width_px)
+
+
+@dataclass(frozen=True, slots=True)
+class StillFrame:
+    """A frame that was not decoded, since nothing had moved (`DecodedFrame`); `shown` is the last one that was."""
+
+    index: int
+    pts_s: float
+    captured_at: float
+    shown: KeptFrame
+
+    def pictures(self) -> Pixels:
+        return self.shown.pictures()
+
+    def jpeg(self, *, width_px: int) -> bytes:
+        return self.shown.jpeg(width_px=width_px)
+
+
 class OpenVideo:
     """An open container and its video stream, both used by one thread only: PyAV crashes otherwise."""
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-import av
 from av.error import ExitError, FFmpegError, InvalidDataError
 
 from xclip_stream.errors import SourceUnavailable
@@ -13,10 +12,13 @@ from xclip_stream.redaction import redact_url
 from xclip_stream.sources.camera_opening import open_camera
 from xclip_stream.sources.capture_clock import CaptureClock
 from xclip_stream.sources.damage import Damage
-from xclip_stream.sources.decoding import AvFrame, OpenVideo, Packet, View
+from xclip_stream.sources.decoding import AvFrame, KeptFrame, OpenVideo, StillFrame, View
 from xclip_stream.sources.heap import trim_heap
+from xclip_stream.sources.idle_watch import SETTINGS, IdleMode, IdleWatch
+from xclip_stream.sources.motion import watched_blocks
 from xclip_stream.sources.packet_ring import PacketTap
 from xclip_stream.sources.timeline import Timeline
+from xclip_stream.sources.watched_decoding import Arrival, Shown, WatchedDecoder
 
 _NEARLY = 0.98
 """Two clocks measure the same silence."""
@@ -36,6 +38,8 @@ class LiveSource:
         open_timeout_s: how long connecting may take.
         read_timeout_s: how long a connected camera may be silent.
         tap: keeps the packets as they come.
+        idle: whether, and how boldly, the camera is watched without decoding it while nothing moves. Its frames then
+            come at most a key frame interval late, and show what was decoded last.
     """
 
     live = True
@@ -50,6 +54,7 @@ class LiveSource:
         open_timeout_s: float = 10.0,
         read_timeout_s: float = 5.0,
         tap: PacketTap | None = None,
+        idle: IdleMode = "off",
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -69,6 +74,7 @@ class LiveSource:
         self._next_index = 0
         self._frame_at: float | None = None
         self._is_new_connection = True
+        self._watch = None if idle == "off" else _watch(idle, view)
 
     @property
     def video(self) -> OpenVideo:
@@ -101,51 +107,62 @@ class LiveSource:
             self._video = None
             trim_heap()
 
-    def __iter__(self) -> Iterator[AvFrame]:
+    def __iter__(self) -> Iterator[AvFrame | StillFrame]:
         video = self.video
         timeline = self._timeline = self._timeline or Timeline(frame_s=video.frame_s)
-        for frame in self._frames(video, timeline):
-            arrived_at = self._monotonic()
+        last: AvFrame | None = None
+        kept: KeptFrame | None = None
+        for shown in self._moments(video, timeline):
+            arrived = shown.arrived
             if self._is_new_connection:
-                self._reconnected(timeline, arrived_at)
-            self._frame_at = arrived_at
+                self._reconnected(timeline, arrived.monotonic)
+            self._frame_at = arrived.monotonic
             self._next_index += 1
-            pts_s = timeline.place(frame.pts, frame.dts, frame.time_base or video.time_base)
+            pts_s = timeline.place(shown.pts, shown.dts, shown.time_base or video.time_base)
             if pts_s is None:
                 self._damage.note("late frame left out", at_s=timeline.last_s)
                 continue
-            captured_at = self._capture_clock.stamp(pts_s, now=self._now(), monotonic=arrived_at)
-            yield AvFrame(self._next_index - 1, pts_s, captured_at, frame, self._view)
+            captured_at = self._capture_clock.stamp(pts_s, now=arrived.now, monotonic=arrived.monotonic)
+            index = self._next_index - 1
+            if shown.frame is not None:
+                last, kept = AvFrame(index, pts_s, captured_at, shown.frame, self._view), None
+                yield last
+            elif last is not None:
+                kept = kept or KeptFrame(last)
+                yield StillFrame(index, pts_s, captured_at, kept)
         raise SourceUnavailable(f"{self._shown}: the stream ended")
 
-    def _frames(self, video: OpenVideo, timeline: Timeline) -> Iterator[av.VideoFrame]:
+    def _moments(self, video: OpenVideo, timeline: Timeline) -> Iterator[Shown]:
+        def note(what: str) -> None:
+            self._damage.note(what, at_s=timeline.last_s)
+
+        if self._watch is not None:
+            self._watch.reconnect()
+        decoder = WatchedDecoder(watch=self._watch, note=note)
         waiting_since = asked_at = self._monotonic()
-
-        def check_for_pictures(packet: Packet) -> None:
-            nonlocal asked_at
-            if self._tap is not None:
-                self._tap.add(packet)
-            now = self._monotonic()
-            # At its first timeout FFmpeg gives the frame that it holds back, and is silent for as long again.
-            if now - asked_at > _NEARLY * self._read_timeout_s:
-                raise self._silent()
-            if now - waiting_since > PICTURELESS_S:
-                raise SourceUnavailable(f"{self._shown}: sends data, but no picture for {PICTURELESS_S:.0f} s")
-            asked_at = now
-
-        frames = video.frames(
-            note=lambda what: self._damage.note(what, at_s=timeline.last_s),
-            on_packet=check_for_pictures,
-            is_fatal=lambda error: not isinstance(error, InvalidDataError),
-        )
         try:
-            for frame in frames:
-                yield frame
-                waiting_since = asked_at = self._monotonic()
+            for packet in video.packets(note=note, is_fatal=lambda error: not isinstance(error, InvalidDataError)):
+                if self._tap is not None:
+                    self._tap.add(packet)
+                now = self._monotonic()
+                # At its first timeout FFmpeg gives the frame that it holds back, and is silent for as long again.
+                if now - asked_at > _NEARLY * self._read_timeout_s:
+                    yield from decoder.finish()
+                    raise self._silent()
+                if now - waiting_since > PICTURELESS_S:
+                    raise SourceUnavailable(f"{self._shown}: sends data, but no picture for {PICTURELESS_S:.0f} s")
+                asked_at = now
+                for shown in decoder.take(packet, Arrival(self._now(), now)):
+                    yield shown
+                    waiting_since = asked_at = self._monotonic()
         except (TimeoutError, ExitError):
+            yield from decoder.finish()
             raise self._silent() from None
         except FFmpegError as error:
-            raise SourceUnavailable(f"{self._shown}: the connection broke ({error.strerror})") from None
+            reason = error.strerror
+            yield from decoder.finish()
+            raise SourceUnavailable(f"{self._shown}: the connection broke ({reason})") from None
+        yield from decoder.finish()
 
     def record(self, stopping: Callable[[], bool], *, note_packet: Callable[[], None]) -> None:
         """Give the packets to the tap, without decoding them, until `stopping`; to be called instead of iterating.
@@ -182,3 +199,8 @@ class LiveSource:
             timeline.reconnect(arrived_at - self._frame_at)
         self._capture_clock.reconnect()
         self._is_new_connection = False
+
+
+def _watch(mode: IdleMode, view: View) -> IdleWatch:
+    counts = watched_blocks([(region.x0, region.y0, region.x1, region.y1) for region in view.regions], view.masks)
+    return IdleWatch(SETTINGS[mode], counts=counts)

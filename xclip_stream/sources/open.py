@@ -11,6 +11,7 @@ from xclip_stream.redaction import redact_url
 from xclip_stream.sources.camera_opening import LIVE_SCHEMES, is_camera_url
 from xclip_stream.sources.decoding import View
 from xclip_stream.sources.files import FileSource
+from xclip_stream.sources.idle_watch import IdleMode
 from xclip_stream.sources.live import LiveSource
 from xclip_stream.sources.packet_ring import PacketTap
 from xclip_stream.types import WHOLE_FRAME, Box, ClipGeometry, Region
@@ -32,6 +33,7 @@ def open_source(
     open_timeout_s: float = 10.0,
     read_timeout_s: float = 5.0,
     tap: PacketTap | None = None,
+    idle: IdleMode = "off",
 ) -> FileSource | LiveSource:
     """Return the source for `url`; nothing is opened before it is entered.
 
@@ -45,6 +47,7 @@ def open_source(
         open_timeout_s: how long connecting to a camera may take.
         read_timeout_s: how long a connected camera may be silent.
         tap: keeps the packets of a camera as they come.
+        idle: of a camera, how boldly it is watched without decoding it while nothing moves.
 
     Raises:
         SourceRejected: no source has such a URL.
@@ -59,6 +62,7 @@ def open_source(
             open_timeout_s=open_timeout_s,
             read_timeout_s=read_timeout_s,
             tap=tap,
+            idle=idle,
         )
     return FileSource(local_path(url), view=view, start_time=start_time)
 

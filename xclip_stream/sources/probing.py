@@ -94,6 +94,8 @@ class _Look:
         self._source.video.tap = self._note
         try:
             for frame in self._source:
+                if not isinstance(frame, AvFrame):
+                    continue  # of a camera that is idle, as one that is probed never is
                 self._take(frame)
                 if self._is_enough(frame):
                     break
