@@ -8,12 +8,15 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.rtsp import Camera, StartCamera, free_port, start_camera
-from tests.videos import GEOMETRY, number_of, steady, write_video
+from tests.videos import GEOMETRY, noise, number_of, steady, write_video
 from xclip_stream.errors import SourceError, SourceRejected, SourceUnavailable
+from xclip_stream.protocols import DecodedFrame
 from xclip_stream.sources import open_source
+from xclip_stream.sources.decoding import StillFrame
 
 __all__ = ["start_camera"]
 
@@ -222,3 +225,42 @@ def test_a_playlist_from_the_network_cannot_name_a_file_of_ours(tmp_path: Path, 
     with open_source(f"{web}/good.m3u8", geometry=GEOMETRY) as source:
         assert len(list(islice(source, 20))) == 20
     assert isinstance(failure(f"{web}/bad.m3u8"), SourceUnavailable)
+
+
+def test_a_camera_that_stands_still_is_watched_without_decoding_it(tmp_path: Path, web: str) -> None:
+    quiet = [np.full((120, 160, 3), 90, np.uint8)] * 250
+    busy = [*quiet, *(noise(seed) for seed in range(10))]
+    write_video(tmp_path / "stream.ts", steady(10, 26), pictures=busy)
+
+    with open_source(f"{web}/stream.ts", geometry=GEOMETRY, idle="aggressive") as source:
+        frames: list[DecodedFrame] = []
+        with pytest.raises(SourceUnavailable, match="the stream ended"):
+            frames.extend(iter(source))
+
+    still = [frame.index for frame in frames if isinstance(frame, StillFrame)]
+    assert [frame.index for frame in frames] == list(range(260))
+    assert [frame.pts_s for frame in frames] == pytest.approx(steady(10, 26), abs=0.001)
+    assert [frame.captured_at for frame in frames] == sorted(frame.captured_at for frame in frames)
+    assert still
+    # The interval before the change ends with a key frame that shows it, and is decoded.
+    assert still == list(range(still[0], 240))
+    assert frames[still[0]].pictures() is frames[still[-1]].pictures()
+    assert np.array_equal(frames[still[0]].pictures(), frames[still[0] - 1].pictures())
+    assert frames[239].jpeg(width_px=80) == frames[still[0] - 1].jpeg(width_px=80)
+    assert not np.array_equal(frames[250].pictures(), frames[249].pictures())
+
+
+def test_an_idle_camera_is_read_over_rtsp_and_wakes(tmp_path: Path, start_camera: StartCamera) -> None:
+    quiet = [np.full((120, 160, 3), 90, np.uint8)] * 240
+    busy = [*quiet, *(noise(seed) for seed in range(60))]
+    camera = start_camera(write_video(tmp_path / "clip.mp4", steady(25, 12), tick=Fraction(1, 25), pictures=busy))
+
+    with open_source(camera.url(), geometry=GEOMETRY, idle="aggressive") as source:
+        frames = list(islice(source, 300))
+
+    kinds = [isinstance(frame, StillFrame) for frame in frames]
+    assert any(kinds)
+    assert not kinds[-1]
+    assert [frame.index for frame in frames] == list(range(300))
+    assert [frame.pts_s for frame in frames] == pytest.approx(steady(25, 12), abs=0.01)
+    assert [frame.captured_at for frame in frames] == sorted(frame.captured_at for frame in frames)

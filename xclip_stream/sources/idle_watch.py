@@ -55,7 +55,7 @@ SETTINGS: Mapping[IdleMode, IdleSettings] = {
         key_interval_s=4.0,
         blind_s=2.1,
         tried=4,
-        missed=0.05,
+        missed=0.1,
         idles_blind=False,
         doubt_s=600.0,
     ),

@@ -21,6 +21,8 @@ _LEAST_CHANGE = 6.0
 """Grey levels by which a block has to change; coding alone changes still blocks by two or three."""
 _NOISE_FACTOR = 7.0
 """The same in standard deviations of the noise of this pair of pictures."""
+_MOST_CHANGE = 32.0
+"""A block that has changed by this has changed, whatever the others do: all of the view may be another."""
 _LEAST_BLOCKS = 2
 
 
@@ -38,7 +40,7 @@ def has_moved(before: Grey, after: Grey, *, counts: Blocks | None = None) -> boo
     size = np.abs(change)
     # From the blocks that have changed least, so that what moves does not hide itself.
     noise = 1.48 * float(np.median(size[::2, ::2]))
-    has_changed = size > max(_LEAST_CHANGE, _NOISE_FACTOR * noise)
+    has_changed = size > min(_MOST_CHANGE, max(_LEAST_CHANGE, _NOISE_FACTOR * noise))
     changed = np.count_nonzero(has_changed if counts is None else has_changed & counts)
     return bool(changed >= _LEAST_BLOCKS)
 

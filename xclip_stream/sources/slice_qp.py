@@ -4,12 +4,14 @@ A camera that holds its bit rate answers movement with coarser quantisation, not
 packets says little, and the quantiser much. Names are those of ITU-T H.264, 7.3.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 _SLICES = frozenset({1, 5})
 _SPS, _PPS, _FILLER = 7, 8, 12
 _HEADER_BYTES = 80
 """A slice header is shorter, but for weighted prediction from many pictures."""
+_UNREADABLE = (IndexError, KeyError, ValueError)
 _HIGH_PROFILES = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
 
 
@@ -60,19 +62,19 @@ class SliceQuantisers:
         self._pictures: dict[int, _Picture] = {}
         self._known: set[bytes] = set()
         self._length_bytes = 0
-        if len(extradata) > 6 and extradata[0] == 1:
+        is_box = len(extradata) > 6 and extradata[0] == 1
+        if is_box:
             self._length_bytes = (extradata[4] & 3) + 1
-            for unit in _units_of_box(extradata):
-                self._learn(unit)
-        else:
-            for unit in _units_between_codes(extradata):
+        # What cannot be read of it leaves slices without a quantiser.
+        with suppress(*_UNREADABLE):
+            for unit in _units_of_box(extradata) if is_box else _units_between_codes(extradata):
                 self._learn(unit)
 
     def read(self, data: bytes) -> Quantised | None:
         """Return what a packet says, or None where that cannot be read."""
         try:
             return self._read(data)
-        except (IndexError, KeyError, ValueError):
+        except _UNREADABLE:
             return None
 
     def _read(self, data: bytes) -> Quantised | None:
@@ -94,13 +96,13 @@ class SliceQuantisers:
         if content in self._known or not content:
             return
         self._known.add(content)
-        match content[0] & 31:
-            case 7:
-                number, sequence = _sequence(content)
-                self._sequences[number] = sequence
-            case 8:
-                number, picture = _picture(content)
-                self._pictures[number] = picture
+        kind = content[0] & 31
+        if kind == _SPS:
+            number, sequence = _sequence(content)
+            self._sequences[number] = sequence
+        elif kind == _PPS:
+            number, picture = _picture(content)
+            self._pictures[number] = picture
 
     def _slice_qp(self, unit: memoryview) -> float:
         bits = _Bits(bytes(unit[1:_HEADER_BYTES]))

@@ -22,6 +22,8 @@ from xclip_stream.sources.size_signal import weight_of
 from xclip_stream.sources.slice_qp import SliceQuantisers
 
 _MAX_HELD_BYTES = 32 * 1024 * 1024
+_JUMP_S = 5.0
+"""Stamps that are further apart than this have jumped, as when a camera sets its clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +72,20 @@ class WatchedDecoder:
         self._lead: list[_Held] = []
         """The interval before, where this one may refer to it: the groups of pictures are open."""
         self._held_bytes = 0
+        self._at_s: float | None = None
         self._shown_pts: int | None = None
         self._skips_shown = False
 
     def take(self, packet: Packet, arrived: Arrival) -> Iterator[Shown]:
         """Take the next packet, an empty one at the end of the stream; yield what is known now."""
         watch = self._watch
-        if watch is None or not packet.size:
+        if watch is not None and packet.size:
+            yield from self._place(watch, packet)
+        if watch is None or not packet.size or self._at_s is None:
             yield from self.finish()
             yield from self._decode(_Held(packet, arrived, 0.0))
             return
-        held = _Held(packet, arrived, _stamp_s(packet, arrived))
+        held = _Held(packet, arrived, self._at_s)
         if packet.is_keyframe:
             yield from self._begin_interval(watch, held)
         self._interval.append(held)
@@ -95,6 +100,17 @@ class WatchedDecoder:
         """Yield what is held: there will be no more packets."""
         if self._watch is not None and self._watch.is_idle:
             yield from self._wake(self._watch)
+
+    def _place(self, watch: IdleWatch, packet: Packet) -> Iterator[Shown]:
+        """Note the time of a packet; the first ones of a connection may have none. Where time jumps, begin anew."""
+        stamp = packet.pts if packet.dts is None else packet.dts
+        if stamp is None or packet.time_base is None:
+            return
+        at_s = float(stamp * packet.time_base)
+        if self._at_s is not None and not -_JUMP_S <= at_s - self._at_s <= _JUMP_S:
+            yield from self.finish()
+            watch.reconnect()
+        self._at_s = at_s
 
     def _begin_interval(self, watch: IdleWatch, key: _Held) -> Iterator[Shown]:
         was_idle = watch.is_idle
@@ -125,13 +141,12 @@ class WatchedDecoder:
 
     def _still(self) -> Iterator[Shown]:
         """Yield a moment for each packet of the interval."""
-        packets = [held.packet for held in self._interval]
-        stamps = [packet.pts for packet in packets if packet.pts is not None]
         order = self._interval
-        if len(stamps) == len(packets):
+        if all(held.packet.pts is not None for held in order):
             order = sorted(order, key=lambda held: held.packet.pts or 0)
-        for held, decoded in zip(order, packets, strict=True):
-            yield self._shown(None, held.packet.pts, decoded.dts, held.packet.time_base, held.arrived)
+        # Decoded, a frame would come out with the stamp of a packet at its own place in the order of decoding.
+        for held, decoded in zip(order, self._interval, strict=True):
+            yield self._shown(None, held.packet.pts, decoded.packet.dts, held.packet.time_base, decoded.arrived)
 
     def _wake(self, watch: IdleWatch) -> Iterator[Shown]:
         """Decode what is held, from the key frame on."""
@@ -171,7 +186,7 @@ class WatchedDecoder:
                 self._skips_shown = False
             if frame.is_corrupt:
                 self._note("frame decoded with errors")
-            if self._watch is not None and self._watch.wants_picture(held.at_s):
+            if self._watch is not None and self._at_s is not None and self._watch.wants_picture(held.at_s):
                 self._watch.see(self._small(frame), held.at_s)
             yield self._shown(frame, frame.pts, frame.dts, frame.time_base, held.arrived)
 
@@ -225,10 +240,3 @@ def _is_open(interval: list[_Held]) -> bool:
     """Return whether pictures come before their key frame is shown, as then they refer to the interval before."""
     first = interval[0].packet.pts if interval else None
     return first is not None and any(held.packet.pts is not None and held.packet.pts < first for held in interval)
-
-
-def _stamp_s(packet: Packet, arrived: Arrival) -> float:
-    stamp = packet.pts if packet.dts is None else packet.dts
-    if stamp is None or packet.time_base is None:
-        return arrived.monotonic
-    return float(stamp * packet.time_base)
