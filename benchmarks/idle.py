@@ -1,16 +1,16 @@
 """How many idle cameras a core watches, against decoding all of them, and what is missed meanwhile.
 
     python benchmarks/idle.py [--rounds 3] [--seconds 60] [--streams crf-1s,crf-2s,cbr-1s,cbr-2s] [--keep FOLDER]
-                              [--footage FOLDER] [--scenes 101,102] [--json]
+                              [--footage FOLDER] [--scenes SEED,SEED] [--json]
 
 Each stream is 1080p25 H.264 of a camera that stands still, with sensor noise: people walk through its first half, from
 which the watcher learns, and nothing moves in its second half, which is measured. Processor time of that half is
 compared with that of decoding it with PyAV on one thread, in rounds one after the other, and a ratio is the median of
 the rounds' ratios. To encode the streams takes about a minute each; `--keep` keeps them for the next time.
 
-Misses are counted on rendered demo scenes of seeds that nothing was tuned on, and on the video files of `--footage`
-where there are any: a movement is missed when not one frame of it was decoded, a moment where a frame with movement
-was given as still. What moves is told by another measure than the watcher's, from every frame.
+Misses are counted on rendered scenes with long pauses, of seeds that nothing was tuned on, and on the video files of
+`--footage` where there are any: a movement is missed when not one frame of it was decoded, a moment where a frame with
+movement was given as still. What moves is told by another measure than the watcher's, from every frame.
 """
 
 import argparse
@@ -33,7 +33,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from xclip_stream.demo.render import render_demo
+from xclip_stream.demo.render import render_recording
+from xclip_stream.demo.scenes import Plan
 from xclip_stream.sources.decoding import OpenVideo
 from xclip_stream.sources.files import open_file
 from xclip_stream.sources.idle_watch import SETTINGS, IdleMode, IdleWatch
@@ -48,7 +49,11 @@ STREAMS = {
     "cbr-2s": (2, {"b": "4M", "minrate": "4M", "maxrate": "4M", "bufsize": "2M"}),
 }
 FOOTAGE = Path(__file__).parents[2] / "shared" / "data" / "surveillance"
-SCENES = (101, 102)
+SCENES = (770_001, 770_002)
+"""Training, thresholds, tests and other benchmarks use other seeds."""
+SCENE_S = 240.0
+PLAN = Plan(actions=0.5, pause_s=(15.0, 45.0), open_view=True)
+"""Nobody is there for a quarter of a minute and longer."""
 AT_ONCE = Arrival(0.0, 0.0)
 
 
@@ -110,7 +115,7 @@ def measure(
             videos.append(folder / f"scene-{seed}.mp4")
             if not videos[-1].exists():
                 say(f"rendering scene {seed}")
-                render_demo(videos[-1], seed)
+                render_recording(videos[-1], seed, SCENE_S, plan=PLAN)
         if footage is not None and footage.is_dir():
             videos += sorted(path for path in footage.iterdir() if path.suffix in {".mp4", ".avi", ".mkv"})
         misses = [line for video in videos for line in misses_of(video, say)]

@@ -102,6 +102,7 @@ def _read(order: ReadingOrder, heart: Heart, stop: StopFlag, queue: RedisQueue) 
         open_timeout_s=config.open_timeout_s,
         read_timeout_s=config.read_timeout_s,
         tap=evidence.tap if evidence else None,
+        idle=config.idle,
     )
     settings = WindowSettings(
         num_frames=geometry.num_frames,

@@ -25,7 +25,11 @@ def test_noise_is_no_movement(noise: float) -> None:
 
 
 def test_exposure_is_no_movement() -> None:
-    assert not has_moved(view(1), view(2, brighter=25))
+    assert not has_moved(view(1), view(2, brighter=15))
+
+
+def test_a_light_that_is_switched_is_movement() -> None:
+    assert has_moved(view(1), view(2, brighter=40))
 
 
 def test_a_small_figure_is_movement() -> None:

@@ -23,6 +23,8 @@ _NOISE_FACTOR = 7.0
 """The same in standard deviations of the noise of this pair of pictures."""
 _MOST_CHANGE = 32.0
 """A block that has changed by this has changed, whatever the others do: all of the view may be another."""
+_MOST_EXPOSURE = 24.0
+"""A camera's exposure changes by less between two pictures; more is a light that was switched."""
 _LEAST_BLOCKS = 2
 
 
@@ -30,13 +32,16 @@ def has_moved(before: Grey, after: Grey, *, counts: Blocks | None = None) -> boo
     """Return whether something moved between two small grey pictures, or the view changed.
 
     Blocks are compared one by one, so that a small figure counts as much as a large one. A change of the whole picture
-    by the same amount, as by a camera's exposure, does not count.
+    by the same small amount, as by a camera's exposure, does not count.
 
     Args:
         counts: the blocks that are looked at; by default all.
     """
     change = after.astype(np.int16) - before
-    change -= np.int16(np.median(change[::2, ::2]))
+    exposure = np.int16(np.median(change[::2, ::2]))
+    if abs(exposure) > _MOST_EXPOSURE:
+        return True
+    change -= exposure
     size = np.abs(change)
     # From the blocks that have changed least, so that what moves does not hide itself.
     noise = 1.48 * float(np.median(size[::2, ::2]))
