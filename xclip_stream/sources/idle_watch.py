@@ -32,6 +32,7 @@ class IdleSettings:
         blind_s: the same where weights are not trusted: what comes and goes between two key frames may not be seen.
         tried: on so many moving intervals weights have to have been tried before they are trusted or not.
         missed: the share of those that they may have missed.
+        margin: that of `SizeSignal`; the smaller it is, the more still intervals are decoded.
         idles_blind: whether a camera is idle although its weights have missed more.
         doubt_s: how long a camera is not idle after something moved in an interval that looked still.
     """
@@ -43,6 +44,7 @@ class IdleSettings:
     blind_s: float
     tried: int
     missed: float
+    margin: float
     idles_blind: bool
     doubt_s: float
 
@@ -56,6 +58,7 @@ SETTINGS: Mapping[IdleMode, IdleSettings] = {
         blind_s=2.1,
         tried=4,
         missed=0.1,
+        margin=1.2,
         idles_blind=False,
         doubt_s=600.0,
     ),
@@ -67,6 +70,7 @@ SETTINGS: Mapping[IdleMode, IdleSettings] = {
         blind_s=6.0,
         tried=2,
         missed=0.25,
+        margin=1.5,
         idles_blind=True,
         doubt_s=60.0,
     ),
@@ -106,7 +110,7 @@ class IdleWatch:
     def __init__(self, settings: IdleSettings, *, counts: Blocks | None = None) -> None:
         self._settings = settings
         self._counts = counts
-        self._signal = SizeSignal()
+        self._signal = SizeSignal(margin=settings.margin)
         self._now = _Connection()
 
     @property

@@ -25,8 +25,6 @@ _RUN = 6
 """Packets over which a short movement is looked for."""
 _ORDINARY = 0.9
 """The share of still intervals that count: one in which the encoder settled, or something moved unseen, must not."""
-_MARGIN = 1.4
-"""How much further than those a suspicious interval is from the usual."""
 _LEAST = (0.04, 0.10, 0.04)
 """Octaves by which the mean of an interval, a run of packets and a key frame always may differ."""
 
@@ -53,9 +51,13 @@ class SizeSignal:
 
     What deviates in either direction is suspicious. Whether suspicion is to be relied upon follows from the moving
     intervals that were decoded: how many of them it would have told.
+
+    Args:
+        margin: how much further from the usual a suspicious interval is than nine in ten still ones.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, margin: float = 1.4) -> None:
+        self._margin = margin
         self._still: deque[Floats] = deque(maxlen=_KEPT_STILL)
         self._told: deque[bool] = deque(maxlen=_KEPT_MOVING)
         self._band: _Band | None = None
@@ -81,7 +83,7 @@ class SizeSignal:
             return
         self._still.append(np.asarray(weights, np.float64))
         if len(self._still) >= _READY:
-            self._band = _band_of(self._still)
+            self._band = _band_of(self._still, margin=self._margin)
 
     def learn_moving(self, weights: Sequence[float]) -> None:
         """Learn from an interval that was decoded, and in which something moved."""
@@ -108,14 +110,14 @@ class SizeSignal:
         return abs(difference) / _RUN > self._band.run
 
 
-def _band_of(intervals: Sequence[Floats]) -> _Band:
+def _band_of(intervals: Sequence[Floats], *, margin: float) -> _Band:
     longest = max(map(len, intervals))
     table = np.full((len(intervals), longest), np.nan)
     for row, weights in zip(table, intervals, strict=True):
         row[: len(weights)] = weights
     places = np.nanmedian(table, axis=0)
     far = np.array([_deviation(weights, places) for weights in intervals])
-    mean, run, key = np.maximum(_MARGIN * np.quantile(far, _ORDINARY, axis=0, method="lower"), _LEAST)
+    mean, run, key = np.maximum(margin * np.quantile(far, _ORDINARY, axis=0, method="lower"), _LEAST)
     return _Band(places, float(mean), float(run), float(key))
 
 
