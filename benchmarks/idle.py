@@ -49,7 +49,7 @@ STREAMS = {
     "cbr-2s": (2, {"b": "4M", "minrate": "4M", "maxrate": "4M", "bufsize": "2M"}),
 }
 FOOTAGE = Path(__file__).parents[2] / "shared" / "data" / "surveillance"
-SCENES = (770_001, 770_002)
+SCENES = (770_003, 770_004)
 """Training, thresholds, tests and other benchmarks use other seeds."""
 SCENE_S = 240.0
 PLAN = Plan(actions=0.5, pause_s=(15.0, 45.0), open_view=True)
