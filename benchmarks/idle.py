@@ -1,7 +1,7 @@
 """How many idle cameras a core watches, against decoding all of them, and what is missed meanwhile.
 
-    python benchmarks/idle.py [--rounds 3] [--seconds 60] [--streams crf-1s,crf-2s,cbr-1s,cbr-2s] [--keep FOLDER]
-                              [--footage FOLDER] [--scenes SEED,SEED] [--json]
+    python -m benchmarks.idle [--rounds 3] [--seconds 60] [--streams crf-1s,crf-2s,cbr-1s,cbr-2s] [--keep FOLDER]
+                                [--footage FOLDER] [--scenes SEED,SEED] [--json]
 
 Each stream is 1080p25 H.264 of a camera that stands still, with sensor noise: people walk through its first half, from
 which the watcher learns, and nothing moves in its second half, which is measured. Processor time of that half is
@@ -33,6 +33,9 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.ratios import Spread, ratio_spread
+from benchmarks.results import Figure
+from benchmarks.scale import Scale
 from xclip_stream.demo.render import render_recording
 from xclip_stream.demo.scenes import Plan
 from xclip_stream.sources.decoding import OpenVideo
@@ -68,6 +71,8 @@ class Idle:
     times: float
     still_share: float
     """The share of its frames that were not decoded."""
+    spread: Spread
+    """Of `times`, over the rounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,37 @@ class Measured:
     misses: tuple[Misses, ...]
 
 
-def measure(
+def measure(scale: Scale) -> Sequence[Figure]:
+    """Return the figure of `make bench`: of a stream of constant quality, beside one of constant rate."""
+    found = measure_idle(
+        streams=scale.pick(quick=["crf-1s"], full=["crf-1s", "cbr-1s"]),
+        rounds=scale.rounds,
+        seconds=scale.pick(quick=40.0, full=60.0),
+        scenes=scale.pick(quick=SCENES[:1], full=SCENES),
+        footage=None if scale.quick else FOOTAGE,
+        keep=scale.folder,
+        say=scale.say,
+    )
+    usual = next(line for line in found.idle if line.mode == "conservative")
+    return [
+        Figure(
+            key="idle_cameras_vs_full_decode",
+            value=found.idle_cameras_vs_full_decode,
+            rival="PyAV decoding every frame on one thread",
+            spread=usual.spread,
+            at_least=10.0,
+            details={
+                "mode": "conservative, as cameras have it by default",
+                "missed_movements": found.missed_movements,
+                "cameras_a_core": {line.mode: round(1000 / line.watched_ms, 1) for line in found.idle[: len(MODES)]},
+                "streams": [asdict(line) for line in found.idle],
+                "misses": [asdict(line) for line in found.misses],
+            },
+        )
+    ]
+
+
+def measure_idle(
     *,
     streams: Sequence[str] = tuple(STREAMS),
     rounds: int = 3,
@@ -149,8 +184,9 @@ def cost_of(stream: str, folder: Path, rounds: int, seconds: float, say: Callabl
             mode=mode,
             watched_ms=1000 * statistics.median(watched) / quiet_s,
             decoded_ms=1000 * statistics.median(decoded) / quiet_s,
-            times=statistics.median(b / a for a, b, _ in rows),
+            times=(spread := ratio_spread(decoded, watched)).median,
             still_share=statistics.median(shares),
+            spread=spread,
         )
 
 
@@ -308,7 +344,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     console = Console(stderr=True)
-    measured = measure(
+    measured = measure_idle(
         streams=[name for name in options.streams.split(",") if name],
         rounds=options.rounds,
         seconds=options.seconds,
