@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +121,23 @@ def test_nothing_is_told_to_anybody():
     from openvino.tools.ovc import telemetry_utils
 
     assert telemetry_utils.tm.__name__ == "openvino.tools.ovc.telemetry_stub"
+
+
+def test_encoders_that_come_and_go_leave_the_process_fit_for_signals(exported):
+    """Each core of OpenVINO takes over the stack on which signals are handled, where the processor has AMX."""
+    code = f"""
+import signal
+from pathlib import Path
+from xclip_stream.model.openvino_encoder import OpenVinoEncoder
+from xclip_stream.model.stage_files import ExportedStages
+stages = ExportedStages(Path({str(exported.folder)!r}))
+signal.signal(signal.SIGUSR1, lambda *_: print("heard"))
+first = OpenVinoEncoder(stages)
+second = OpenVinoEncoder(stages)
+del first
+del second
+signal.raise_signal(signal.SIGUSR1)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr

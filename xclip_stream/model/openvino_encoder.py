@@ -8,6 +8,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -50,7 +51,7 @@ class OpenVinoEncoder:
     def __init__(
         self, stages: ExportedStages, *, precision: Precision = "float32", threads: int | None = None, form: str = ""
     ) -> None:
-        core = openvino.Core()
+        core = the_core()
         # One stream: two would gain some hundredths with a full queue, and double the wait of a lone window.
         options = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "NUM_STREAMS": 1} | (
             {} if threads is None else {"INFERENCE_NUM_THREADS": threads}
@@ -121,6 +122,17 @@ def export_stages(model: XCLIPModel, rules: FrameRules, stages: ExportedStages) 
         tokens = frame_stage(frames)
     _export(frame_stage, frames, stages.frames)
     _export(clip_stage, tokens, stages.clips)
+
+
+@cache
+def the_core() -> openvino.Core:
+    """Return the one core of this process, which stays to its end.
+
+    On a processor with AMX each core has a stack of its own for signals, and puts back the one before when it goes.
+    With several that go in another order than that in which they came, the next signal finds a stack that is gone, and
+    the process dies.
+    """
+    return openvino.Core()
 
 
 def default_cache() -> Path:

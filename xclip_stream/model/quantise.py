@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import xclip_stream.model.no_telemetry  # noqa: F401 - before both libraries
+from xclip_stream.model.openvino_encoder import the_core
 from xclip_stream.model.stage_files import ExportedStages
 
 import nncf  # isort: skip
@@ -33,7 +34,7 @@ def quantise_stages(exact: ExportedStages, clips: Sequence[NDArray[np.uint8]], f
 
 
 def _quantise_both(exact: ExportedStages, clips: Sequence[NDArray[np.uint8]], quick: ExportedStages) -> ExportedStages:
-    core = openvino.Core()
+    core = the_core()
     frames, later = core.read_model(exact.frames), core.read_model(exact.clips)
     _quantise(frames, clips, quick.frames)
     # The second stage is calibrated on what the exact first one gives.
