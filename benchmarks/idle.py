@@ -4,10 +4,9 @@
                                 [--footage FOLDER] [--scenes SEED,SEED] [--json]
 
 Each stream is 1080p25 H.264 of a camera that stands still, with sensor noise: people walk through its first half, from
-which the watcher learns, and nothing moves in its second half, of which all but the first ten seconds are measured.
-Processor time of that part is compared with that of decoding it with PyAV on one thread, in rounds one after the other,
-and a ratio is the median of the rounds' ratios. To encode the streams takes about a minute each; `--keep` keeps them
-for the next time.
+which the watcher learns, and nothing moves in its second half, which is measured. Processor time of that half is
+compared with that of decoding it with PyAV on one thread, in rounds one after the other, and a ratio is the median of
+the rounds' ratios. To encode the streams takes about a minute each; `--keep` keeps them for the next time.
 
 Misses are counted on rendered scenes with long pauses, of seeds that nothing was tuned on, and on the video files of
 `--footage` where there are any: a movement is missed when not one frame of it was decoded, a moment where a frame with
@@ -58,8 +57,6 @@ SCENES = (770_003, 770_004)
 SCENE_S = 240.0
 PLAN = Plan(actions=0.5, pause_s=(15.0, 45.0), open_view=True)
 """Nobody is there for a quarter of a minute and longer."""
-SETTLES_S = 10.0
-"""How long after the last movement a camera is left to be found idle, before it is measured as one that is."""
 AT_ONCE = Arrival(0.0, 0.0)
 
 
@@ -171,7 +168,7 @@ def cost_of(stream: str, folder: Path, rounds: int, seconds: float, say: Callabl
     if not path.exists():
         say(f"encoding {stream}")
         encode(path, seconds, stream)
-    quiet_s = seconds / 2 + SETTLES_S
+    quiet_s = seconds / 2
     runs: dict[str, list[tuple[float, float, float]]] = {mode: [] for mode in MODES}
     for number in range(rounds):
         say(f"{stream}: round {number + 1} of {rounds}")
@@ -185,8 +182,8 @@ def cost_of(stream: str, folder: Path, rounds: int, seconds: float, say: Callabl
         yield Idle(
             stream=stream,
             mode=mode,
-            watched_ms=1000 * statistics.median(watched) / (seconds - quiet_s),
-            decoded_ms=1000 * statistics.median(decoded) / (seconds - quiet_s),
+            watched_ms=1000 * statistics.median(watched) / quiet_s,
+            decoded_ms=1000 * statistics.median(decoded) / quiet_s,
             times=(spread := ratio_spread(decoded, watched)).median,
             still_share=statistics.median(shares),
             spread=spread,
