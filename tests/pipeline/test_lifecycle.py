@@ -159,3 +159,28 @@ def test_a_worker_dies_with_its_supervisor() -> None:
     process.stdout.close()
 
     assert rest == ""
+
+
+def test_a_second_signal_that_comes_while_the_first_is_handled_is_the_second_one() -> None:
+    code = """
+import os, signal
+from xclip_stream.pipeline.lifecycle import StopFlag, stop_on_signals
+exchange, sent = signal.signal, False
+def send():
+    global sent
+    if not sent:
+        sent = True
+        os.kill(os.getpid(), signal.SIGTERM)
+def exchange_slowly(number, handler):
+    send()
+    return exchange(number, handler)
+with stop_on_signals(StopFlag(), force=lambda: os._exit(130)):
+    signal.signal = exchange_slowly
+    os.kill(os.getpid(), signal.SIGINT)
+    send()
+    for _ in range(1000): pass
+"""
+    process = start(code)
+    process.communicate(timeout=60)
+
+    assert process.returncode == 130

@@ -79,16 +79,25 @@ def stop_on_signals(stop: threading.Event, *, force: Callable[[], None] | None =
         if signal.getsignal(number) is not signal.SIG_IGN
     ]
 
-    def first(_number: int, _frame: FrameType | None) -> None:
-        for number in watched:
-            signal.signal(number, second if force else signal.SIG_DFL)
+    asked = False
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        # Python may run the handler of a second signal inside of this one, where `signal.signal` is called.
+        if asked:
+            if force:
+                force()
+            else:
+                signal.signal(number, signal.SIG_DFL)
+                signal.raise_signal(number)
+            return
+        asked = True
+        if not force:
+            for each in watched:
+                signal.signal(each, signal.SIG_DFL)
         stop.set()
 
-    def second(_number: int, _frame: FrameType | None) -> None:
-        if force:
-            force()
-
-    before = {number: signal.signal(number, first) for number in watched}
+    before = {number: signal.signal(number, handle) for number in watched}
     try:
         yield
     finally:
