@@ -40,8 +40,9 @@ from xclip_stream.demo.render import render_recording
 from xclip_stream.demo.scenes import Plan
 from xclip_stream.sources.decoding import OpenVideo
 from xclip_stream.sources.files import open_file
-from xclip_stream.sources.idle_watch import SETTINGS, IdleMode, IdleWatch
+from xclip_stream.sources.idle_watch import SETTINGS, IdleWatch
 from xclip_stream.sources.watched_decoding import Arrival, WatchedDecoder
+from xclip_stream.types import IdleMode
 
 MODES: tuple[IdleMode, ...] = ("off", "conservative", "aggressive")
 SIZE, FPS = (1920, 1080), 25

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from xclip_stream.motion import AGGRESSIVE, CONSERVATIVE, Tiles, Tolerance, has_changed, tiles_of
-from xclip_stream.types import Frame, Pixels
+from xclip_stream.types import Frame, IdleMode, Pixels
 
-TOLERANCES: Mapping[str, Tolerance] = {"conservative": CONSERVATIVE, "aggressive": AGGRESSIVE}
+TOLERANCES: Mapping[IdleMode, Tolerance] = {"conservative": CONSERVATIVE, "aggressive": AGGRESSIVE}
 """How much may differ, by the name of the mode; a mode that is not here lets every window through."""
 
 
@@ -36,11 +36,10 @@ class MotionGate:
     """Knows the last window that was sent to be scored, and tells whether it can stand for the next one.
 
     Args:
-        mode: off | conservative | aggressive.
         refresh_s: a window stands for those that were captured less than so many seconds after it.
     """
 
-    def __init__(self, *, mode: str, refresh_s: float) -> None:
+    def __init__(self, *, mode: IdleMode, refresh_s: float) -> None:
         self._tolerance = TOLERANCES.get(mode)
         self._refresh_s = refresh_s
         self._sent: _Sent | None = None

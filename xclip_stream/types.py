@@ -37,6 +37,9 @@ class Region:
 Box = tuple[float, float, float, float]
 """A rectangle of the frame without a name: x0, y0, x1, y1 in fractions of its width and height."""
 
+IdleMode = Literal["off", "conservative", "aggressive"]
+"""How boldly decoding and scoring are saved of a camera while nothing moves in its picture."""
+
 Fit = Literal["crop", "stretch"]
 """How a frame becomes square: `crop` shortens its short side and cuts the middle out, `stretch` squeezes all of it."""
 

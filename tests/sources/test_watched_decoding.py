@@ -10,9 +10,9 @@ import pytest
 
 from tests.videos import steady, write_video
 from xclip_stream.sources.files import open_file
-from xclip_stream.sources.idle_watch import SETTINGS, IdleMode, IdleWatch
+from xclip_stream.sources.idle_watch import SETTINGS, IdleWatch
 from xclip_stream.sources.watched_decoding import Arrival, Shown, WatchedDecoder
-from xclip_stream.types import Pixels
+from xclip_stream.types import IdleMode, Pixels
 
 FPS, SECONDS, SIZE = 10, 60, (320, 240)
 WALKS = ((10, 12), (16, 18), (22, 24), (28, 30), (50, 52))

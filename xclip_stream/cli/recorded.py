@@ -80,11 +80,10 @@ def recordings_of(config: Config, named: Sequence[str]) -> list[Recording]:
     ]
     if not found:
         raise ConfigError("all sources are cameras: name recordings of them, as SOURCE=FILE")
-    return [recording for recording in found if config.rules_of(recording.source_id)] or _nothing_judged()
-
-
-def _nothing_judged() -> list[Recording]:
-    raise ConfigError("no rule watches the sources of these recordings")
+    judged = [recording for recording in found if config.rules_of(recording.source_id)]
+    if not judged:
+        raise ConfigError("no rule watches the sources of these recordings")
+    return judged
 
 
 class Answers:

@@ -38,7 +38,7 @@ from xclip_stream.config.values import (
 from xclip_stream.redaction import redact_url
 from xclip_stream.redis_url import RedisUrl, with_tls_files
 from xclip_stream.schedule import Schedule, parse_clock, parse_days
-from xclip_stream.types import WHOLE_FRAME
+from xclip_stream.types import WHOLE_FRAME, IdleMode
 
 FRAME = "frame"
 """How a rule's `regions` names the whole picture."""
@@ -164,7 +164,7 @@ class SourceConfig(Closed):
     read_timeout_s: float = Field(default=5.0, gt=0, le=600)
     realtime: bool = False
     backlog_windows: int = Field(default=4, ge=1, le=1000)
-    idle: Annotated[Literal["off", "conservative", "aggressive"], BeforeValidator(_off)] = "conservative"
+    idle: Annotated[IdleMode, BeforeValidator(_off)] = "conservative"
     """What is saved of a camera while nothing moves in its picture; of a file never anything."""
     idle_refresh_s: float = Field(default=30.0, ge=1, le=3600)
 

@@ -14,7 +14,7 @@ class TokenCache:
     """Keeps the tokens of the frames that were seen last, found by what a frame shows: a hash of its bytes.
 
     Overlapping windows share frames, and a camera that is frozen or still shows one frame again and again. The hash
-    costs a hundredth of what it saves, and unlike a frame's id it cannot be wrong: the same bytes are the same frame,
+    costs a small part of what it saves, and unlike a frame's id it cannot be wrong: the same bytes are the same frame,
     whichever source, region or worker life they come from.
 
     Args:

@@ -35,7 +35,7 @@ def is_out_of_memory(error: BaseException | None) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """Return what the error says, without torch's advice below it."""
+    """Return what the error says, without the advice that libraries put below it."""
     return " ".join(str(error).strip().split("\n", 1)[0].split())
 
 

@@ -7,12 +7,10 @@ only where its packets weigh otherwise, where its key frame shows something else
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
 
 from xclip_stream.sources.motion import Blocks, Grey, has_moved
 from xclip_stream.sources.size_signal import SizeSignal
-
-IdleMode: TypeAlias = Literal["off", "conservative", "aggressive"]
+from xclip_stream.types import IdleMode
 
 PICTURE_EVERY_S = 0.2
 """How far apart the decoded pictures are that are compared."""

@@ -14,11 +14,12 @@ from xclip_stream.sources.capture_clock import CaptureClock
 from xclip_stream.sources.damage import Damage
 from xclip_stream.sources.decoding import AvFrame, KeptFrame, OpenVideo, StillFrame, View
 from xclip_stream.sources.heap import trim_heap
-from xclip_stream.sources.idle_watch import SETTINGS, IdleMode, IdleWatch
+from xclip_stream.sources.idle_watch import SETTINGS, IdleWatch
 from xclip_stream.sources.motion import watched_blocks
 from xclip_stream.sources.packet_ring import PacketTap
 from xclip_stream.sources.timeline import Timeline
 from xclip_stream.sources.watched_decoding import Arrival, Shown, WatchedDecoder
+from xclip_stream.types import IdleMode
 
 _NEARLY = 0.98
 """Two clocks measure the same silence."""

@@ -11,10 +11,9 @@ from xclip_stream.redaction import redact_url
 from xclip_stream.sources.camera_opening import LIVE_SCHEMES, is_camera_url
 from xclip_stream.sources.decoding import View
 from xclip_stream.sources.files import FileSource
-from xclip_stream.sources.idle_watch import IdleMode
 from xclip_stream.sources.live import LiveSource
 from xclip_stream.sources.packet_ring import PacketTap
-from xclip_stream.types import WHOLE_FRAME, Box, ClipGeometry, Region
+from xclip_stream.types import WHOLE_FRAME, Box, ClipGeometry, IdleMode, Region
 
 
 def is_live_url(url: str) -> bool:
