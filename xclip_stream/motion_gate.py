@@ -7,7 +7,7 @@ changes slowly adds up, and is seen in the end.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from xclip_stream.motion import AGGRESSIVE, CONSERVATIVE, Tiles, Tolerance, has_changed, tiles_of
+from xclip_stream.tiles import AGGRESSIVE, CONSERVATIVE, Tiles, Tolerance, has_changed, tiles_of
 from xclip_stream.types import Frame, IdleMode, Pixels
 
 TOLERANCES: Mapping[IdleMode, Tolerance] = {"conservative": CONSERVATIVE, "aggressive": AGGRESSIVE}

@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from tests.sources.test_motion import view, with_figure
+from tests.sources.test_blocks import view, with_figure
 from tests.sources.test_size_signal import moving, still
+from xclip_stream.sources.blocks import Grey
 from xclip_stream.sources.idle_watch import SETTINGS, IdleWatch
-from xclip_stream.sources.motion import Grey
 
 CONSERVATIVE = SETTINGS["conservative"]
 

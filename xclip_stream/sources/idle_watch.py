@@ -8,7 +8,7 @@ only where its packets weigh otherwise, where its key frame shows something else
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from xclip_stream.sources.motion import Blocks, Grey, has_moved
+from xclip_stream.sources.blocks import Blocks, Grey, has_moved
 from xclip_stream.sources.size_signal import SizeSignal
 from xclip_stream.types import IdleMode
 

@@ -15,9 +15,9 @@ from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import VideoReformatter
 
+from xclip_stream.sources.blocks import GRID_PX, Grey
 from xclip_stream.sources.decoding import Packet
 from xclip_stream.sources.idle_watch import IdleWatch
-from xclip_stream.sources.motion import GRID_PX, Grey
 from xclip_stream.sources.size_signal import weight_of
 from xclip_stream.sources.slice_qp import SliceQuantisers
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xclip_stream.motion import AGGRESSIVE, CONSERVATIVE, Tolerance, has_changed, tiles_of
+from xclip_stream.tiles import AGGRESSIVE, CONSERVATIVE, Tolerance, has_changed, tiles_of
 from xclip_stream.types import Pixels
 
 SIZE = 224

@@ -1,9 +1,11 @@
-"""Tells whether anything in a picture has changed: pure, and made for pictures at model size.
+"""Tells whether anything has changed in a picture that the model would see, at its size and in colour: pure.
 
 A picture is looked at in tiles of a few pixels, so that a figure of five by ten pixels fills some of them and noise of
 the sensor is averaged away. What is the same in all tiles is the light, and no motion. Of what is left a tile that
 differs by more than the noise of its picture has changed; the noise is estimated from the tiles themselves, most of
 which show nothing new. It never excuses much: a picture that is all noise, or all motion, is one that has changed.
+
+Whether a camera has to be decoded at all is told from coarser pictures of whole frames: `sources/blocks.py`.
 """
 
 from dataclasses import dataclass

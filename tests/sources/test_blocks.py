@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from xclip_stream.sources.motion import GRID_PX, Grey, has_moved, watched_blocks
+from xclip_stream.sources.blocks import GRID_PX, Grey, has_moved, watched_blocks
 
 WIDTH, HEIGHT = GRID_PX
 

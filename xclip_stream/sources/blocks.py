@@ -1,4 +1,7 @@
-"""Has anything moved between two pictures of a camera that stands still? Pure."""
+"""Has anything moved between two small grey pictures of a whole frame, of a camera that stands still? Pure.
+
+It decides what is decoded. What of that is worth scoring is told from pictures at model size: `xclip_stream/tiles.py`.
+"""
 
 from collections.abc import Sequence
 from math import ceil
