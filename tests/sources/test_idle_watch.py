@@ -18,25 +18,34 @@ class Camera:
         self.interval_s = interval_s
         self.at_s = 0.0
         self.decoded: list[bool] = []
+        self.looked_through: list[bool] = []
         watch.begin_interval(0.0)
 
     def pass_interval(self, weights: list[float], pictures: list[Grey]) -> bool:
         """Let an interval pass; return whether it was decoded."""
         begin_s, self.at_s = self.at_s, self.at_s + self.interval_s
         watch = self.watch
-        is_decoded = not watch.is_idle
+        is_decoded, is_looked_through = not watch.is_idle, False
+        times = [begin_s + number * self.interval_s / len(pictures) for number in range(len(pictures))]
         for weight in weights:
             watch.add(weight)
+            is_looked_through = is_looked_through or (watch.is_idle and watch.doubts_end())
         if watch.is_idle:
-            if watch.wants_look(self.at_s):
+            if watch.doubts_whole(self.at_s) or is_looked_through:
+                is_looked_through = True
+                for picture, at_s in zip(pictures, times, strict=True):
+                    watch.look_through(picture, at_s)
+                watch.note_looked_through(times[-1])
+            elif watch.wants_look(self.at_s):
                 watch.look(pictures[-1], self.at_s)
-            is_decoded = watch.wants_decoding(self.at_s)
+            is_decoded = watch.must_wake
         if is_decoded:
             watch.wake()
-            for number, picture in enumerate(pictures):
-                watch.see(picture, begin_s + number * self.interval_s / len(pictures))
+            for picture, at_s in zip(pictures, times, strict=True):
+                watch.see(picture, at_s)
         watch.begin_interval(self.at_s)
         self.decoded.append(is_decoded)
+        self.looked_through.append(is_looked_through)
         return is_decoded
 
     def stand_still(self, intervals: int) -> None:
@@ -67,7 +76,8 @@ def test_a_camera_at_which_nothing_moves_becomes_idle() -> None:
     camera.stand_still(40)
 
     assert camera.watch.is_trusted
-    assert sum(camera.decoded[since:]) <= 6
+    assert not any(camera.decoded[since:])
+    assert sum(camera.looked_through[since:]) <= 6
 
 
 def test_it_wakes_for_the_interval_in_which_something_moves() -> None:
@@ -123,7 +133,7 @@ def test_an_interval_that_goes_on_for_too_long_is_noticed() -> None:
 
 
 def test_it_checks_itself_and_doubts_after_a_failure() -> None:
-    camera = Camera(IdleWatch(replace(CONSERVATIVE, check_every_s=10.0, look_every_s=1000.0)))
+    camera = Camera(IdleWatch(replace(CONSERVATIVE, check_s=(10.0, 10.0), look_s=(1000.0, 1000.0))))
     camera.stand_still(12)
     camera.see_somebody(6)
     camera.stand_still(12)
@@ -134,6 +144,39 @@ def test_it_checks_itself_and_doubts_after_a_failure() -> None:
     assert any(camera.decoded[-60:])
     camera.stand_still(20)
     assert not camera.watch.is_idle
+
+
+def test_the_longer_it_is_still_the_more_rarely_it_is_looked_at() -> None:
+    watch = idle_camera().watch
+    watch.look(view(1), 40.0)
+
+    assert not watch.wants_look(49.0)
+    assert watch.wants_look(50.0)
+    watch.look(view(1), 100.0)
+    assert not watch.wants_look(113.0)
+    watch.look(view(1), 4000.0)
+    assert not watch.wants_look(4039.0)
+    assert watch.wants_look(4040.0)
+
+
+def test_an_interval_that_was_looked_through_teaches_what_still_ones_weigh() -> None:
+    camera = idle_camera()
+
+    for number in range(40):  # the camera's noise has changed, as at dusk
+        weights = [weight + 0.3 for weight in still(number)]
+        camera.pass_interval(weights, [view(number + n) for n in range(5)])
+
+    assert all(camera.looked_through[-40:-37])
+    assert not any(camera.decoded[-40:])
+    assert sum(camera.looked_through[-10:]) <= 3
+
+
+def test_an_interval_that_cannot_be_looked_through_is_decoded() -> None:
+    watch = idle_camera().watch
+
+    watch.look_through(None, 30.5)
+
+    assert watch.must_wake
 
 
 def test_slow_changes_add_up() -> None:

@@ -59,6 +59,24 @@ def test_what_it_missed_is_counted(signal: SizeSignal) -> None:
     assert signal.missed == pytest.approx(0.4)
 
 
+def test_what_it_would_miss_follows_from_what_is_usual_now(signal: SizeSignal) -> None:
+    for seed in range(100, 104):
+        signal.learn_moving(moving(seed, by=0.2))
+    assert signal.missed == 0.0
+
+    for seed in range(200, 232):
+        signal.learn_still(moving(seed, by=0.2 * (seed % 2)))
+
+    assert signal.missed > 0.5
+
+
+def test_a_whole_interval_is_told_apart_from_its_end(signal: SizeSignal) -> None:
+    weights = moving(100, begin=10, end=16, by=0.8)
+
+    assert not signal.suspects_whole(moving(100, begin=10, end=11, by=0.5))
+    assert signal.suspects_whole([weight + 0.5 for weight in weights])
+
+
 def test_intervals_may_differ_in_length(signal: SizeSignal) -> None:
     signal.learn_still(still(50, packets=26))
 

@@ -1,8 +1,8 @@
 """Decides when a camera needs no decoding, from what its packets weigh and from small pictures of it. Pure.
 
 An interval is what comes between two key frames. While the camera is awake each is decoded, and what was seen in it
-teaches what packets weigh while nothing moves. After some calm seconds the camera is idle: an interval is then decoded
-only where its packets weigh otherwise, where its key frame shows something else, or where it is time for a check.
+teaches what packets weigh while nothing moves. After some calm seconds the camera is idle: an interval is then looked
+through only where its packets weigh otherwise or where it is time for a check, and decoded only where something moved.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,8 @@ PICTURE_EVERY_S = 0.2
 """How far apart the decoded pictures are that are compared."""
 _MOVING_SHARE = 0.5
 """Where fewer of its pictures differ from those before, an interval is neither still nor moving."""
+_LOOKS = 6
+"""So many times a camera is looked at while it has been still for as long again, within the bounds of its settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +26,9 @@ class IdleSettings:
 
     Args:
         calm_s: how long nothing may have moved before a camera is idle.
-        look_every_s: how often a key frame is looked at where weights are trusted; else each one is.
-        check_every_s: how often an interval that looks still is decoded all the same.
+        look_s: how far apart the key frames are that are looked at where weights are trusted, at first and in the end;
+            else each one is.
+        check_s: how far apart the intervals are that are looked through although they weigh as ever, likewise.
         key_interval_s: a camera whose key frames are further apart is never idle.
         blind_s: the same where weights are not trusted: what comes and goes between two key frames may not be seen.
         tried: on so many moving intervals weights have to have been tried before they are trusted or not.
@@ -36,8 +39,8 @@ class IdleSettings:
     """
 
     calm_s: float
-    look_every_s: float
-    check_every_s: float
+    look_s: tuple[float, float]
+    check_s: tuple[float, float]
     key_interval_s: float
     blind_s: float
     tried: int
@@ -50,8 +53,8 @@ class IdleSettings:
 SETTINGS: Mapping[IdleMode, IdleSettings] = {
     "conservative": IdleSettings(
         calm_s=5.0,
-        look_every_s=10.0,
-        check_every_s=60.0,
+        look_s=(10.0, 40.0),
+        check_s=(60.0, 240.0),
         key_interval_s=4.0,
         blind_s=2.1,
         tried=4,
@@ -62,8 +65,8 @@ SETTINGS: Mapping[IdleMode, IdleSettings] = {
     ),
     "aggressive": IdleSettings(
         calm_s=2.0,
-        look_every_s=30.0,
-        check_every_s=300.0,
+        look_s=(30.0, 60.0),
+        check_s=(300.0, 900.0),
         key_interval_s=6.0,
         blind_s=6.0,
         tried=2,
@@ -82,13 +85,15 @@ class _Connection:
     is_idle: bool = False
     is_suspicious: bool = False
     is_check: bool = False
+    is_whole: bool = False
+    """Whether all of this idle interval was looked through."""
     anchor: Grey | None = None
     """What pictures are compared with: the last one that differed. So slow changes add up."""
     began_s: float | None = None
     pictured_s: float | None = None
     moved_s: float = 0.0
     looked_s: float = 0.0
-    decoded_s: float = 0.0
+    checked_s: float = 0.0
     doubted_s: float | None = None
     unseen: int = 0
     """How many intervals have begun since a picture was compared."""
@@ -133,11 +138,11 @@ class IdleWatch:
         """Note a key frame: an interval is over, and another begins, which is idle or not."""
         now = self._now
         length_s = 0.0 if now.began_s is None else at_s - now.began_s
-        if length_s > 0 and not now.is_idle:
+        if length_s > 0 and (now.is_whole or not now.is_idle):
             self._learn()
         now.is_idle = self._may_idle(at_s, length_s)
         now.began_s, now.weights, now.pictured, now.moved = at_s, [], 0, 0
-        now.is_suspicious = now.is_check = False
+        now.is_suspicious = now.is_check = now.is_whole = False
         now.unseen += 1
 
     def add(self, weight: float) -> None:
@@ -149,13 +154,23 @@ class IdleWatch:
         began_s = self._now.began_s
         return began_s is None or not 0 <= at_s - began_s <= self._settings.key_interval_s
 
-    def suspects_end(self) -> bool:
-        """Return whether the last packets tell of movement, so that it is not waited for the rest."""
+    def doubts_end(self) -> bool:
+        """Return whether this idle interval has to be looked through so far: its last packets weigh otherwise."""
         return self._signal.suspects_end(self._now.weights)
+
+    def doubts_whole(self, at_s: float) -> bool:
+        """Return whether this idle interval, which is over, has to be looked through."""
+        now = self._now
+        if self._signal.suspects_whole(now.weights):
+            return True
+        now.is_check = at_s - now.checked_s >= self._apart_s(self._settings.check_s, at_s - now.moved_s)
+        return now.is_check
 
     def wants_look(self, at_s: float) -> bool:
         """Return whether the key frame that ends this idle interval is to be looked at."""
-        return not self.is_trusted or at_s - self._now.looked_s >= self._settings.look_every_s
+        now = self._now
+        apart_s = self._apart_s(self._settings.look_s, (at_s - now.moved_s) / _LOOKS)
+        return not self.is_trusted or at_s - now.looked_s >= apart_s
 
     def look(self, picture: Grey | None, at_s: float) -> None:
         """Note what the key frame shows that ends this idle interval; None where it cannot be decoded."""
@@ -167,27 +182,38 @@ class IdleWatch:
                 # It may have come in an interval that was taken for still, and is gone.
                 self._signal.note_missed()
 
-    def wants_decoding(self, at_s: float) -> bool:
-        """Return whether an idle interval that is over has to be decoded."""
+    def look_through(self, picture: Grey | None, at_s: float) -> None:
+        """Note what a picture of this idle interval shows; None where it cannot be decoded."""
         now = self._now
-        if now.is_suspicious or self._signal.suspects(now.weights):
-            return True
-        now.is_check = at_s - now.decoded_s >= self._settings.check_every_s
-        return now.is_check
+        now.pictured_s = now.looked_s = at_s
+        now.unseen = 0
+        now.pictured += 1
+        if picture is None or self._differs(picture):
+            now.is_suspicious = True
+
+    def note_looked_through(self, at_s: float) -> None:
+        """Note that all of this idle interval was looked through."""
+        self._now.is_whole, self._now.checked_s = True, at_s
+
+    @property
+    def must_wake(self) -> bool:
+        """Whether something moved in this idle interval, so that it has to be decoded."""
+        return self._now.is_suspicious
 
     def wake(self) -> None:
         """Note that this interval is decoded after all."""
-        self._now.is_idle = False
+        now = self._now
+        now.is_idle, now.pictured, now.pictured_s = False, 0, None
 
     def wants_picture(self, at_s: float) -> bool:
-        """Return whether a decoded picture is to be compared."""
+        """Return whether a picture is to be compared."""
         pictured_s = self._now.pictured_s
         return pictured_s is None or not 0 <= at_s - pictured_s < PICTURE_EVERY_S
 
     def see(self, picture: Grey, at_s: float) -> None:
         """Compare a decoded picture with those before."""
         now = self._now
-        now.pictured_s = now.decoded_s = now.looked_s = at_s
+        now.pictured_s = now.checked_s = now.looked_s = at_s
         now.unseen = 0
         now.pictured += 1
         is_first = now.anchor is None
@@ -197,6 +223,11 @@ class IdleWatch:
                 now.moved += 1
                 # Of a decoder that held it back until this interval, which may be idle, had begun.
                 now.is_suspicious = True
+
+    @staticmethod
+    def _apart_s(bounds: tuple[float, float], wished_s: float) -> float:
+        least_s, most_s = bounds
+        return min(most_s, max(least_s, wished_s))
 
     def _differs(self, picture: Grey) -> bool:
         anchor = self._now.anchor

@@ -59,55 +59,77 @@ class SizeSignal:
     def __init__(self, *, margin: float = 1.4) -> None:
         self._margin = margin
         self._still: deque[Floats] = deque(maxlen=_KEPT_STILL)
-        self._told: deque[bool] = deque(maxlen=_KEPT_MOVING)
-        self._band: _Band | None = None
+        self._moving: deque[Floats | None] = deque(maxlen=_KEPT_MOVING)
+        """Moving intervals; None for one whose weights are not known, since it was taken for still."""
+        self._known_band: _Band | None = None
+        self._known_missed: float | None = None
+        """What follows from the intervals, until another one is learned."""
 
     @property
     def is_ready(self) -> bool:
         """True once there is something to compare with."""
-        return self._band is not None
+        return len(self._still) >= _READY
 
     @property
     def moving(self) -> int:
         """How many moving intervals it has been tried on, of the last ones."""
-        return len(self._told)
+        return len(self._moving)
 
     @property
     def missed(self) -> float:
-        """The share of them that it did not tell; 1 where there were none."""
-        return 1.0 - sum(self._told) / len(self._told) if self._told else 1.0
+        """The share of them that it would not tell, as it is now; 1 where there were none."""
+        if self._known_missed is None:
+            told = sum(weights is not None and self.suspects(weights) for weights in self._moving)
+            self._known_missed = 1.0 - told / len(self._moving) if self._moving else 1.0
+        return self._known_missed
 
     def learn_still(self, weights: Sequence[float]) -> None:
         """Learn from an interval that was decoded, and in which nothing moved; its key frame is the first."""
         if len(weights) < 2:  # a stream of key frames has no places
             return
         self._still.append(np.asarray(weights, np.float64))
-        if len(self._still) >= _READY:
-            self._band = _band_of(self._still, margin=self._margin)
+        self._known_band = self._known_missed = None
 
     def learn_moving(self, weights: Sequence[float]) -> None:
         """Learn from an interval that was decoded, and in which something moved."""
-        if self._band is not None:
-            self._told.append(self.suspects(weights))
+        if self.is_ready:
+            self._moving.append(np.asarray(weights, np.float64))
+            self._known_missed = None
 
     def note_missed(self) -> None:
         """Learn that something moved in an interval that looked still."""
-        self._told.append(False)
+        self._moving.append(None)
+        self._known_missed = None
 
-    def suspects(self, weights: Sequence[float]) -> bool:
-        """Return whether a whole interval looks unlike the still ones. Not before it is ready."""
-        if self._band is None or len(weights) < 2:
+    def suspects(self, weights: Sequence[float] | Floats) -> bool:
+        """Return whether an interval looks unlike the still ones, as a whole or in a part. Always until it is ready."""
+        band = self._band()
+        if band is None or len(weights) < 2:
             return True
-        mean, run, key = _deviation(np.asarray(weights, np.float64), self._band.places)
-        return mean > self._band.mean or run > self._band.run or key > self._band.key
+        mean, run, key = _deviation(np.asarray(weights, np.float64), band.places)
+        return mean > band.mean or run > band.run or key > band.key
+
+    def suspects_whole(self, weights: Sequence[float]) -> bool:
+        """Return whether one looks unlike them as a whole; `suspects_end` was asked after each of its packets."""
+        band = self._band()
+        if band is None or len(weights) < 2:
+            return True
+        mean, run, key = _deviation(np.asarray(weights, np.float64), band.places)
+        return mean > band.mean or key > band.key or (len(weights) <= _RUN and run > band.run)
 
     def suspects_end(self, weights: Sequence[float]) -> bool:
         """Return whether the last packets of an interval that goes on look unlike those of the still ones."""
-        if self._band is None or len(weights) <= _RUN:
+        band = self._band()
+        if band is None or len(weights) <= _RUN:
             return False
-        places = _places(self._band.places, len(weights))
+        places = _places(band.places, len(weights))
         difference = sum(weights[-_RUN:]) - float(places[len(weights) - _RUN : len(weights)].sum())
-        return abs(difference) / _RUN > self._band.run
+        return abs(difference) / _RUN > band.run
+
+    def _band(self) -> _Band | None:
+        if self._known_band is None and self.is_ready:
+            self._known_band = _band_of(self._still, margin=self._margin)
+        return self._known_band
 
 
 def _band_of(intervals: Sequence[Floats], *, margin: float) -> _Band:

@@ -1,7 +1,8 @@
 """Decodes the packets of a camera, but not those of intervals in which nothing moves.
 
 While the camera is idle the packets since the last key frame are held. Once they are known to be still, a frame for
-each is given that shows the last decoded picture; once something is amiss they are decoded, from the key frame on.
+each is given that shows the last decoded picture; once something moves they are decoded, from the key frame on. Where
+that is in doubt a scout looks.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -9,15 +10,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import av
-import numpy as np
-from av.codec.context import CodecContext
 from av.error import FFmpegError
-from av.video.codeccontext import VideoCodecContext
-from av.video.reformatter import VideoReformatter
 
-from xclip_stream.sources.blocks import GRID_PX, Grey
 from xclip_stream.sources.decoding import Packet
 from xclip_stream.sources.idle_watch import IdleWatch
+from xclip_stream.sources.scouting import Scout, SmallPictures
 from xclip_stream.sources.size_signal import weight_of
 from xclip_stream.sources.slice_qp import SliceQuantisers
 
@@ -63,9 +60,9 @@ class WatchedDecoder:
     def __init__(self, *, watch: IdleWatch | None, note: Callable[[str], None]) -> None:
         self._watch = watch
         self._note = note
-        self._reformatter = VideoReformatter()
+        self._small = SmallPictures()
+        self._scout = Scout(self._small)
         self._quantisers: SliceQuantisers | None = None
-        self._key_decoder: VideoCodecContext | None = None
         self._interval: list[_Held] = []
         """What has come since the last key frame, decoded or not."""
         self._has_open = False
@@ -93,7 +90,10 @@ class WatchedDecoder:
         watch.add(self._weight(packet))
         if not watch.is_idle:
             yield from self._decode(held)
-        elif self._is_amiss(watch, held):
+            return
+        if watch.doubts_end():
+            self._look_through(watch, is_over=False)
+        if watch.must_wake or self._is_amiss(watch, held):
             yield from self._wake(watch)
 
     def finish(self) -> Iterator[Shown]:
@@ -115,14 +115,17 @@ class WatchedDecoder:
     def _begin_interval(self, watch: IdleWatch, key: _Held) -> Iterator[Shown]:
         was_idle = watch.is_idle
         if was_idle:
-            if watch.wants_look(key.at_s):
-                watch.look(self._look(key.packet), key.at_s)
-            if watch.wants_decoding(key.at_s):
+            if watch.doubts_whole(key.at_s):
+                self._look_through(watch, is_over=True)
+            elif watch.wants_look(key.at_s):
+                self._scout.look_at(watch, key.packet, key.at_s)
+            if watch.must_wake:
                 yield from self._wake(watch)
                 was_idle = False
             else:
                 yield from self._still()
         watch.begin_interval(key.at_s)
+        self._scout.begin_interval()
         self._has_open = self._has_open or _is_open(self._interval)
         self._lead = self._interval if self._has_open else []
         self._interval, self._held_bytes = [], 0
@@ -132,12 +135,18 @@ class WatchedDecoder:
             yield from self._restart()
 
     def _is_amiss(self, watch: IdleWatch, held: _Held) -> bool:
-        return (
-            held.packet.is_corrupt
-            or self._held_bytes > _MAX_HELD_BYTES
-            or watch.has_run_over(held.at_s)
-            or watch.suspects_end()
-        )
+        return held.packet.is_corrupt or self._held_bytes > _MAX_HELD_BYTES or watch.has_run_over(held.at_s)
+
+    def _look_through(self, watch: IdleWatch, *, is_over: bool) -> None:
+        """Let the watch see what it has not seen of this interval; of one that refers to the one before, nothing."""
+        at_s = self._interval[-1].at_s
+        if self._lead:
+            watch.look_through(None, at_s)
+            return
+        rest = self._interval[self._scout.taken :]
+        self._scout.look_through(watch, [(held.packet, held.at_s) for held in rest], is_over=is_over)
+        if is_over:
+            watch.note_looked_through(at_s)
 
     def _still(self) -> Iterator[Shown]:
         """Yield a moment for each packet of the interval."""
@@ -187,7 +196,7 @@ class WatchedDecoder:
             if frame.is_corrupt:
                 self._note("frame decoded with errors")
             if self._watch is not None and self._at_s is not None and self._watch.wants_picture(held.at_s):
-                self._watch.see(self._small(frame), held.at_s)
+                self._watch.see(self._small.of(frame), held.at_s)
             yield self._shown(frame, frame.pts, frame.dts, frame.time_base, held.arrived)
 
     def _shown(
@@ -196,25 +205,6 @@ class WatchedDecoder:
         self._shown_pts = pts
         return Shown(frame, pts, dts, time_base, at)
 
-    def _look(self, key: Packet) -> Grey | None:
-        """Return what a key frame shows, by a decoder of its own; None where it cannot be decoded by itself."""
-        try:
-            decoder = self._key_decoder = self._key_decoder or _key_decoder(key)
-            frames = [*decoder.decode(key), *decoder.decode(None)]
-            decoder.flush_buffers()
-        except (FFmpegError, ValueError):
-            self._key_decoder = None
-            return None
-        return self._small(frames[-1]) if frames and not frames[-1].is_corrupt else None
-
-    def _small(self, frame: av.VideoFrame) -> Grey:
-        width, height = GRID_PX
-        # One thread, for the reason that `upright` gives.
-        small = self._reformatter.reformat(
-            frame, width=width, height=height, format="gray", interpolation="AREA", threads=1
-        )
-        return np.array(small.to_ndarray(), np.uint8)
-
     def _weight(self, packet: Packet) -> float:
         context = packet.stream.codec_context
         if context.name != "h264":
@@ -222,18 +212,6 @@ class WatchedDecoder:
         if self._quantisers is None:
             self._quantisers = SliceQuantisers(context.extradata or b"")
         return weight_of(packet.size, self._quantisers.read(bytes(packet)))
-
-
-def _key_decoder(key: Packet) -> VideoCodecContext:
-    context = key.stream.codec_context
-    decoder = CodecContext.create(context.name, "r")
-    if not isinstance(decoder, VideoCodecContext):
-        raise ValueError("no decoder for video")
-    decoder.extradata = context.extradata
-    decoder.thread_count = 1
-    # What it smooths does not show in a small picture.
-    decoder.options = {"skip_loop_filter": "all"}
-    return decoder
 
 
 def _is_open(interval: list[_Held]) -> bool:
