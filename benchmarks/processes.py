@@ -5,6 +5,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,9 +55,7 @@ def use_by_role(roots: Iterable[int], *, memory: bool = True) -> dict[str, Use]:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
             own_s = time.clock_gettime(_clock_of(pid))
             memory_mib = _memory_mib(folder) if memory else (0.0, 0.0)
-            children = [
-                int(child) for task in (folder / "task").iterdir() for child in (task / "children").read_text().split()
-            ]
+            children = children_of(pid)
         except (OSError, ValueError):
             continue
         role = _role_of(command) or inherited.get(pid, "other")
@@ -65,6 +64,21 @@ def use_by_role(roots: Iterable[int], *, memory: bool = True) -> dict[str, Use]:
         children_s = sum(int(fields[place]) for place in _CHILDREN_TICKS) / TICKS_PER_S
         totals[role] += Use(own_s + children_s, *memory_mib, 1)
     return dict(totals)
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the processes that a process has started and that have not ended.
+
+    Threads end while one looks, each with its folder: a worker that starts one for each batch is still there.
+
+    Raises:
+        OSError: the process is gone.
+    """
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def _clock_of(pid: int) -> int:

@@ -5,13 +5,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from benchmarks.processes import Use, use_by_role
+from benchmarks.processes import Use, children_of, use_by_role
 from benchmarks.site import Site
 from xclip_stream.pipeline.lifecycle import SUPERVISOR_PID
 from xclip_stream.queues.redis import RedisQueue, open_queue
@@ -166,12 +166,7 @@ class Workers:
 
 def _child_of(pid: int, name: str) -> list[int]:
     """Return the children of a process that are this program."""
-    return [child for child in _children(pid) if name in _command(child)]
-
-
-def _children(pid: int) -> Iterator[int]:
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        yield from map(int, (task / "children").read_text().split())
+    return [child for child in children_of(pid) if name in _command(child)]
 
 
 def _command(pid: int) -> str:
