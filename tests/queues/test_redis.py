@@ -104,6 +104,16 @@ class TestEntriesThatCannotBeRead:
         assert claimed.window.id.seq == 1
         assert pending["pending"] == 1
 
+    def test_what_others_have_left_is_not_looked_for_at_each_batch(self, redis_backend: Backend) -> None:
+        queue, takes = redis_queue(redis_backend), 60
+        with closing(redis_server(redis_backend).client()) as client:
+            client.config_resetstat()
+            for _ in range(takes):
+                assert queue.take_windows(max_count=1, block_s=0.0) == []
+            looked = client.info("commandstats")["cmdstat_xpending"]["calls"]
+
+        assert 2 <= looked < takes  # two streams; each batch would look into both
+
 
 class TestAServerThatDies:
     def test_what_was_acknowledged_is_there_after_kill_nine(self, own_server: RedisServer, queue: RedisQueue) -> None:

@@ -136,6 +136,8 @@ class AlertLoop:
         for entry in taken:
             self._source(entry.scores.id.source_id, now_s=now_s).add(entry, now_s=now_s)
         for source in self._sources.values():
+            if source.is_quiet:
+                continue  # most of many sources, at each step
             if not self._is_stranger(source, now_s=now_s):
                 self._decide(token, source, now_s=now_s)
             if source.is_report_due(now_s):

@@ -35,6 +35,11 @@ class AlertSource:
         if scores.is_scored:
             self._last_scored = scores
 
+    @property
+    def is_quiet(self) -> bool:
+        """True while there is nothing to decide, to let go of or to report."""
+        return not (self.ordering.waiting or self.refused or self.is_changed)
+
     def is_report_due(self, now_s: float) -> bool:
         """True when there is news and the last report is old enough, or when the source has ended."""
         is_old = self._reported_at_s is None or now_s - self._reported_at_s >= REPORT_EVERY_S

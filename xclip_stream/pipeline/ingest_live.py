@@ -23,9 +23,10 @@ from xclip_stream.windowing import Cut
 
 _LONGEST_DELAY_S = 5.0
 _STEP_S = 0.1
-"""No wait of the reading is longer in one piece; and how often the queue is tried that does not take a window."""
-_SENDER_REST_S = 0.5
-"""How long the sender rests when nothing waits: what is to be sent wakes it, and a report is not due sooner."""
+"""How often the queue is tried that does not take a window."""
+_REST_S = 0.5
+"""How long a thread rests in one piece: the sender while nothing waits, since what is to be sent wakes it and a report
+is not due sooner; the reading before it connects again, since a stop wakes it."""
 
 
 class LiveIngest:
@@ -172,13 +173,13 @@ class LiveIngest:
     def _wait(self, delay_s: float) -> None:
         until = self._clock.monotonic() + delay_s
         while not self._is_over() and (left_s := until - self._clock.monotonic()) > 0:
-            self._clock.sleep(min(left_s, _STEP_S))
+            self._clock.sleep(min(left_s, _REST_S))
 
     def _send(self) -> None:
         """The second thread: pass on what the backlog holds and what the report says, to the end."""
         try:
             while not self._reading_is_over:
-                self._wake_sender.wait(_STEP_S if self._backlog.waits else _SENDER_REST_S)
+                self._wake_sender.wait(_STEP_S if self._backlog.waits else _REST_S)
                 self._wake_sender.clear()
                 self._backlog.pump()
                 self._send_report()

@@ -60,6 +60,7 @@ class RedisConsumer:
         self._held: dict[str, HeldWindow] = {}
         self._spare: list[TakenWindow] = []
         self._may_have_lost_windows = False
+        self._claim_at = 0.0
         self._connects = 0
         self._commits = 0
         self._cursors: dict[str, str] = {}

@@ -35,6 +35,8 @@ from xclip_stream.types import Picture, Scores, ScoreStatus, Window, WindowId
 GROUP = "score"
 _UNLIMITED = 1 << 53
 _REQUESTS_AT_ONCE = 100
+_CLAIM_EVERY_S = 1.0
+"""How often is looked for what others have left, while they leave nothing."""
 
 
 class RedisIngest(RedisConsumer):
@@ -241,8 +243,12 @@ class RedisScoring(RedisConsumer):
             if lost:
                 return lost
             self._may_have_lost_windows = False
+        if time.monotonic() < self._claim_at:
+            return []
         idle_ms = round(1000 * self._claim_idle_s)
         stale: list[Any] = self._run("claim_window", keys, [GROUP, self._consumer, idle_ms, ""])
+        if not stale:
+            self._claim_at = time.monotonic() + min(_CLAIM_EVERY_S, self._claim_idle_s)
         return stale
 
     def _decoded(self, held: HeldWindow, fields: Fields, *, deliveries: int) -> TakenWindow | None:
