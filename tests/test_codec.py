@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from xclip_stream import codec
 from xclip_stream.errors import DecodeError
 from xclip_stream.protocols import RuleStatus, SourceState, SourceStatus
-from xclip_stream.types import TRACEPARENT, Message, Picture, Scores, ScoreStatus, Window, WindowId
+from xclip_stream.types import TRACEPARENT, IdleState, Message, Picture, Scores, ScoreStatus, Window, WindowId
 
 seconds = st.floats(allow_nan=False, allow_infinity=False)
 counts = st.integers(0, (1 << 63) - 1)
@@ -88,6 +88,8 @@ source_statuses = st.builds(
     lag_s=seconds,
     error=st.text(),
     updated_at=seconds,
+    idle=st.none() | st.sampled_from(IdleState),
+    decoded_share=st.floats(0.0, 1.0),
 )
 rule_statuses = st.builds(
     RuleStatus,

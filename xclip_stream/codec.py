@@ -20,7 +20,18 @@ import numpy as np
 
 from xclip_stream.errors import DecodeError
 from xclip_stream.protocols import RuleStatus, SourceState, SourceStatus
-from xclip_stream.types import TRACEPARENT, Logits, Message, Picture, Pixels, Scores, ScoreStatus, Window, WindowId
+from xclip_stream.types import (
+    TRACEPARENT,
+    IdleState,
+    Logits,
+    Message,
+    Picture,
+    Pixels,
+    Scores,
+    ScoreStatus,
+    Window,
+    WindowId,
+)
 
 VERSION = 1
 E = TypeVar("E", bound=StrEnum)
@@ -206,6 +217,8 @@ def decode_source_status(data: bytes) -> SourceStatus:
         evidence_failed=values.count("evidence_failed"),
         unchanged=values.missing_or_count("unchanged") or 0,
         window_step=values.missing_or_count("window_step") or 1,
+        idle=values.missing_or_choice("idle", IdleState),
+        decoded_share=values.missing_or_number("decoded_share", 1.0),
     )
 
 
@@ -284,6 +297,12 @@ class _Header:
             return kind(self.text(key))
         except ValueError:
             _refuse(key, f"a {kind.__name__}")
+
+    def missing_or_choice(self, key: str, kind: type[E]) -> E | None:
+        return None if self._values.get(key) is None else self.choice(key, kind)
+
+    def missing_or_number(self, key: str, otherwise: float) -> float:
+        return self.number(key) if key in self._values else otherwise
 
     def _items(self, key: str) -> list[object]:
         value = self._values.get(key)

@@ -12,7 +12,7 @@ class ReaderCounts:
     """What the reader of one source has counted through all its lives, as long as one worker reads the source."""
 
     frames: int = 0
-    """Frames that were decoded."""
+    """Frames that were read."""
     windows: int = 0
     """Windows that the queue has taken."""
     dropped: int = 0
@@ -31,6 +31,8 @@ class ReaderCounts:
     """Events whose clip was given up."""
     unchanged: int = 0
     """Of the windows that the queue has taken, those that are not scored, because nothing had changed."""
+    still: int = 0
+    """Of the frames, those that were not decoded, because nothing moved."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,19 @@ from typing import Protocol, Self, runtime_checkable
 
 from xclip_stream.evidence import EvidenceRecord, EvidenceRequest
 from xclip_stream.inspection import Inspection
-from xclip_stream.types import DeadLetter, Logits, Message, Picture, Pixels, Scores, ScoreStatus, Window, WindowId
+from xclip_stream.types import (
+    DeadLetter,
+    IdleState,
+    Idling,
+    Logits,
+    Message,
+    Picture,
+    Pixels,
+    Scores,
+    ScoreStatus,
+    Window,
+    WindowId,
+)
 
 # ---------------------------------------------------------------------------------------------------------- sources
 
@@ -56,6 +68,10 @@ class FrameSource(Protocol):
     @property
     def damage(self) -> Sequence[str]:
         """What could not be decoded so far, one line each (bounded)."""
+
+    @property
+    def idling(self) -> Idling | None:
+        """What has come of not decoding it while nothing moves, from any thread; None where all of it is decoded."""
 
     def __enter__(self) -> Self:
         """Open the source.
@@ -269,6 +285,10 @@ class SourceStatus:
     """Windows that were not sent to be scored, because nothing had changed."""
     window_step: int = 1
     """One window in so many is scored; more than 1 while a camera's windows found no room in the queue."""
+    idle: IdleState | None = None
+    """Whether the camera is decoded now; None where it always is."""
+    decoded_share: float = 1.0
+    """Of the frames of the last minute."""
 
 
 @dataclass(frozen=True, slots=True)

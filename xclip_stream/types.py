@@ -40,6 +40,31 @@ Box = tuple[float, float, float, float]
 IdleMode = Literal["off", "conservative", "aggressive"]
 """How boldly decoding and scoring are saved of a camera while nothing moves in its picture."""
 
+
+class IdleState(StrEnum):
+    """Whether a camera is decoded now, and why."""
+
+    IDLE = "idle"
+    """It is not: nothing moves."""
+    AWAKE = "awake"
+    """Something moves, or has just moved."""
+    LEARNING = "learning"
+    """It is not known yet what its packets weigh while nothing moves."""
+    DOUBTED = "doubted"
+    """Nothing moves, but its packets would not tell reliably if something did."""
+    RARE_KEYS = "rare_keys"
+    """Nothing moves, but its key frames are too far apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Idling:
+    """What has come of watching a camera without decoding it."""
+
+    state: IdleState
+    still_frames: int
+    """Of the frames that it has given, those that were not decoded."""
+
+
 Fit = Literal["crop", "stretch"]
 """How a frame becomes square: `crop` shortens its short side and cuts the middle out, `stretch` squeezes all of it."""
 

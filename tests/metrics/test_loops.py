@@ -370,7 +370,7 @@ def test_a_message_that_is_no_event_of_this_version_is_delivered_all_the_same(
 
 def test_the_readers_that_there_are_now_are_shown(registry: CollectorRegistry) -> None:
     counts = {
-        "yard": ReaderCounts(frames=100, windows=9, dropped=2, losses=1, deaths=3, unchanged=4),
+        "yard": ReaderCounts(frames=100, windows=9, dropped=2, losses=1, deaths=3, unchanged=4, still=80),
         "door": ReaderCounts(),
     }
     registry.register(ReadersCollector(lambda: counts))
@@ -379,8 +379,9 @@ def test_the_readers_that_there_are_now_are_shown(registry: CollectorRegistry) -
     del counts["yard"]
 
     assert before("readers") == 2
-    names = ("frames_decoded", "windows_queued", "windows_unchanged", "windows_dropped", "source_losses")
-    assert [before(f"{name}_total", source="yard") for name in (*names, "reader_deaths")] == [100, 9, 4, 2, 1, 3]
+    names = ("frames_decoded", "frames_still", "windows_queued", "windows_unchanged", "windows_dropped")
+    counted = [before(f"{name}_total", source="yard") for name in (*names, "source_losses", "reader_deaths")]
+    assert counted == [100, 80, 9, 4, 2, 1, 3]
     assert list(shown(registry).series("frames_decoded_total")) == [(("source", "door"),)]
 
 

@@ -1,5 +1,7 @@
 """What the exporter shows of a queue."""
 
+from dataclasses import replace
+
 from prometheus_client import CollectorRegistry
 
 from tests.metrics.reading import Shown, shown
@@ -8,6 +10,7 @@ from tests.redis_servers import RedisServer
 from xclip_stream.metrics import ALL, Expected, QueueCollector
 from xclip_stream.protocols import Overview, SourceState, SourceStatus
 from xclip_stream.queues.redis import open_queue
+from xclip_stream.types import IdleState
 
 BYTES = window().frames.nbytes
 
@@ -63,6 +66,20 @@ def test_each_state_of_a_source_is_a_series_and_one_of_them_is_1() -> None:
         assert of("source_lag_seconds", source="yard") == 0.25
         assert of("source_window_step", source="yard") == 1
         assert of("source_report_age_seconds", source="yard") > 1e6
+
+
+def test_whether_a_camera_is_decoded_is_shown_of_those_that_may_be_idle() -> None:
+    with RedisServer("7") as server, open_queue(server.url) as queue:
+        queue.report_source(replace(status("yard", SourceState.RUNNING), idle=IdleState.IDLE, decoded_share=0.05))
+        queue.report_source(replace(status("gate", SourceState.RUNNING), idle=IdleState.AWAKE))
+        queue.report_source(status("film", SourceState.RUNNING, live=False))
+
+        of = look(queue)
+
+        assert {dict(labels)["source"]: value for labels, value in of.series("source_idle").items()} == {
+            "yard": 1.0,
+            "gate": 0.0,
+        }
 
 
 def test_a_source_that_was_removed_from_the_configuration_is_not_shown() -> None:

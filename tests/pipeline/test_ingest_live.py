@@ -23,7 +23,7 @@ from xclip_stream.pipeline.tally import Tally
 from xclip_stream.protocols import Admitted, SourceState, SourceStatus, Wishes
 from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.memory import MemoryQueue
-from xclip_stream.types import Picture, Pixels, Scores, ScoreStatus, Window, WindowId
+from xclip_stream.types import IdleState, Idling, Picture, Pixels, Scores, ScoreStatus, Window, WindowId
 
 SETTINGS = WindowSettings(num_frames=2, span_s=1.0, stride_s=1.0, regions=("",))
 REFUSED = SourceUnavailable("camera: connection refused")
@@ -63,6 +63,7 @@ class Camera:
         self._index = 0
         self.is_over = False
         self.is_still = False
+        self.idling: Idling | None = None
         self.tried_at: list[float] = []
         self.on_frame: Callable[[int], None] = lambda index: None
 
@@ -317,6 +318,24 @@ def test_the_status_of_a_camera_says_what_it_does_and_why_not() -> None:
     assert last.state is SourceState.RUNNING
     assert last.windows == 2
     assert last.lag_s == 0.0
+    assert (last.idle, last.decoded_share) == (None, 1.0)
+
+
+def test_the_status_of_a_camera_says_whether_it_is_decoded() -> None:
+    scene = Scene(steady(10, 10))
+    scene.camera.idling = Idling(IdleState.IDLE, 0)
+
+    def take_for_still(index: int) -> None:
+        scene.camera.idling = Idling(IdleState.IDLE, index // 2)
+
+    scene.camera.on_frame = take_for_still
+
+    scene.ingest().run()
+
+    last = scene.queue.reports[-1]
+    assert last.idle is IdleState.IDLE
+    assert last.decoded_share == pytest.approx(0.5, abs=0.02)
+    assert scene.tally.counts().still == 50
 
 
 def test_a_camera_that_another_worker_has_taken_over_is_left_to_it() -> None:

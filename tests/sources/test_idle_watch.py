@@ -6,6 +6,7 @@ from tests.sources.test_blocks import view, with_figure
 from tests.sources.test_size_signal import moving, still
 from xclip_stream.sources.blocks import Grey
 from xclip_stream.sources.idle_watch import SETTINGS, IdleWatch
+from xclip_stream.types import IdleState
 
 CONSERVATIVE = SETTINGS["conservative"]
 
@@ -189,6 +190,22 @@ def test_slow_changes_add_up() -> None:
             break
 
     assert camera.decoded[-1]
+
+
+def test_its_state_says_why_a_camera_is_decoded() -> None:
+    camera = Camera(IdleWatch(CONSERVATIVE))
+    camera.stand_still(7)
+    assert camera.watch.state is IdleState.LEARNING
+    camera.see_somebody(6)
+    assert camera.watch.state is IdleState.AWAKE
+    camera.stand_still(12)
+    assert camera.watch.state is IdleState.IDLE
+
+    rare = Camera(IdleWatch(CONSERVATIVE), interval_s=CONSERVATIVE.key_interval_s + 0.1)
+    rare.stand_still(12)
+
+    assert rare.watch.state is IdleState.RARE_KEYS
+    assert idle_camera(weights=False).watch.state is IdleState.DOUBTED
 
 
 def test_a_new_connection_begins_awake_and_knows_what_was_learned() -> None:

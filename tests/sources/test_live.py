@@ -17,6 +17,7 @@ from xclip_stream.errors import SourceError, SourceRejected, SourceUnavailable
 from xclip_stream.protocols import DecodedFrame
 from xclip_stream.sources import open_source
 from xclip_stream.sources.decoding import StillFrame
+from xclip_stream.types import IdleState, Idling
 
 __all__ = ["start_camera"]
 
@@ -248,6 +249,7 @@ def test_a_camera_that_stands_still_is_watched_without_decoding_it(tmp_path: Pat
     assert np.array_equal(frames[still[0]].pictures(), frames[still[0] - 1].pictures())
     assert frames[239].jpeg(width_px=80) == frames[still[0] - 1].jpeg(width_px=80)
     assert not np.array_equal(frames[250].pictures(), frames[249].pictures())
+    assert source.idling == Idling(IdleState.AWAKE, len(still))
 
 
 def test_an_idle_camera_is_read_over_rtsp_and_wakes(tmp_path: Path, start_camera: StartCamera) -> None:

@@ -66,6 +66,8 @@ def _source(view: SystemView, status: SourceStatus, rule: RuleStatus | None) -> 
         "windows": status.windows,
         "unchanged": status.unchanged,
         "window_step": status.window_step,
+        "idle": status.idle,
+        "decoded_share": status.decoded_share,
         "judged": rule.windows if rule else 0,
         "dropped": dropped(status, rule),
         "expired": rule.expired if rule else 0,

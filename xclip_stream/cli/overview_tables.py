@@ -35,7 +35,7 @@ def _table(title: str, *columns: str) -> Table:
 def _sources(view: SystemView) -> Table:
     table = _table(
         "Sources",
-        *("source", "state", "report", "fps", "lag", "windows", "unchanged", "dropped", "expired", "failed"),
+        *("source", "state", "report", "fps", "lag", "decoded", "windows", "unchanged", "dropped", "expired", "failed"),
         *("last score", "open", "events", "error"),
     )
     for status in view.sources.values():
@@ -56,6 +56,7 @@ def _source_cells(view: SystemView, status: SourceStatus) -> list[RenderableType
         Text(age_text(view.report_age_s(status)), style="red" if view.is_silent(status) else ""),
         Text(f"{status.fps:.1f}"),
         Text(f"{status.lag_s:.1f} s" if status.live else NOTHING),
+        Text(_decoded(status)),
         Text(f"{status.windows}{_thinned(status)}", style="yellow" if status.window_step > 1 else ""),
         Text(str(status.unchanged) if status.live else NOTHING),
         *(Text(str(count), style="yellow" if count else "") for count in counts),
@@ -64,6 +65,10 @@ def _source_cells(view: SystemView, status: SourceStatus) -> list[RenderableType
         Text(str(rule.events if rule else 0)),
         Text(status.error),
     ]
+
+
+def _decoded(status: SourceStatus) -> str:
+    return NOTHING if status.idle is None else f"{status.decoded_share:.0%}, {status.idle.replace('_', ' ')}"
 
 
 def _thinned(status: SourceStatus) -> str:

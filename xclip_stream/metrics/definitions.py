@@ -92,7 +92,10 @@ WORKER_RESTARTS = _counter(
 
 # ------------------------------------------------------------------------------------------- ingest, for each source
 
-FRAMES_DECODED = _counter("frames_decoded_total", "Frames that were decoded.", "source")
+FRAMES_DECODED = _counter(
+    "frames_decoded_total", "Frames that were read: decoded, or of an idle camera taken for still.", "source"
+)
+FRAMES_STILL = _counter("frames_still_total", "Of these, those that were not decoded, because nothing moved.", "source")
 WINDOWS_QUEUED = _counter("windows_queued_total", "Windows that the queue has taken.", "source")
 WINDOWS_UNCHANGED = _counter(
     "windows_unchanged_total",
@@ -193,6 +196,7 @@ SOURCE_LAG = _gauge("source_lag_seconds", "How far reading is behind the camera.
 SOURCE_WINDOW_STEP = _gauge(
     "source_window_step", "One window in so many is scored: 1, or 2 or 4 for a camera under overload.", "source"
 )
+SOURCE_IDLE = _gauge("source_idle", "1 while a camera is not decoded, because nothing moves; 0 while it is.", "source")
 SOURCE_REPORT_AGE = _gauge("source_report_age_seconds", "Since when nothing was heard of a source.", "source")
 EVENTS_OPEN = _gauge("events_open", "Events of a source that have started and not ended.", "source")
 REDIS_MEMORY = _gauge("redis_memory_bytes", "Memory that Redis uses.")

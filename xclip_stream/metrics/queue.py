@@ -10,6 +10,7 @@ import xclip_stream.metrics.definitions as d
 from xclip_stream.errors import QueueError
 from xclip_stream.inspection import Inspection, Waiting, WindowsWaiting
 from xclip_stream.protocols import Overview, RuleStatus, SourceState, SourceStatus
+from xclip_stream.types import IdleState
 
 SEEN_WITHIN_S = 30.0
 """A score worker that lives takes or holds on windows more often than this, as long as there are any."""
@@ -94,6 +95,9 @@ def _of_sources(
         ],
         d.SOURCE_LAG: [((status.source_id,), status.lag_s) for status in statuses if status.live],
         d.SOURCE_WINDOW_STEP: [((status.source_id,), status.window_step) for status in statuses if status.live],
+        d.SOURCE_IDLE: [
+            ((status.source_id,), status.idle is IdleState.IDLE) for status in statuses if status.idle is not None
+        ],
         # The report was written by the clock of another machine.
         d.SOURCE_REPORT_AGE: [((status.source_id,), max(0.0, at - status.updated_at)) for status in statuses],
         d.EVENTS_OPEN: [((status.source_id,), status.open_events) for status in rules.values()],

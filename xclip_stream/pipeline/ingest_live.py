@@ -208,6 +208,10 @@ class LiveIngest:
         )
         report.windows, report.dropped, report.unchanged = backlog.sent, backlog.dropped, backlog.unchanged
         report.window_step = backlog.window_step
+        idling = self._source.idling
+        if idling is not None:
+            self._tally.add(still=idling.still_frames - (report.idling.still_frames if report.idling else 0))
+        report.idling = idling
 
 
 def _keep(frame: DecodedFrame, _highest_seq: int) -> Frame:

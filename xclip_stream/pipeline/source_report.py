@@ -3,9 +3,11 @@
 from contextlib import suppress
 
 from xclip_stream.errors import QueueUnavailable
+from xclip_stream.pipeline.decoded_share import DecodedShare
 from xclip_stream.pipeline.evidence_desk import EvidenceDesk
 from xclip_stream.pipeline.tally import Tally
 from xclip_stream.protocols import Clock, IngestQueue, SourceState, SourceStatus, Wishes
+from xclip_stream.types import Idling
 
 _EVERY_S = 1.0
 
@@ -49,6 +51,8 @@ class SourceReport:
         self.dropped = 0
         self.unchanged = 0
         self.window_step = 1
+        self.idling: Idling | None = None
+        self._shares = DecodedShare()
         self.wishes = Wishes()
         """What others want of this source: the answer to the last report."""
 
@@ -75,6 +79,8 @@ class SourceReport:
         """Send a report now; to be called at the end, so that the counts are those of all that was read."""
         since_s = self._clock.monotonic() - self._sent_at
         self._changed = False
+        if self.idling is not None:
+            self._shares.note(self._sent_at + since_s, frames=self._frames, still_frames=self.idling.still_frames)
         self._sent_at += since_s
         fps = self._frames / since_s if since_s >= _EVERY_S else 0.0
         self._frames = 0
@@ -100,4 +106,6 @@ class SourceReport:
             evidence_failed=0 if self._evidence is None else self._evidence.failed,
             unchanged=self.unchanged,
             window_step=self.window_step,
+            idle=None if self.idling is None else self.idling.state,
+            decoded_share=self._shares.share,
         )

@@ -14,6 +14,7 @@ _COUNTED = (
     "snapshots_failed",
     "clips_failed",
     "unchanged",
+    "still",
 )
 """What of `ReaderCounts` a reader counts itself, in the order of the memory."""
 
@@ -40,8 +41,9 @@ class Tally:
         snapshots_failed: int = 0,
         clips_failed: int = 0,
         unchanged: int = 0,
+        still: int = 0,
     ) -> None:
-        more = (frames, windows, dropped, losses, snapshots, clips, snapshots_failed, clips_failed, unchanged)
+        more = (frames, windows, dropped, losses, snapshots, clips, snapshots_failed, clips_failed, unchanged, still)
         for index, count in enumerate(more):
             if count:
                 self._counts[index] += count

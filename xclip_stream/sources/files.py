@@ -61,6 +61,10 @@ class FileSource:
     def damage(self) -> Sequence[str]:
         return [*self._damage.lines(), *self._remarks]
 
+    @property
+    def idling(self) -> None:
+        return None
+
     def __enter__(self) -> Self:
         self._damage = Damage()
         self._remarks = []

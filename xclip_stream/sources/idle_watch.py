@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from xclip_stream.sources.blocks import Blocks, Grey, has_moved
 from xclip_stream.sources.size_signal import SizeSignal
-from xclip_stream.types import IdleMode
+from xclip_stream.types import IdleMode, IdleState
 
 PICTURE_EVERY_S = 0.2
 """How far apart the decoded pictures are that are compared."""
@@ -82,7 +82,7 @@ SETTINGS: Mapping[IdleMode, IdleSettings] = {
 class _Connection:
     """What is known of one connection, in seconds of its media time."""
 
-    is_idle: bool = False
+    state: IdleState = IdleState.LEARNING
     is_suspicious: bool = False
     is_check: bool = False
     is_whole: bool = False
@@ -119,7 +119,12 @@ class IdleWatch:
     @property
     def is_idle(self) -> bool:
         """Whether the interval that has begun is watched without decoding it."""
-        return self._now.is_idle
+        return self._now.state is IdleState.IDLE
+
+    @property
+    def state(self) -> IdleState:
+        """Whether the interval that has begun is decoded, and why; from any thread."""
+        return self._now.state
 
     @property
     def is_trusted(self) -> bool:
@@ -138,9 +143,9 @@ class IdleWatch:
         """Note a key frame: an interval is over, and another begins, which is idle or not."""
         now = self._now
         length_s = 0.0 if now.began_s is None else at_s - now.began_s
-        if length_s > 0 and (now.is_whole or not now.is_idle):
+        if length_s > 0 and (now.is_whole or not self.is_idle):
             self._learn()
-        now.is_idle = self._may_idle(at_s, length_s)
+        now.state = self._state(at_s, length_s)
         now.began_s, now.weights, now.pictured, now.moved = at_s, [], 0, 0
         now.is_suspicious = now.is_check = now.is_whole = False
         now.unseen += 1
@@ -203,7 +208,7 @@ class IdleWatch:
     def wake(self) -> None:
         """Note that this interval is decoded after all."""
         now = self._now
-        now.is_idle, now.pictured, now.pictured_s = False, 0, None
+        now.state, now.pictured, now.pictured_s = IdleState.AWAKE, 0, None
 
     def wants_picture(self, at_s: float) -> bool:
         """Return whether a picture is to be compared."""
@@ -242,12 +247,18 @@ class IdleWatch:
         elif not now.moved:
             self._signal.learn_still(now.weights)
 
-    def _may_idle(self, at_s: float, length_s: float) -> bool:
+    def _state(self, at_s: float, length_s: float) -> IdleState:
+        """Return what the interval is that begins now, where the one before was of this length; 0: there was none."""
         now, settings = self._now, self._settings
-        if not self._signal.is_ready or now.anchor is None or at_s - now.moved_s < settings.calm_s:
-            return False
+        if now.anchor is None or length_s <= 0:
+            return IdleState.LEARNING
+        if at_s - now.moved_s < settings.calm_s:
+            return IdleState.AWAKE
+        if not self._signal.is_ready:
+            return IdleState.LEARNING
         if now.doubted_s is not None and at_s - now.doubted_s < settings.doubt_s:
-            return False
-        if self.is_trusted:
-            return 0 < length_s <= settings.key_interval_s
-        return 0 < length_s <= settings.blind_s and (settings.idles_blind or not self._is_tried)
+            return IdleState.DOUBTED
+        if self._is_tried and not self.is_trusted and not settings.idles_blind:
+            return IdleState.DOUBTED
+        longest_s = settings.key_interval_s if self.is_trusted else settings.blind_s
+        return IdleState.IDLE if length_s <= longest_s else IdleState.RARE_KEYS

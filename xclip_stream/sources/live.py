@@ -19,7 +19,7 @@ from xclip_stream.sources.idle_watch import SETTINGS, IdleWatch
 from xclip_stream.sources.packet_ring import PacketTap
 from xclip_stream.sources.timeline import Timeline
 from xclip_stream.sources.watched_decoding import Arrival, Shown, WatchedDecoder
-from xclip_stream.types import IdleMode
+from xclip_stream.types import IdleMode, Idling
 
 _NEARLY = 0.98
 """Two clocks measure the same silence."""
@@ -73,6 +73,7 @@ class LiveSource:
         self._capture_clock = CaptureClock()
         self._damage = Damage()
         self._next_index = 0
+        self._still_frames = 0
         self._frame_at: float | None = None
         self._is_new_connection = True
         self._watch = None if idle == "off" else _watch(idle, view)
@@ -87,6 +88,10 @@ class LiveSource:
     @property
     def damage(self) -> Sequence[str]:
         return self._damage.lines()
+
+    @property
+    def idling(self) -> Idling | None:
+        return None if self._watch is None else Idling(self._watch.state, self._still_frames)
 
     def __enter__(self) -> Self:
         self._video = open_camera(
@@ -130,6 +135,7 @@ class LiveSource:
                 yield last
             elif last is not None:
                 kept = kept or KeptFrame(last)
+                self._still_frames += 1
                 yield StillFrame(index, pts_s, captured_at, kept)
         raise SourceUnavailable(f"{self._shown}: the stream ended")
 

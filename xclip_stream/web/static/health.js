@@ -46,11 +46,11 @@ function attention(lines) {
 }
 
 function sources(list) {
-  return table("Sources", ["Source", "State", "fps", "Lag", "Windows", "Unchanged", "Judged", "Dropped", "Expired", "Failed", "Events", "Read by"], list.map((source) => {
+  return table("Sources", ["Source", "State", "fps", "Lag", "Decoded", "Windows", "Unchanged", "Judged", "Dropped", "Expired", "Failed", "Events", "Read by"], list.map((source) => {
     const word = source.silent ? "silent" : source.state;
     return [h("a", { href: `#/timeline/${encodeURIComponent(source.id)}` }, source.id),
       h("span", { title: source.error || null }, h("i", { class: "dot", "data-tone": TONES[word] ?? "critical" }), word, source.error && h("small", {}, source.error)),
-      source.fps.toFixed(1), source.live ? `${source.lag_s.toFixed(1)} s` : "file", source.window_step > 1 ? `${source.windows}, one in ${source.window_step}` : source.windows, source.live ? source.unchanged : "–", source.judged, source.dropped, source.expired, source.failed, source.events, workerName(source.worker)];
+      source.fps.toFixed(1), source.live ? `${source.lag_s.toFixed(1)} s` : "file", source.idle ? `${Math.round(100 * source.decoded_share)} %, ${source.idle.replace("_", " ")}` : "–", source.window_step > 1 ? `${source.windows}, one in ${source.window_step}` : source.windows, source.live ? source.unchanged : "–", source.judged, source.dropped, source.expired, source.failed, source.events, workerName(source.worker)];
   }));
 }
 
