@@ -32,7 +32,7 @@ from xclip_stream.config import load_config
 from xclip_stream.model import Scorer, XCLIPProcessor
 from xclip_stream.model.clip_scorer import BatchScorer
 from xclip_stream.protocols import ClipRequest
-from xclip_stream.sources.pictures import region_pictures, upright
+from xclip_stream.sources.pictures import pictures_of
 from xclip_stream.types import WHOLE_FRAME, ClipGeometry, Region
 
 KEY = "pipeline_overhead_share"
@@ -177,7 +177,7 @@ def frames_floor_s(video: Path, *, times: int = 10) -> float:
         frame = next(container.decode(video=0))
         start = time.process_time()
         for _ in range(times):
-            region_pictures(upright(frame, padded=True), (Region(WHOLE_FRAME),), GEOMETRY)
+            pictures_of(frame, (Region(WHOLE_FRAME),), GEOMETRY)
         return FRAMES_A_WINDOW * (time.process_time() - start) / times
 
 

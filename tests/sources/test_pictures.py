@@ -1,5 +1,10 @@
+from collections.abc import Sequence
 from io import BytesIO
+from itertools import islice
+from pathlib import Path
+from unittest.mock import patch
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,14 +12,31 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers import VideoMAEImageProcessor
 
-from xclip_stream.sources.pictures import jpeg_picture, masked, region_pictures
-from xclip_stream.types import ClipGeometry, Pixels, Region
+from xclip_stream.sources import pictures as module
+from xclip_stream.sources.pictures import jpeg_picture, masked, pictures_of, region_pictures, upright
+from xclip_stream.types import Box, ClipGeometry, Fit, Pixels, Region
 
 WHOLE = (Region(""),)
+GATE = Region("gate", 0.13, 0.07, 0.92, 0.99)
+MASKS = [(0.0, 0.0, 0.26, 0.5)]
 
 
 def noise(width: int, height: int) -> Pixels:
     return np.random.default_rng(width * 10_000 + height).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def frame_of(rgb: Pixels, pixel_format: str = "yuv420p") -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format=pixel_format)
+
+
+def by_pillow(
+    frame: av.VideoFrame, regions: Sequence[Region], geometry: ClipGeometry, masks: Sequence[Box] = ()
+) -> Pixels:
+    return region_pictures(masked(upright(frame), masks), regions, geometry)
+
+
+def greatest_difference(one: Pixels, other: Pixels) -> int:
+    return int(np.abs(one.astype(int) - other.astype(int)).max())
 
 
 def reference(rgb: Pixels, size: int) -> Pixels:
@@ -59,6 +81,52 @@ def test_a_padded_picture_gives_the_same(fit: str) -> None:
 
     assert pictures.shape == (2, 64, 64, 3)
     np.testing.assert_array_equal(pictures, region_pictures(rgb, regions, ClipGeometry(8, 64, fit)))
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch"])
+@pytest.mark.parametrize("size", [(768, 432), (432, 768), (656, 482), (1920, 1080)])
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuvj420p", "yuv422p", "yuvj422p"])
+def test_a_large_frame_is_scaled_as_by_pillow_within_one_grey_level(
+    size: tuple[int, int], pixel_format: str, fit: Fit
+) -> None:
+    frame, regions, geometry = frame_of(noise(*size), pixel_format), (*WHOLE, GATE), ClipGeometry(8, 96, fit)
+
+    with patch.object(module, "region_pictures", side_effect=AssertionError("Pillow scales a large frame")):
+        pictures = pictures_of(frame, regions, geometry, masks=MASKS)
+
+    assert pictures.shape == (2, 96, 96, 3)
+    assert greatest_difference(pictures, by_pillow(frame, regions, geometry, MASKS)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("size", "pixel_format", "region"),
+    [
+        ((320, 180), "yuv420p", GATE),
+        ((640, 480), "yuv420p", Region("small", 0.4, 0.4, 0.6, 0.6)),
+        ((648, 480), "yuv420p", GATE),
+        ((640, 481), "yuvj420p", GATE),
+        ((640, 480), "yuv420p10le", GATE),
+        ((640, 480), "yuv444p", GATE),
+        ((640, 480), "nv12", GATE),
+        ((640, 480), "gray", GATE),
+        ((640, 480), "bgr0", GATE),
+    ],
+)
+def test_any_other_frame_is_scaled_by_pillow(size: tuple[int, int], pixel_format: str, region: Region) -> None:
+    frame, regions, geometry = frame_of(noise(*size), pixel_format), (*WHOLE, region), ClipGeometry(8, 96)
+
+    pictures = pictures_of(frame, regions, geometry, masks=MASKS)
+
+    np.testing.assert_array_equal(pictures, by_pillow(frame, regions, geometry, MASKS))
+
+
+def test_pictures_of_real_footage_are_those_of_pillow_within_one_grey_level(footage: Path) -> None:
+    for path in sorted((footage / "surveillance").iterdir()):
+        with av.open(str(path)) as container:
+            for frame in islice(container.decode(video=0), 0, 100, 20):
+                geometry = ClipGeometry(8, 96)
+
+                assert greatest_difference(pictures_of(frame, WHOLE, geometry), by_pillow(frame, WHOLE, geometry)) <= 1
 
 
 def test_stretching_keeps_the_whole_frame() -> None:

@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 
 from xclip_stream.errors import SourceRejected
 from xclip_stream.sources.facts import VideoFacts, facts_of
-from xclip_stream.sources.pictures import jpeg_picture, masked, region_pictures, upright
+from xclip_stream.sources.pictures import jpeg_picture, masked, pictures_of, upright
 from xclip_stream.types import Box, ClipGeometry, Pixels, Region
 
 Packet: TypeAlias = "av.Packet[VideoStream]"
@@ -47,13 +47,10 @@ class AvFrame:
     view: View
 
     def pictures(self) -> Pixels:
-        return region_pictures(self._shown(padded=True), self.view.regions, self.view.geometry)
+        return pictures_of(self.frame, self.view.regions, self.view.geometry, masks=self.view.masks)
 
     def jpeg(self, *, width_px: int) -> bytes:
-        return jpeg_picture(self._shown(), width_px=width_px)
-
-    def _shown(self, *, padded: bool = False) -> Pixels:
-        return masked(upright(self.frame, padded=padded), self.view.masks)
+        return jpeg_picture(masked(upright(self.frame), self.view.masks), width_px=width_px)
 
 
 class KeptFrame:
