@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xclip_stream.sources.timeline import Timeline
+from xclip_stream.sources.timeline import Timeline, seconds_of
 
 MS = Fraction(1, 1000)
 MPEG = Fraction(1, 90_000)
@@ -108,3 +108,8 @@ def test_a_clock_that_only_wraps_is_followed_exactly(steps: list[int], first: in
     placed = place([ticks % 2**33 for ticks in line], time_base=MPEG)
 
     assert placed == pytest.approx([(ticks - line[0]) / 90_000 for ticks in line], abs=1e-6)
+
+
+@given(st.integers(-(2**63), 2**63 - 1), st.fractions(min_value=0, max_value=1, max_denominator=10**6))
+def test_seconds_are_those_of_the_exact_product(ticks: int, unit: Fraction) -> None:
+    assert seconds_of(ticks, unit) == float(ticks * unit)

@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 from xclip_stream.sources.capture_clock import CaptureClock
 from xclip_stream.sources.decoding import Packet
 from xclip_stream.sources.encoded import TICK, EncodedPacket, Head, head_of
-from xclip_stream.sources.timeline import Timeline
+from xclip_stream.sources.timeline import Timeline, seconds_of
 
 Numbered = tuple[int, EncodedPacket]
 
@@ -142,4 +142,4 @@ def shown_after_s(packet: Packet) -> float:
     """Return how long after its decoding a packet is shown."""
     if packet.pts is None or packet.dts is None:
         return 0.0
-    return float((packet.pts - packet.dts) * (packet.time_base or TICK))
+    return seconds_of(packet.pts - packet.dts, packet.time_base or TICK)

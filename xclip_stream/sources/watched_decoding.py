@@ -17,6 +17,7 @@ from xclip_stream.sources.idle_watch import IdleWatch
 from xclip_stream.sources.scouting import Scout, SmallPictures
 from xclip_stream.sources.size_signal import weight_of
 from xclip_stream.sources.slice_qp import SliceQuantisers
+from xclip_stream.sources.timeline import seconds_of
 
 _MAX_HELD_BYTES = 32 * 1024 * 1024
 _JUMP_S = 5.0
@@ -106,8 +107,7 @@ class WatchedDecoder:
         stamp, unit = packet.pts if packet.dts is None else packet.dts, packet.time_base
         if stamp is None or unit is None:
             return
-        # As it is for each packet: to multiply by a Fraction takes ten times as long.
-        at_s = stamp * unit.numerator / unit.denominator
+        at_s = seconds_of(stamp, unit)
         if self._at_s is not None and not -_JUMP_S <= at_s - self._at_s <= _JUMP_S:
             yield from self.finish()
             watch.reconnect()
