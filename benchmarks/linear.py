@@ -1,12 +1,13 @@
 """`linear_64_sources`: what a window costs from 1 to 64 sources, and what each further source needs of memory.
 
 The real workers read small videos at their own speed, each in a process of its own, past a model of a fixed cost. The
-sources are added step by step while all of it runs. The figure is how far the processor time that is used in a second
-strays from the straight line over the windows in it: something is there once, and each window adds the same.
+sources are added step by step while all of it runs, and taken away again in the same steps: a machine that grows slower
+meanwhile meets few and many sources alike. The figure is how far the processor time that is used in a second strays
+from the straight line over the windows in it: something is there once, and each window adds the same.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from statistics import median
 from typing import Any
@@ -29,7 +30,8 @@ how it waits, not what a window costs."""
 PLAYS_S = 1800.0
 WITHIN_S = 300.0
 BEGIN_WITHIN_S = 8.0
-"""How long after the first scores of its sources a step is not looked at: they start together, and then settle."""
+"""How long after the first scores of its sources a step is not looked at: they start or stop together, and then settle.
+"""
 
 
 def measure(scale: Scale) -> Sequence[Figure]:
@@ -39,21 +41,27 @@ def measure(scale: Scale) -> Sequence[Figure]:
     site = Site(scale.folder, checkpoint=shape_only(scale.folder / "shape"), rule=TURNS)
     found: dict[int, list[dict[str, float]]] = {}
     memory: dict[int, dict[str, Use]] = {}
+    ready_s: dict[int, float] = {}
+
+    def source(name: str) -> dict[str, Any]:
+        return {"id": name, "url": str(video), "realtime": True, "window": {"stride_s": STRIDE_S}}
+
     started = time.monotonic()
     with Workers(site, scale.folder, cost_ms=COST_MS) as workers:
-        ids: list[str] = []
-        for step in steps:
-            new = [f"source-{number}" for number in range(len(ids), step)]
-            window = {"stride_s": STRIDE_S}
-            workers.follow([{"id": name, "url": str(video), "realtime": True, "window": window} for name in new])
-            ids += new
-            wait_until_watched(workers, ids)
-            ready_s = time.monotonic() - started
+        watched: list[str] = []
+        for step, rounds in up_and_down(steps, rounds=scale.rounds):
+            wanted = [f"source-{number}" for number in range(step)]
+            leave(workers, set(watched) - set(wanted))
+            workers.follow([source(name) for name in wanted if name not in watched])
+            watched = wanted
+            wait_until_watched(workers, watched)
+            ready_s.setdefault(step, time.monotonic() - started)
             time.sleep(scale.pick(quick=2.0, full=BEGIN_WITHIN_S))
             slice_s = scale.pick(quick=3.0, full=6.0)
-            found[step] = [one_slice(workers, seconds=slice_s - 0.5) for _ in range(scale.rounds)]
-            memory[step] = workers.use()
-            scale.say(f"{step} sources, ready after {ready_s:.0f} s: " + said(found[step]))
+            slices = [one_slice(workers, seconds=slice_s - 0.5) for _ in range(rounds)]
+            found.setdefault(step, []).extend(slices)
+            memory.setdefault(step, workers.use())
+            scale.say(f"{step} sources after {time.monotonic() - started:.0f} s: " + said(slices))
     busy = busy_ms(found)
     once, each = straight_line(busy)
     cost_each = {step: median(one["all"] for one in slices) for step, slices in found.items()}
@@ -74,7 +82,7 @@ def measure(scale: Scale) -> Sequence[Figure]:
                     for step, slices in found.items()
                 },
                 "model_ms_per_window": COST_MS,
-                "stride_s": STRIDE_S,
+                "windows_due_per_s": {str(step): step / STRIDE_S for step in steps},
                 "cores_in_use_with_the_most_sources": round(max(busy.values()) / 1000, 2),
                 "line": {"cpu_ms_per_s_once": round(once, 2), "cpu_ms_for_each_window": round(each, 2)},
                 "largest_deviation_of_a_window_from_their_mean": round(largest_deviation(cost_each), 4),
@@ -85,9 +93,20 @@ def measure(scale: Scale) -> Sequence[Figure]:
                 },
                 "memory": {str(step): plain(uses) for step, uses in memory.items()},
                 "video": described(video),
-                "ready_s": round(ready_s, 1),
+                "ready_s": {str(step): round(seconds, 1) for step, seconds in ready_s.items()},
             },
         )
+    ]
+
+
+def up_and_down(steps: Sequence[int], *, rounds: int) -> list[tuple[int, int]]:
+    """Return which numbers of sources are measured one after the other, each with how many rounds of it."""
+    *smaller, largest = steps
+    first = rounds - rounds // 2
+    return [
+        *((step, first) for step in smaller),
+        (largest, rounds),
+        *((step, rounds - first) for step in smaller[::-1]),
     ]
 
 
@@ -96,6 +115,16 @@ def wait_until_watched(workers: Workers, ids: Sequence[str]) -> None:
         lambda: all(workers.judged([name]) > 0 for name in ids),
         within_s=WITHIN_S,
         what=f"not all of {len(ids)} sources are watched",
+    )
+
+
+def leave(workers: Workers, source_ids: Collection[str]) -> None:
+    """Read these sources no more, and wait until the queue knows it."""
+    workers.leave(source_ids)
+    workers.wait_until(
+        lambda: all(workers.queue.epoch_ended(name) for name in source_ids),
+        within_s=WITHIN_S,
+        what=f"not all of {len(source_ids)} sources that were taken away have ended",
     )
 
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -102,6 +102,11 @@ class Workers:
     def follow(self, sources: Sequence[Mapping[str, Any]]) -> None:
         """Let the workers read these sources from now on, besides those of before."""
         self._sources += sources
+        self._site.write([NOWHERE, *self._sources])
+
+    def leave(self, source_ids: Collection[str]) -> None:
+        """Let the workers read these sources no more."""
+        self._sources = [source for source in self._sources if source["id"] not in source_ids]
         self._site.write([NOWHERE, *self._sources])
 
     def use(self, *, memory: bool = True) -> dict[str, Use]:
