@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from xclip_stream.config import Config, ConfigWatch
 from xclip_stream.errors import PromptError, ScoringError
 from xclip_stream.exits import FAILED
+from xclip_stream.heap import keep_heap
 from xclip_stream.meters import ScoreMeters
 from xclip_stream.metrics import GpuCollector, PrometheusScore
 from xclip_stream.model.clip_scorer import BatchScorer
@@ -53,6 +54,7 @@ def run(
     Raises:
         XclipStreamError: the checkpoint or a prompt is wrong, or the device is lost.
     """
+    keep_heap()
     log, clock = structlog.get_logger(), SystemClock(stop)
     queue = open_queue(
         redis_url,

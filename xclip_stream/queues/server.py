@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from xclip_stream.errors import QueueError, QueueUnavailable
+from xclip_stream.heap import KEEPING_HEAP
 from xclip_stream.queues.server_folders import (
     make_folder,
     make_socket_folder,
@@ -173,6 +174,7 @@ class EmbeddedRedis:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env={**KEEPING_HEAP, **os.environ},
             pass_fds=[lock],
             start_new_session=True,
         )

@@ -8,13 +8,13 @@ from typing import Self
 from av.error import ExitError, FFmpegError, InvalidDataError
 
 from xclip_stream.errors import SourceUnavailable
+from xclip_stream.heap import trim_heap
 from xclip_stream.redaction import redact_url
 from xclip_stream.sources.blocks import watched_blocks
 from xclip_stream.sources.camera_opening import open_camera
 from xclip_stream.sources.capture_clock import CaptureClock
 from xclip_stream.sources.damage import Damage
 from xclip_stream.sources.decoding import AvFrame, KeptFrame, OpenVideo, StillFrame, View
-from xclip_stream.sources.heap import trim_heap
 from xclip_stream.sources.idle_watch import SETTINGS, IdleWatch
 from xclip_stream.sources.packet_ring import PacketTap
 from xclip_stream.sources.timeline import Timeline
