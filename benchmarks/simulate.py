@@ -294,16 +294,20 @@ def report(results: Mapping[str, Any], site: Site, prices: Prices, *, cameras: S
         if site.gpu_windows_per_s is None
         else f"a GPU that scores {site.gpu_windows_per_s:g} windows a second"
     )
-    video = results["figures"]["pipeline_overhead_share"]["details"]["video"]
+    figures = results["figures"]
+    video = figures["pipeline_overhead_share"]["details"]["video"]
+    linear = figures["linear_64_sources"]["details"]
+    small = linear["video"]
     plans = [plan(costs, site, cameras=number_, prices=prices) for number_ in cameras]
     basis = (
         f"Processor milliseconds of a window on {machine['cores_for_us']} cores of {machine['processor']}: {ms}. "
         f"The cameras send {video['width_px']}×{video['height_px']} at {video['fps']:g} frames a second and "
         f"{site.camera_mbit_s:g} Mbit/s, a window each {site.stride_s:g} s. "
-        f"A core, a link or a Redis is {100 * site.fill:.0f} % full; {scoring}."
+        f"A core, a link or a Redis is {100 * site.fill:.0f} % full; {scoring}. "
+        f"A reader takes {number(costs.reader_mib)} MiB with {small['width_px']}×{small['height_px']}; "
+        "larger pictures take more ([Sizing](deploy.md#sizing))."
     )
-    checks = check(results["figures"]["linear_64_sources"]["details"])
-    return "\n\n".join([basis, plan_table(plans), check_table(checks)])
+    return "\n\n".join([basis, plan_table(plans), check_table(check(linear))])
 
 
 def main() -> int:

@@ -30,6 +30,7 @@ def linear_details(*, each_ms: tuple[float, float, float] = (20.0, 20.0, 20.0)) 
         },
         "memory": {str(step): {"ingest": {"pss_mib": 10.0 * step}, "alert": {"pss_mib": 50.0}} for step in steps},
         "mib_for_each_further_source": {"ingest": 10.0},
+        "video": {"width_px": 320, "height_px": 180, "fps": 10.0},
     }
 
 
