@@ -24,19 +24,21 @@ KEY = "linear_64_sources"
 AT_MOST = 0.10
 COST_MS = 5.0
 """Of a window in the model: little, so that the rest shows."""
-STRIDE_S = 2.0
-"""A window of each source comes so often: with one a second, 64 sources would fill two cores, and a full machine shows
-how it waits, not what a window costs."""
+STRIDE_S, VIDEO_FPS = 2.0, 5
+"""How often a window of each source comes, and frames: with a window and ten frames a second, 64 sources would fill two
+cores, and a full machine shows how it waits, not what a window costs."""
 PLAYS_S = 1800.0
 WITHIN_S = 300.0
-BEGIN_WITHIN_S = 8.0
-"""How long after the first scores of its sources a step is not looked at: they start or stop together, and then settle.
-"""
+SETTLES_S = 4.0
+"""How long after the first scores of its sources a step is not looked at: they start or stop together."""
+AT_PACE, AT_PACE_WITHIN_S = 0.1, 90.0
+"""A step is measured once its windows come as often as they are due, within this share: sources that have fallen behind
+while others started catch up first."""
 
 
 def measure(scale: Scale) -> Sequence[Figure]:
     steps = scale.pick(quick=(1, 4, 12), full=(1, 4, 16, 64))
-    small = write_small(scale.folder / "small.mp4", seconds=20.0)
+    small = write_small(scale.folder / "small.mp4", seconds=20.0, fps=VIDEO_FPS)
     video = write_looped(scale.folder / "long.mp4", small, seconds=PLAYS_S)
     site = Site(scale.folder, checkpoint=shape_only(scale.folder / "shape"), rule=TURNS)
     found: dict[int, list[dict[str, float]]] = {}
@@ -56,7 +58,9 @@ def measure(scale: Scale) -> Sequence[Figure]:
             watched = wanted
             wait_until_watched(workers, watched)
             ready_s.setdefault(step, time.monotonic() - started)
-            time.sleep(scale.pick(quick=2.0, full=BEGIN_WITHIN_S))
+            time.sleep(scale.pick(quick=2.0, full=SETTLES_S))
+            if not scale.quick:
+                wait_until_at_pace(workers, due_per_s=step / STRIDE_S)
             slice_s = scale.pick(quick=3.0, full=6.0)
             slices = [one_slice(workers, seconds=slice_s - 0.5) for _ in range(rounds)]
             found.setdefault(step, []).extend(slices)
@@ -116,6 +120,24 @@ def wait_until_watched(workers: Workers, ids: Sequence[str]) -> None:
         within_s=WITHIN_S,
         what=f"not all of {len(ids)} sources are watched",
     )
+
+
+def wait_until_at_pace(workers: Workers, *, due_per_s: float) -> None:
+    """Wait until windows come as often as they are due.
+
+    Raises:
+        RuntimeError: they did not in time: the machine is too small, or does other things.
+    """
+    until = time.monotonic() + AT_PACE_WITHIN_S
+    while abs((rate := windows_per_s(workers)) / due_per_s - 1) > AT_PACE:
+        if time.monotonic() > until:
+            raise RuntimeError(f"{rate:.1f} windows a second come where {due_per_s:.1f} are due: too much else runs")
+
+
+def windows_per_s(workers: Workers) -> float:
+    before, start = workers.next_commit(within_s=WITHIN_S), time.monotonic()
+    time.sleep(2 * STRIDE_S - 0.1)
+    return (workers.next_commit(within_s=WITHIN_S) - before) / (time.monotonic() - start)
 
 
 def leave(workers: Workers, source_ids: Collection[str]) -> None:
