@@ -90,6 +90,7 @@ class RedisConsumer:
     def _forget_position(self) -> None:
         self._cursors.clear()
         self._may_have_lost_windows = True
+        self._claim_at = 0.0
 
     def _wait_after(self, stream: str, cursor: str, *, block_s: float) -> bool:
         """Wait for an entry after `cursor`; False when none came."""
