@@ -35,8 +35,6 @@ from xclip_stream.types import Picture, Scores, ScoreStatus, Window, WindowId
 GROUP = "score"
 _UNLIMITED = 1 << 53
 _REQUESTS_AT_ONCE = 100
-_CLAIMS_WITHIN_IDLE = 20
-"""How often what the dead have left is looked for within the time after which they count as dead."""
 _CLAIM_EVERY_S = 1.0
 """How often is looked for what others have left, while they leave nothing."""
 
