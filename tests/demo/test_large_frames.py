@@ -13,7 +13,8 @@ from xclip_stream.model.scorer import Scorer
 from xclip_stream.sources.pictures import pictures_of, region_pictures, upright
 from xclip_stream.types import ClipGeometry, Pixels, Region
 
-RULES = [rule_of(rule) for rule in load_config(Path("configs/demo.yaml")).rules]
+CONFIG = Path(__file__).resolve().parents[2] / "configs" / "demo.yaml"
+RULES = [rule_of(rule) for rule in load_config(CONFIG).rules]
 PROMPTS = prompts_of(RULES)
 WHOLE = (Region(""),)
 GEOMETRY = ClipGeometry(8, 96, "stretch")
