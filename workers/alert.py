@@ -51,6 +51,7 @@ def run(
             queue=queue,
             rulebook=build_rulebook(config),
             new_rulebook=lambda: None if (changed := watch.poll()) is None else build_rulebook(changed),
+            hurry=watch.hurry,
             clock=SystemClock(stop),
             stopping=stop.is_set,
             log=structlog.get_logger(),

@@ -81,6 +81,7 @@ def run(
                 guard=guard,
                 prompts=prompts_by_source(config),
                 new_prompts=lambda: None if (changed := watch.poll()) is None else known_prompts(changed, scorer),
+                hurry=watch.hurry,
                 clock=clock,
                 stopping=stop.is_set,
                 log=log,

@@ -120,6 +120,19 @@ def test_it_looks_no_more_often_than_it_was_told(watched: Watched) -> None:
     assert watched.look() is not None
 
 
+def test_a_hurried_watch_looks_at_once_and_still_wants_to_see_the_same_twice(watched: Watched) -> None:
+    watched.write(with_rule("jumping"))
+
+    watched.watch.hurry()
+    first = watched.watch.poll()
+    watched.watch.hurry()
+    second = watched.watch.poll()
+
+    assert first is None
+    assert second is not None
+    assert watched.watch.poll() is None
+
+
 def test_a_file_that_was_only_touched_or_reworded_is_no_change(watched: Watched) -> None:
     os.utime(watched.path, ns=(1, 1))
     touched = watched.looks(3)

@@ -98,6 +98,7 @@ class Bench:
         sinks: Sequence[str] = ("ops", "log"),
         new: Rulebook | None = None,
         when: Callable[[], bool] = lambda: True,
+        hurry: Callable[[], None] = lambda: None,
     ) -> AlertLoop:
         """A loop in a worker of its own, which stops when it has waited for `idle_s` in all.
 
@@ -110,6 +111,7 @@ class Bench:
             queue=given,
             rulebook=rulebook(*(rules or [CLIMBING]), sinks=sinks),
             new_rulebook=lambda: news.pop() if news and when() else None,
+            hurry=hurry,
             clock=self.clock,
             block_s=block_s,
             stopping=self.clock.stopping_after(idle_s),
@@ -447,6 +449,24 @@ def test_scores_wait_for_the_rulebook_that_names_their_source(bench):
 
     assert (seen, bench.pending()) == ([1], 0)
     assert [(event.source_id, event.phase) for event in bench.events()] == [("gate", "started")]
+
+
+def test_a_rulebook_that_scores_wait_for_is_looked_for_at_once(bench):
+    hurried_at: list[float] = []
+    loop = bench.loop(
+        new=rulebook(CLIMBING, sources=["yard", "gate"]),
+        when=lambda: len(hurried_at) == 2,
+        hurry=lambda: hurried_at.append(bench.clock.monotonic()),
+        block_s=30.0,
+        idle_s=40.0,
+    )
+    start_s = bench.clock.monotonic()
+    bench.publish(bench.take(1, source="gate")[0], 0.9)
+
+    loop.run()
+
+    assert [event.source_id for event in bench.events()] == ["gate"]
+    assert [at_s - start_s < 1.0 for at_s in hurried_at] == [True, True]
 
 
 def test_scores_of_a_source_that_no_rulebook_names_are_let_go_in_the_end_with_one_line(bench):

@@ -266,10 +266,12 @@ def test_a_source_that_ingest_read_of_sooner_is_scored_as_soon_as_its_prompts_co
     comes_at = clock.monotonic() + STRANGER_WAIT_S / 2
     news = [{"new": ("a person runs",)}]
 
-    def new_prompts():
-        return news.pop() if news and clock.monotonic() >= comes_at else None
+    hurried = []
 
-    a_loop(queue, scorer, clock, new_prompts=new_prompts).run()
+    def new_prompts():
+        return news.pop() if news and hurried and clock.monotonic() >= comes_at else None
+
+    a_loop(queue, scorer, clock, new_prompts=new_prompts, hurry=lambda: hurried.append(True)).run()
 
     assert [scores.prompts for scores in published(queue)] == [("a person runs",)] * 2
     assert named(logs, "window_failed") == []

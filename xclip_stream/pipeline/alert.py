@@ -21,6 +21,8 @@ from xclip_stream.types import Latency, Message, Phase, Scores
 
 STRANGER_PATIENCE_S = 60.0
 """How long scores of a source that no configuration has named yet wait for one that does."""
+_ASKING_S = 0.1
+"""How often the configuration is looked at while some wait."""
 _RESCORE_TOLD_S = 10.0
 """A reader that reports once a second has heard it by then."""
 _USUAL_GAP_S = default_gap_s(span_s=4.0, stride_s=1.0)
@@ -61,6 +63,7 @@ class AlertLoop:
     Args:
         rulebook: what to decide by.
         new_rulebook: gives the next one once, when there is one; asked often.
+        hurry: is called before `new_rulebook` while scores wait for it, so that it is looked for at once.
         lease_s: how long a loop that has died keeps the others waiting.
         max_age_s: how old a window of a camera may become in the queue; scores for it are waited for as long.
     """
@@ -71,6 +74,7 @@ class AlertLoop:
         queue: AlertQueue,
         rulebook: Rulebook,
         new_rulebook: Callable[[], Rulebook | None] = lambda: None,
+        hurry: Callable[[], None] = lambda: None,
         clock: Clock,
         stopping: Callable[[], bool],
         log: FilteringBoundLogger,
@@ -84,6 +88,7 @@ class AlertLoop:
         self._queue = queue
         self._book = rulebook
         self._new_book = new_rulebook
+        self._hurry = hurry
         self._met = set(rulebook.gap_s)
         self._clock = clock
         self._stopping = stopping
@@ -128,9 +133,12 @@ class AlertLoop:
     def step(self) -> None:
         """Wait for scores, once, and commit what has its turn. Only for the loop that holds the lease."""
         token = self._renew()
+        if self._has_strangers():
+            self._hurry()
         if self._exchange_book():
             self._settle_all(token)
-        taken = self._queue.take_scores(token, max_count=self._max_count, block_s=self._block_s)
+        block_s = _ASKING_S if self._has_strangers() else self._block_s
+        taken = self._queue.take_scores(token, max_count=self._max_count, block_s=block_s)
         self._outage.over()
         now_s = self._clock.monotonic()
         for entry in taken:
@@ -212,6 +220,10 @@ class AlertLoop:
         if source_id not in self._sources:
             self._sources[source_id] = AlertSource(RuleState(source_id), now_s=now_s, max_age_s=self._max_age_s)
         return self._sources[source_id]
+
+    def _has_strangers(self) -> bool:
+        """True while scores wait for the rulebook that knows their source."""
+        return any(name not in self._met and not source.is_quiet for name, source in self._sources.items())
 
     def _is_stranger(self, source: AlertSource, *, now_s: float) -> bool:
         """True while the scores of a source wait for the rulebook that knows it."""

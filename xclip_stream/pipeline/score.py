@@ -42,6 +42,7 @@ class ScoreLoop:
     Args:
         prompts: for each source the prompts to score, in a stable order.
         new_prompts: gives the next ones once, when there are others; asked often.
+        hurry: is called before `new_prompts` where they are waited for, to be looked for at once.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class ScoreLoop:
         guard: BatchGuard,
         prompts: Mapping[str, tuple[str, ...]],
         new_prompts: Callable[[], Mapping[str, tuple[str, ...]] | None] = lambda: None,
+        hurry: Callable[[], None] = lambda: None,
         clock: Clock,
         stopping: Callable[[], bool],
         log: FilteringBoundLogger,
@@ -67,6 +69,7 @@ class ScoreLoop:
         self._guard = guard
         self._prompts = prompts
         self._new_prompts = new_prompts
+        self._hurry = hurry
         self._strangers: set[str] = set()
         self._clock = clock
         self._stopping = stopping
@@ -135,6 +138,7 @@ class ScoreLoop:
         until = self._clock.monotonic() + STRANGER_WAIT_S
         while source_id not in self._prompts and self._clock.monotonic() < until and not self._stopping():
             self._clock.sleep(0.1)
+            self._hurry()
             self._exchange_prompts()
         return source_id in self._prompts
 
