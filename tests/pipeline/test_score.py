@@ -264,9 +264,7 @@ def test_what_a_removed_source_has_left_is_scored_against_nothing(queue, clock, 
 def test_a_source_that_ingest_read_of_sooner_is_scored_as_soon_as_its_prompts_come(queue, clock, scorer, logs):
     fill(queue, clock, source_id="new", count=2)
     comes_at = clock.monotonic() + STRANGER_WAIT_S / 2
-    news = [{"new": ("a person runs",)}]
-
-    hurried = []
+    news, hurried = [{"new": ("a person runs",)}], []
 
     def new_prompts():
         return news.pop() if news and hurried and clock.monotonic() >= comes_at else None
