@@ -31,7 +31,10 @@ from xclip_stream.types import (
 
 
 class DecodedFrame(Protocol):
-    """A frame as the decoder gave it; its pixels are converted only when somebody asks."""
+    """A frame of a source; its pixels are decoded, at least of a file, and converted only when somebody asks.
+
+    That can be done until the next frame is taken.
+    """
 
     @property
     def index(self) -> int:

@@ -1,4 +1,4 @@
-"""One open container and the decode loop over its video, which goes on behind what is damaged."""
+"""One open container and the packets of its video, and the frames that are made of them."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -24,6 +24,7 @@ _MAX_READ_ERRORS = 20
 _USUAL_RATE = 25.0
 _SANE_RATES = (0.1, 240.0)
 """Cameras declare all sorts of things."""
+_KEEPING_TIMES = frozenset({"mp4", "matroska", "mpegts", "flv"})
 _MICROSECONDS = Fraction(1, av.time_base)
 
 
@@ -38,19 +39,24 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class AvFrame:
-    """A decoded frame, converted when asked (`DecodedFrame` of the protocols)."""
+    """A frame, converted when asked (`DecodedFrame` of the protocols), and of a file decoded only then."""
 
     index: int
     pts_s: float
     captured_at: float
-    frame: av.VideoFrame
+    decode: Callable[[], av.VideoFrame]
     view: View
 
     def pictures(self) -> Pixels:
-        return pictures_of(self.frame, self.view.regions, self.view.geometry, masks=self.view.masks)
+        return pictures_of(self.decode(), self.view.regions, self.view.geometry, masks=self.view.masks)
 
     def jpeg(self, *, width_px: int) -> bytes:
-        return jpeg_picture(masked(upright(self.frame), self.view.masks), width_px=width_px)
+        return jpeg_picture(masked(upright(self.decode()), self.view.masks), width_px=width_px)
+
+
+def decoded(frame: av.VideoFrame) -> Callable[[], av.VideoFrame]:
+    """Return what an `AvFrame` asks for its frame, of one that is decoded already."""
+    return lambda: frame
 
 
 class KeptFrame:
@@ -95,6 +101,10 @@ class OpenVideo:
         """Is shown each packet before it is decoded; for whoever measures a stream."""
 
     @property
+    def stream(self) -> VideoStream:
+        return self._stream
+
+    @property
     def duration_s(self) -> float | None:
         """How long the container says that it is."""
         return None if self._container.duration is None else self._container.duration / av.time_base
@@ -130,6 +140,11 @@ class OpenVideo:
         """The unit of time stamps."""
         return self._stream.time_base or _MICROSECONDS
 
+    @property
+    def keeps_times(self) -> bool:
+        """Whether packets have the times at which their frames are shown: AVI, say, knows but their order."""
+        return any(name in _KEEPING_TIMES for name in self._container.format.name.split(","))
+
     def close(self) -> None:
         self._container.close()
 
@@ -138,37 +153,16 @@ class OpenVideo:
         with suppress(FFmpegError):
             self._container.seek(pts, stream=self._stream)
 
-    def frames(
-        self,
-        *,
-        note: Callable[[str], None],
-        on_packet: Callable[[Packet], None],
-        is_fatal: Callable[[FFmpegError], bool],
-    ) -> Iterator[av.VideoFrame]:
-        """Yield the frames that can be decoded.
+    def packets(self, *, note: Callable[[str], None], is_fatal: Callable[[FFmpegError], bool]) -> Iterator[Packet]:
+        """Yield the packets of the video, and at the end an empty one.
 
         Args:
             note: told of each piece of damage.
-            on_packet: called with each packet before it is decoded; what it raises ends the loop.
             is_fatal: whether a read error is the end; others are passed over, a few in a row.
 
         Raises:
             FFmpegError: a fatal read error, or too many of the others.
         """
-        for packet in self.packets(note=note, is_fatal=is_fatal):
-            on_packet(packet)
-            try:
-                frames = packet.decode()
-            except FFmpegError:
-                note("packet that cannot be decoded")
-                continue
-            for frame in frames:
-                if frame.is_corrupt:
-                    note("frame decoded with errors")
-                yield frame
-
-    def packets(self, *, note: Callable[[str], None], is_fatal: Callable[[FFmpegError], bool]) -> Iterator[Packet]:
-        """Yield the packets of the video, and at the end an empty one. Arguments and errors are those of `frames`."""
         errors = 0
         while True:
             try:

@@ -6,12 +6,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import av
 from av.error import FFmpegError
 
 from xclip_stream.errors import SourceRejected
 from xclip_stream.sources.damage import Damage
 from xclip_stream.sources.decoding import AvFrame, OpenVideo, View, open_video
+from xclip_stream.sources.lazy_decoding import LazyDecoder, Moment
 from xclip_stream.sources.timeline import Timeline
 
 # Formats that hold their video themselves. Playlists, concatenations, image sequences and session descriptions can make
@@ -29,6 +29,8 @@ _ENDS_EARLY_S = 1.0
 
 class FileSource:
     """A video file, read as fast as it is asked for. Entered again, it is read from the start.
+
+    A frame is decoded when its pictures are asked for, which can be done until the next frame is taken.
 
     Args:
         view: what is kept of each frame.
@@ -89,24 +91,23 @@ class FileSource:
         video = self.video
         timeline = Timeline(frame_s=video.frame_s)
         index = -1
-        for index, frame in enumerate(self._frames(video, timeline)):
-            pts_s = timeline.place(frame.pts, frame.dts, frame.time_base or video.time_base)
+        for index, moment in enumerate(self._moments(video, timeline)):
+            pts_s = timeline.place(moment.pts, moment.dts, moment.time_base or video.time_base)
             if pts_s is None:
                 self._damage.note("late frame left out", at_s=timeline.last_s)
             else:
-                yield AvFrame(index, pts_s, self._start_time + pts_s, frame, self._view)
+                yield AvFrame(index, pts_s, self._start_time + pts_s, moment.decode, self._view)
         if index < 0:
             raise SourceRejected(f"{self._path}: not one frame of its {video.codec} video could be decoded")
         self._remark(video, timeline)
 
-    def _frames(self, video: OpenVideo, timeline: Timeline) -> Iterator[av.VideoFrame]:
-        frames = video.frames(
-            note=lambda what: self._damage.note(what, at_s=timeline.last_s),
-            on_packet=lambda _: None,
-            is_fatal=lambda _: False,
-        )
+    def _moments(self, video: OpenVideo, timeline: Timeline) -> Iterator[Moment]:
+        def note(what: str) -> None:
+            self._damage.note(what, at_s=timeline.last_s)
+
+        decoder = LazyDecoder(video.stream, keeps_times=video.keeps_times, note=note)
         try:
-            yield from frames
+            yield from decoder.moments(video.packets(note=note, is_fatal=lambda _: False))
         except FFmpegError as error:
             self._remarks.append(f"given up at {timeline.last_s:.1f} s: {error.strerror}")
 

@@ -14,7 +14,7 @@ from xclip_stream.sources.blocks import watched_blocks
 from xclip_stream.sources.camera_opening import open_camera
 from xclip_stream.sources.capture_clock import CaptureClock
 from xclip_stream.sources.damage import Damage
-from xclip_stream.sources.decoding import AvFrame, KeptFrame, OpenVideo, StillFrame, View
+from xclip_stream.sources.decoding import AvFrame, KeptFrame, OpenVideo, StillFrame, View, decoded
 from xclip_stream.sources.idle_watch import SETTINGS, IdleWatch
 from xclip_stream.sources.packet_ring import PacketTap
 from xclip_stream.sources.timeline import Timeline
@@ -131,7 +131,7 @@ class LiveSource:
             captured_at = self._capture_clock.stamp(pts_s, now=arrived.now, monotonic=arrived.monotonic)
             index = self._next_index - 1
             if shown.frame is not None:
-                last, kept = AvFrame(index, pts_s, captured_at, shown.frame, self._view), None
+                last, kept = AvFrame(index, pts_s, captured_at, decoded(shown.frame), self._view), None
                 yield last
             elif last is not None:
                 kept = kept or KeptFrame(last)

@@ -84,7 +84,7 @@ class _Look:
         self._began_at = began_at
         self._seconds = seconds
         self._sightings: list[Sighting] = []
-        self._last: AvFrame | None = None
+        self._last: av.VideoFrame | None = None
         self._frames = 0
         self._first_at = 0.0
         self._b_frames = False
@@ -116,10 +116,10 @@ class _Look:
             frames=self._frames,
             first_frame_s=self._first_at - self._began_at,
             b_frames=self._b_frames,
-            rotation=self._last.frame.rotation,
+            rotation=self._last.rotation,
             duration_s=self._source.duration_s,
             damage=tuple(self._source.damage),
-            picture=upright(self._last.frame),
+            picture=upright(self._last),
             error=error,
         )
 
@@ -127,8 +127,8 @@ class _Look:
         self._frames += 1
         if self._last is None:
             self._first_at = time.monotonic()
-        self._b_frames = self._b_frames or frame.frame.pict_type == PictureType.B
-        self._last = frame
+        self._last = frame.decode()
+        self._b_frames = self._b_frames or self._last.pict_type == PictureType.B
 
     def _is_enough(self, frame: AvFrame) -> bool:
         if not self._source.live:

@@ -7,6 +7,8 @@ packets says little, and the quantiser much. Names are those of ITU-T H.264, 7.3
 from contextlib import suppress
 from dataclasses import dataclass
 
+from xclip_stream.sources.nal_units import is_box, units_between_codes, units_of_avc_box, units_of_lengths
+
 _SLICES = frozenset({1, 5})
 _SPS, _PPS, _FILLER = 7, 8, 12
 _HEADER_BYTES = 80
@@ -62,12 +64,12 @@ class SliceQuantisers:
         self._pictures: dict[int, _Picture] = {}
         self._known: set[bytes] = set()
         self._length_bytes = 0
-        is_box = len(extradata) > 6 and extradata[0] == 1
-        if is_box:
+        boxed = is_box(extradata)
+        if boxed:
             self._length_bytes = (extradata[4] & 3) + 1
         # What cannot be read of it leaves slices without a quantiser.
         with suppress(*_UNREADABLE):
-            for unit in _units_of_box(extradata) if is_box else _units_between_codes(extradata):
+            for unit in units_of_avc_box(extradata) if boxed else units_between_codes(extradata):
                 self._learn(unit)
 
     def read(self, data: bytes) -> Quantised | None:
@@ -78,7 +80,7 @@ class SliceQuantisers:
             return None
 
     def _read(self, data: bytes) -> Quantised | None:
-        units = _units_of_lengths(data, self._length_bytes) if self._length_bytes else _units_between_codes(data)
+        units = units_of_lengths(data, self._length_bytes) if self._length_bytes else units_between_codes(data)
         qp: float | None = None
         num_bytes = 0
         for unit in units:
@@ -180,41 +182,13 @@ class _Bits:
         return (code + 1) // 2 if code & 1 else -(code // 2)
 
 
-def _units_of_box(extradata: bytes) -> list[memoryview]:
-    view, at = memoryview(extradata), 5
-    found = []
-    for mask in (31, 255):
-        count, at = view[at] & mask, at + 1
-        for _ in range(count):
-            size = int.from_bytes(view[at : at + 2], "big")
-            found.append(view[at + 2 : at + 2 + size])
-            at += 2 + size
-    return found
+def shows_whole_frames(unit: bytes) -> bool:
+    """Return whether a sequence parameter set says that each picture is a frame, none of them a field.
 
-
-def _units_of_lengths(data: bytes, length_bytes: int) -> list[memoryview]:
-    view, at = memoryview(data), 0
-    found = []
-    while at + length_bytes < len(data):
-        size = int.from_bytes(view[at : at + length_bytes], "big")
-        at += length_bytes
-        if size:
-            found.append(view[at : at + size])
-        at += size
-    return found
-
-
-def _units_between_codes(data: bytes) -> list[memoryview]:
-    view = memoryview(data)
-    found = []
-    begin = data.find(b"\0\0\1")
-    while begin >= 0:
-        end = data.find(b"\0\0\1", begin + 3)
-        unit = view[begin + 3 : end if end >= 0 else len(data)]
-        if unit:
-            found.append(unit)
-        begin = end
-    return found
+    Raises:
+        ValueError, IndexError: it cannot be read.
+    """
+    return _sequence(unit)[1].frames_only
 
 
 def _sequence(unit: bytes) -> tuple[int, _Sequence]:
