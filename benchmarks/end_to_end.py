@@ -44,7 +44,7 @@ RIVAL = (
 
 def measure(scale: Scale) -> Sequence[Figure]:
     checkpoint = full_size(scale.folder / "B32")
-    seconds = scale.pick(quick=5.5, full=24.5)
+    seconds = scale.pick(quick=5.5, full=16.5)
     scale.say("rendering a video for each round")
     videos = [
         write_full_hd(scale.folder / f"video-{number}.mp4", seconds=seconds, seed=SEED + number)

@@ -93,7 +93,9 @@ WORKER_RESTARTS = _counter(
 # ------------------------------------------------------------------------------------------- ingest, for each source
 
 FRAMES_DECODED = _counter(
-    "frames_decoded_total", "Frames that were read: decoded, or of an idle camera taken for still.", "source"
+    "frames_decoded_total",
+    "Frames that were read: decoded, of an idle camera taken for still, or of a file passed over.",
+    "source",
 )
 FRAMES_STILL = _counter("frames_still_total", "Of these, those that were not decoded, because nothing moved.", "source")
 WINDOWS_QUEUED = _counter("windows_queued_total", "Windows that the queue has taken.", "source")
