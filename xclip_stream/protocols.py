@@ -459,8 +459,7 @@ class AlertQueue(EvidenceRecords, Protocol):
         """Wait up to `block_s` for scores. The first calls after taking over return all that are not yet committed; so
         do those after an outage, since nobody knows what the server has lost.
 
-        Raises:
-            StaleOwner: another worker has taken over.
+        Whoever was taken over may read on: `renew_alert` and `commit` tell that it was.
         """
 
     def commit(
@@ -510,7 +509,7 @@ class DeliveryQueue(Protocol):
         """Wait up to `block_s` for messages, oldest first; those taken and not settled by a former owner come again.
 
         Raises:
-            StaleOwner: another worker delivers for this sink.
+            StaleOwner: there are messages, and another worker delivers for this sink.
         """
 
     def settle_message(self, sink_id: str, taken: TakenMessage) -> None: ...

@@ -46,7 +46,6 @@ MISSED_BY_THE_TWIN = [
     Mutation(
         "hold_windows", "if #redis.call('XPENDING', stream, group, id, id, 1, consumer) == 1 then", "if true then"
     ),
-    Mutation("take_scores", "if lease_token(lease) ~= token then return false end"),
     Mutation("take_messages", "if held_by and held_by ~= holder then return false end"),
     Mutation("commit", "if lease_token(lease) ~= token then return -1 end"),
     Mutation("commit", "if record[2] == commit_id then return stored end"),

@@ -278,7 +278,7 @@ class TestAServerThatCameBackEmpty:
         flush(own_server)
 
         with pytest.raises(StaleOwner):
-            queue.take_scores(old, max_count=1, block_s=0)
+            queue.renew_alert(old, ttl_s=60)
         assert alert_token(queue) > old
         with pytest.raises(StaleOwner):
             commit(queue, old, b"state")

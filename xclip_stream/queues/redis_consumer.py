@@ -59,6 +59,8 @@ class RedisConsumer:
         self._batches = 0
         self._held: dict[str, HeldWindow] = {}
         self._spare: list[TakenWindow] = []
+        self._windows_came_singly = False
+        """The last wait has left none behind: then the next look is a wait at once, which finds what is there too."""
         self._may_have_lost_windows = False
         self._claim_at = 0.0
         self._connects = 0
@@ -92,21 +94,19 @@ class RedisConsumer:
         self._may_have_lost_windows = True
         self._claim_at = 0.0
 
-    def _wait_after(self, stream: str, cursor: str, *, block_s: float) -> bool:
-        """Wait for an entry after `cursor`; False when none came."""
-        return bool(self._call("XREAD", "COUNT", 1, "BLOCK", block_ms(block_s), "STREAMS", stream, cursor))
-
-    def _read_on(self, role: str, script: str, keys: Sequence[str], reader: Argument, *, max_count: int) -> Any:
-        """Run a script that reads after the cursor of a role, and move the cursor. None: not the owner of the role."""
-        cursor = self._cursor(role)
-        found = self._run(script, keys, [reader, cursor, max_count])
-        # An outage meanwhile has taken the cursor back: then all that follows is read again.
-        if found and cursor == self._cursor(role):
-            self._cursors[role] = found[-1][0].decode()
-        return found
+    def _read_after(self, stream: str, cursor: str, *, max_count: int, block_s: float) -> list[tuple[bytes, Fields]]:
+        """Return the entries after `cursor`, and wait up to `block_s` for the first of them."""
+        block: list[Argument] = ["BLOCK", block_ms(block_s)] if block_s > 0 else []
+        reply = self._call("XREAD", "COUNT", max_count, *block, "STREAMS", stream, cursor)
+        return [entry for _, entries in reply for entry in entries]
 
     def _cursor(self, role: str) -> str:
         return self._cursors.get(role, NO_CURSOR)
+
+    def _move_cursor(self, role: str, cursor: str, last_id: bytes) -> None:
+        """Go on after an entry that was read after `cursor`. After an outage meanwhile all is read again."""
+        if cursor == self._cursor(role):
+            self._cursors[role] = last_id.decode()
 
     def _acquire(self, role: str, *, ttl_s: float) -> tuple[int, int] | None:
         """Take a role: the token and the number of commits so far."""

@@ -15,8 +15,8 @@ from xclip_stream.queues.limits import REQUESTS_KEPT, RULEBOOKS_KEPT
 from xclip_stream.queues.redis_connection import Argument
 from xclip_stream.queues.redis_consumer import (
     ALERT,
+    Fields,
     RedisConsumer,
-    block_ms,
     fields_of,
     letter_fields,
     milliseconds,
@@ -50,10 +50,13 @@ class RedisAlert(RedisConsumer):
         return {source_id.decode(): state for source_id, state in states.items()}
 
     def take_scores(self, token: int, *, max_count: int, block_s: float) -> list[TakenScores]:
-        found = self._read_scores(token, max_count=max_count)
-        if not found and block_s > 0 and self._wait_after(self._keys.scores, self._cursor(ALERT), block_s=block_s):
-            found = self._read_scores(token, max_count=max_count)
-        return [taken for entry in found if (taken := self._decoded_scores(token, entry))]
+        cursor = self._cursor(ALERT)
+        found = self._read_after(self._keys.scores, cursor, max_count=max_count, block_s=block_s)
+        if found:
+            self._move_cursor(ALERT, cursor, found[-1][0])
+        return [
+            taken for entry_id, fields in found if (taken := self._decoded_scores(token, entry_id.decode(), fields))
+        ]
 
     def commit(
         self,
@@ -120,16 +123,8 @@ class RedisAlert(RedisConsumer):
             entries.append(encode_judged(scores, digest))
         return layouts, entries
 
-    def _read_scores(self, token: int, *, max_count: int) -> list[Any]:
-        keys = [self._keys.scores, self._keys.lease(ALERT)]
-        found: list[Any] | None = self._read_on(ALERT, "take_scores", keys, token, max_count=max_count)
-        if found is None:
-            raise stale(ALERT)
-        return found
-
-    def _decoded_scores(self, token: int, entry: list[Any]) -> TakenScores | None:
+    def _decoded_scores(self, token: int, entry_id: str, fields: Fields) -> TakenScores | None:
         """Read scores; what this version cannot read waits among the dead letters for one that can."""
-        entry_id, fields = entry[0].decode(), fields_of(entry[1])
         try:
             scores = replace(decode_scores(fields.get(b"scores", b"")), generation=int(fields[b"generation"]))
         except (DecodeError, KeyError, ValueError) as error:
@@ -159,10 +154,10 @@ class RedisDelivery(RedisConsumer):
         self._release(_role(sink_id), token)
 
     def take_messages(self, sink_id: str, *, max_count: int, block_s: float) -> list[TakenMessage]:
-        outbox = self._keys.outbox(sink_id)
+        outbox, cursor = self._keys.outbox(sink_id), self._cursor(_role(sink_id))
+        if block_s > 0 and not self._read_after(outbox, cursor, max_count=1, block_s=block_s):
+            return []
         found = self._read_messages(sink_id, max_count=max_count)
-        if not found and block_s > 0 and self._wait_after(outbox, self._cursor(_role(sink_id)), block_s=block_s):
-            found = self._read_messages(sink_id, max_count=max_count)
         return [taken for entry in found if (taken := self._decoded_message(sink_id, entry))]
 
     def settle_message(self, sink_id: str, taken: TakenMessage) -> None:
@@ -176,10 +171,15 @@ class RedisDelivery(RedisConsumer):
 
     def _read_messages(self, sink_id: str, *, max_count: int) -> list[Any]:
         role = _role(sink_id)
-        keys = [self._keys.outbox(sink_id), self._keys.lease(role), self._keys.deliveries(sink_id)]
-        found: list[Any] | None = self._read_on(role, "take_messages", keys, self._holder, max_count=max_count)
+        keys, cursor = (
+            [self._keys.outbox(sink_id), self._keys.lease(role), self._keys.deliveries(sink_id)],
+            self._cursor(role),
+        )
+        found: list[Any] | None = self._run("take_messages", keys, [self._holder, cursor, max_count])
         if found is None:
             raise stale(role)
+        if found:
+            self._move_cursor(role, cursor, found[-1][0])
         return found
 
     def _decoded_message(self, sink_id: str, entry: list[Any]) -> TakenMessage | None:
@@ -218,9 +218,8 @@ class RedisEvents(RedisConsumer):
         return pages[::-1]
 
     def read_events(self, *, after_id: str, max_count: int, block_s: float) -> list[tuple[str, bytes]]:
-        block: list[Argument] = ["BLOCK", block_ms(block_s)] if block_s > 0 else []
-        reply = self._call("XREAD", "COUNT", max_count, *block, "STREAMS", self._keys.events, after_id)
-        return [(entry_id.decode(), fields.get(b"event", b"")) for _, found in reply for entry_id, fields in found]
+        found = self._read_after(self._keys.events, after_id, max_count=max_count, block_s=block_s)
+        return [(entry_id.decode(), fields.get(b"event", b"")) for entry_id, fields in found]
 
 
 def _role(sink_id: str) -> str:

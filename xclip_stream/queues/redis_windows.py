@@ -106,9 +106,8 @@ class RedisIngest(RedisConsumer):
         cursor = self._cursor(role)
         arguments: list[Argument] = [source_id, encode_source_status(status), cursor, _REQUESTS_AT_ONCE]
         looked_at, found, judged, rescore = self._run("report_source", keys, arguments)
-        # An outage meanwhile has taken the cursor back: then all that is not settled is read again.
-        if found and cursor == self._cursor(role):
-            self._cursors[role] = found[-1][0].decode()
+        if found:
+            self._move_cursor(role, cursor, found[-1][0])
         requests = tuple(taken for entry in found if (taken := self._decoded_request(source_id, entry)))
         return Wishes(
             picture=bool(looked_at),
@@ -203,14 +202,21 @@ class RedisScoring(RedisConsumer):
         streams = self._window_streams()
         if self._batches % FILES_FIRST_EVERY == 0:
             streams.reverse()
-        for stream in streams:
-            if len(taken) < max_count:
-                taken += self._read([stream], max_count=max_count - len(taken), block_s=0.0)
+        if taken or block_s <= 0 or not self._windows_came_singly:
+            for stream in streams:
+                if len(taken) < max_count:
+                    taken += self._read([stream], max_count=max_count - len(taken), block_s=0.0)
         if not taken and block_s > 0:
-            # Both streams may answer, each with as many as were asked for.
-            taken = self._read(streams, max_count=max(1, max_count // 2), block_s=block_s)
-            taken, self._spare = taken[:max_count], taken[max_count:]
+            taken = self._wait_for_windows(streams, max_count=max_count, block_s=block_s)
         return taken
+
+    def _wait_for_windows(self, streams: Sequence[str], *, max_count: int, block_s: float) -> list[TakenWindow]:
+        # Both streams may answer, each with as many as were asked for.
+        most = max(1, max_count // 2)
+        found = self._read(streams, max_count=most, block_s=block_s)
+        self._windows_came_singly = len(found) < most or len(found) == 1 == max_count
+        self._spare = found[max_count:]
+        return found[:max_count]
 
     def _read(self, streams: Sequence[str], *, max_count: int, block_s: float) -> list[TakenWindow]:
         block: list[Argument] = ["BLOCK", block_ms(block_s)] if block_s > 0 else []
