@@ -2,7 +2,6 @@
 
 import multiprocessing
 from collections.abc import Mapping, Sequence
-from multiprocessing.forkserver import ensure_running
 from typing import Generic
 
 from structlog.typing import FilteringBoundLogger
@@ -79,7 +78,6 @@ class Readers(Generic[Order]):
         Returns what became of their sources: None of one that was stopped before its end.
         """
         self._context.set_forkserver_preload(self._preload)
-        ensure_running()  # should somebody have ended it
         started = 0
         for reader in self._readers.values():
             is_due = reader.is_due

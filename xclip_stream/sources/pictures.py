@@ -1,5 +1,6 @@
 """From a decoded frame to the pictures that the model sees: upright, cut to the regions, fitted to its square."""
 
+import threading
 from collections.abc import Sequence
 from functools import cache
 from io import BytesIO
@@ -26,6 +27,16 @@ _LARGE = (2, 64)
 _TRIANGLE = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
 
+class _Converters(threading.local):
+    """What makes a plane smaller, one for each thread: it keeps its filter from frame to frame of the same size."""
+
+    def __init__(self) -> None:
+        self.scaler = VideoReformatter()
+
+
+_converters = _Converters()
+
+
 def pictures_of(
     frame: av.VideoFrame, regions: Sequence[Region], geometry: ClipGeometry, *, masks: Sequence[Box] = ()
 ) -> Pixels:
@@ -38,8 +49,7 @@ def pictures_of(
     if not _has_true_planes(frame) or not all(_is_large(box, geometry.image_px) for box in boxes):
         return region_pictures(masked(upright(frame, padded=True), masks), regions, geometry)
     planes = [masked(plane, masks) for plane in _planes(frame)]
-    scaler = VideoReformatter()
-    return np.stack([_scaled(planes, box, geometry, scaler) for box in boxes])
+    return np.stack([_scaled(planes, box, geometry) for box in boxes])
 
 
 def upright(frame: av.VideoFrame, *, padded: bool = False) -> Pixels:
@@ -116,7 +126,7 @@ def _planes(frame: av.VideoFrame) -> list[Pixels]:
     return [red, green, blue]
 
 
-def _scaled(planes: Sequence[Pixels], box: _BoxPx, geometry: ClipGeometry, scaler: VideoReformatter) -> Pixels:
+def _scaled(planes: Sequence[Pixels], box: _BoxPx, geometry: ClipGeometry) -> Pixels:
     """Return a part of a frame at model size, (S, S, 3). Here all of it is scaled, and its sides cut off afterwards."""
     x0, y0, x1, y1 = box
     size = geometry.image_px
@@ -126,7 +136,7 @@ def _scaled(planes: Sequence[Pixels], box: _BoxPx, geometry: ClipGeometry, scale
     for channel, plane in enumerate(planes):
         part, small = plane[y0:y1, x0:x1], picture[:, :, channel]
         grey = av.VideoFrame.from_numpy_buffer(part, format="gray")
-        scaled = scaler.reformat(grey, width=width, height=height, interpolation=_TRIANGLE, threads=1)
+        scaled = _converters.scaler.reformat(grey, width=width, height=height, interpolation=_TRIANGLE, threads=1)
         small[:] = _pixels(scaled.planes[0])[top : top + size, left : left + size]
         if top == 0:
             _mend_edges(small, part, offset=left, length=width)
