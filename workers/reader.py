@@ -12,6 +12,7 @@ import structlog
 from workers.reader_evidence import EvidenceOrder, ReaderEvidence
 from xclip_stream.config import QueueConfig, SourceConfig
 from xclip_stream.errors import SourceError, StaleOwner, XclipStreamError
+from xclip_stream.heap import keep_heap
 from xclip_stream.logs import set_up_logging
 from xclip_stream.motion_gate import MotionGate
 from xclip_stream.pipeline.assembling import WindowSettings, file_epoch
@@ -140,6 +141,7 @@ def _read(order: ReadingOrder, heart: Heart, stop: StopFlag, queue: RedisQueue) 
             start_time=config.start_unix_s,
         )
 
+    keep_heap()
     reading = file_ingest(
         order,
         source,

@@ -132,35 +132,37 @@ def _scaled(planes: Sequence[Pixels], box: _BoxPx, geometry: ClipGeometry) -> Pi
     size = geometry.image_px
     width, height = _short_side_to(size, x1 - x0, y1 - y0) if geometry.fit == "crop" else (size, size)
     left, top = (width - size) // 2, (height - size) // 2
+    parts = [plane[y0:y1, x0:x1] for plane in planes]
     picture = np.empty((size, size, 3), np.uint8)
-    for channel, plane in enumerate(planes):
-        part, small = plane[y0:y1, x0:x1], picture[:, :, channel]
+    for channel, part in enumerate(parts):
         grey = av.VideoFrame.from_numpy_buffer(part, format="gray")
         scaled = _converters.scaler.reformat(grey, width=width, height=height, interpolation=_TRIANGLE, threads=1)
-        small[:] = _pixels(scaled.planes[0])[top : top + size, left : left + size]
-        if top == 0:
-            _mend_edges(small, part, offset=left, length=width)
-        if left == 0:
-            _mend_edges(small.T, part.T, offset=top, length=height)
+        picture[:, :, channel] = _pixels(scaled.planes[0])[top : top + size, left : left + size]
+    if top == 0:
+        _mend_edges(picture, parts, offset=left, length=width)
+    if left == 0:
+        _mend_edges(picture.swapaxes(0, 1), [part.T for part in parts], offset=top, length=height)
     return picture
 
 
-def _mend_edges(small: Pixels, part: Pixels, *, offset: int, length: int) -> None:
-    """Let Pillow make the first and the last line of a scaled plane: there FFmpeg counts the pixels at the edge twice.
+def _mend_edges(picture: Pixels, parts: Sequence[Pixels], *, offset: int, length: int) -> None:
+    """Let Pillow make the first and last line of a scaled picture: there FFmpeg counts the pixels at the edge twice.
 
     Args:
-        small: (S, S), written to: of lines that are `length` long the middle, from `offset` on.
-        part: (H, W), what it was made of.
+        picture: (S, S, 3), written to: of lines that are `length` long the middle, from `offset` on.
+        parts: three of (H, W), what it was made of.
     """
-    size = len(small)
-    across, down = part.shape[1] / length, part.shape[0] / size
+    size = len(picture)
+    rows, columns = parts[0].shape
+    across, down = columns / length, rows / size
     begin, end = offset * across, (offset + size) * across
     deep = ceil(1.5 * down) + 1  # what the filter sees of a line at the edge
-    for line, strip, box in (
-        (0, part[:deep], (begin, 0, end, down)),
-        (-1, part[-deep:], (begin, deep - down, end, deep)),
+    for line, lines, box in (
+        (0, slice(deep), (begin, 0, end, down)),
+        (-1, slice(-deep, None), (begin, deep - down, end, deep)),
     ):
-        small[line] = np.asarray(Image.fromarray(strip).resize((size, 1), Image.Resampling.BILINEAR, box=box))[0]
+        strip = Image.fromarray(np.dstack([part[lines] for part in parts]))
+        picture[line] = np.asarray(strip.resize((size, 1), Image.Resampling.BILINEAR, box=box))[0]
 
 
 def _pixels(plane: VideoPlane) -> Pixels:
