@@ -30,7 +30,7 @@ import openvino  # isort: skip
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
-EXPORT_VERSION = 1
+EXPORT_VERSION = 2
 """Counts the ways in which stages were exported: part of the name under which they are kept."""
 CLIPS_AT_ONCE = 4
 """More gains nothing, and the first of them waits for the last."""

@@ -115,10 +115,11 @@ class FrameStage(nn.Module):
         weight = patches.weight.detach().permute(0, 2, 3, 1)  # (D, 3, p, p) -> (D, p, p, 3), as bytes of a frame lie
         deviation = 255 * torch.tensor(rules.std, device=weight.device)
         # The mean stays in single precision whatever the type of the weights: it would be half a step of a pixel off.
-        self.mean = nn.Parameter(255 * torch.tensor(rules.mean, device=weight.device), requires_grad=False)
+        mean = 255 * torch.tensor(rules.mean, device=weight.device)
         folded = (_precise(weight) / deviation).to(weight.dtype)
         self.weight = nn.Parameter(folded.flatten(1), requires_grad=False)
         self.patch = patches.weight.shape[-1]
+        self.mean = nn.Parameter(mean.repeat(self.patch**2), requires_grad=False)  # of each number of a patch
         self.class_token = nn.Parameter(
             (embeddings.class_embedding + embeddings.position_embedding.weight[0]).detach(), requires_grad=False
         )
@@ -141,8 +142,9 @@ class FrameStage(nn.Module):
         patch = self.patch
         side = frames.shape[1] // patch
         squares = frames[:, : side * patch, : side * patch].reshape(-1, side, patch, side, patch, 3)
-        pixels = squares.float() - self.mean
-        return pixels.transpose(2, 3).reshape(-1, side * side, patch * patch * 3)
+        # Moved as bytes: a quarter of what they are as numbers.
+        patches = squares.transpose(2, 3).reshape(-1, side * side, patch * patch * 3)
+        return patches.float() - self.mean
 
 
 class ClipStage(nn.Module):
