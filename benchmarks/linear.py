@@ -3,7 +3,8 @@
 The real workers read small videos at their own speed, each in a process of its own, past a model of a fixed cost. The
 sources are added step by step while all of it runs, and taken away again in the same steps: a machine that grows slower
 meanwhile meets few and many sources alike. The figure is how far the processor time that is used in a second strays
-from the straight line over the windows in it: something is there once, and each window adds the same.
+from the straight line over the windows in it: something is there once, and each window adds the same. The processors
+are kept awake meanwhile, else what they lose by resting would be measured, and not what sources cost.
 """
 
 import time
@@ -12,6 +13,7 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
+from benchmarks.awake import awake
 from benchmarks.footage import described, write_looped, write_small
 from benchmarks.processes import Use, spent
 from benchmarks.ratios import Spread, largest_deviation, largest_residual, slope, spread_of, straight_line
@@ -49,7 +51,7 @@ def measure(scale: Scale) -> Sequence[Figure]:
         return {"id": name, "url": str(video), "realtime": True, "window": {"stride_s": STRIDE_S}}
 
     started = time.monotonic()
-    with Workers(site, scale.folder, cost_ms=COST_MS) as workers:
+    with awake(), Workers(site, scale.folder, cost_ms=COST_MS) as workers:
         watched: list[str] = []
         for step, rounds in up_and_down(steps, rounds=scale.rounds):
             wanted = [f"source-{number}" for number in range(step)]
