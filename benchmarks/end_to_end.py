@@ -12,8 +12,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -44,12 +46,9 @@ RIVAL = (
 
 def measure(scale: Scale) -> Sequence[Figure]:
     checkpoint = full_size(scale.folder / "B32")
-    seconds = scale.pick(quick=5.5, full=16.5)
+    seconds = scale.pick(quick=5.5, full=24.5)
     scale.say("rendering a video for each round")
-    videos = [
-        write_full_hd(scale.folder / f"video-{number}.mp4", seconds=seconds, seed=SEED + number)
-        for number in range(scale.rounds)
-    ]
+    videos = render(scale.folder, scale.rounds, seconds=seconds)
     small = write_small(scale.folder / "small.mp4", seconds=5.0)
     naive_rounds: list[dict[str, Any]] = []
     ours: dict[str, list[Watched]] = {}
@@ -99,6 +98,16 @@ def measure(scale: Scale) -> Sequence[Figure]:
         figure(key, ours[key], naive_rounds, facts[key], about, floor_s=floors["int8" if key == INT8 else "float32"])
         for key in runs
     ]
+
+
+def render(folder: Path, count: int, *, seconds: float) -> list[Path]:
+    """Write so many videos, a process for each processor; all of them differ."""
+    paths = [folder / f"video-{number}.mp4" for number in range(count)]
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
+        writing = [pool.submit(write_full_hd, path, seconds=seconds, seed=SEED + n) for n, path in enumerate(paths)]
+        for one in writing:
+            one.result()
+    return paths
 
 
 def variants(checkpoint: Path, scale: Scale) -> dict[str, dict[str, Any]]:
