@@ -314,6 +314,35 @@ class TestWaiting:
         assert taken.waited_s == 0.0
 
 
+class TestLooking:
+    def test_windows_that_come_one_by_one_are_waited_for_at_once(
+        self, queue: RedisQueue, own_server: RedisServer
+    ) -> None:
+        fill(queue, 1)
+        queue.take_windows(max_count=4, block_s=1)
+        assert queue.take_windows(max_count=4, block_s=0.001) == []
+        with closing(own_server.client()) as client:
+            client.config_resetstat()
+            for count in (2, 3, 4):
+                fill(queue, count)
+                assert [taken.window.id.seq for taken in queue.take_windows(max_count=4, block_s=1)] == [count - 1]
+            looks = client.info("commandstats")["cmdstat_xreadgroup"]["calls"]
+
+        assert looks == 3
+
+    def test_a_backlog_after_a_wait_is_taken_in_whole_batches_the_cameras_first(self, queue: RedisQueue) -> None:
+        assert queue.take_windows(max_count=4, block_s=0.001) == []
+        fill(queue, 6, source="film")
+        for camera in ("yard", "gate", "door"):
+            fill(queue, 2, source=camera, live=True)
+
+        batches = [
+            [taken.window.id.source_id for taken in queue.take_windows(max_count=4, block_s=1)] for _ in range(2)
+        ]
+
+        assert batches == [["yard", "yard", "film", "film"], ["gate", "gate", "door", "door"]]
+
+
 class TestAFullServer:
     def test_a_source_is_told_to_wait_and_what_is_there_can_still_be_finished(self, own_server: RedisServer) -> None:
         with open_queue(own_server.url, consumer="one") as queue:
