@@ -9,7 +9,7 @@ difference of two large figures is never taken.
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import redis
 import torch
 
 from benchmarks.footage import described, write_full_hd, write_looped
-from benchmarks.machine import decode_sampled
+from benchmarks.machine import count_frames, decode_sampled
 from benchmarks.processes import spent, use_by_role
 from benchmarks.ratios import Spread, spread_of
 from benchmarks.results import Figure
@@ -142,20 +142,26 @@ def one_round(
     before = workers.use(memory=False)
     number = watch(workers, video, source_id)
     used = spent(before, workers.use(memory=False))
-    start = time.process_time()
-    decode_sampled(video, every_s=SPAN_S / GEOMETRY.num_frames)
-    decode = time.process_time() - start
+    decode = cpu_s_of(lambda: decode_sampled(video, every_s=SPAN_S / GEOMETRY.num_frames))
     found = {role: seconds / number for role, seconds in used.items()}
     found["read"] = found.pop("ingest") - decode / number
     overhead = sum(found.values())
     return {
         **found,
         "decode": decode / number,
+        "decode, as of a camera": cpu_s_of(lambda: count_frames(video)) / number,
         "overhead": overhead,
         "floor": frames_floor_s(video) + redis_floor_s(workers.url),
         "windows": number,
         **{name: model_s(model, windows=windows) for name, model in models.items()},
     }
+
+
+def cpu_s_of(work: Callable[[], object]) -> float:
+    """Return the processor seconds that it uses in this process."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
 
 
 def model_s(model: BatchScorer, *, windows: int) -> float:

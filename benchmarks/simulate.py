@@ -118,7 +118,7 @@ def costs_of(results: Mapping[str, Any], *, model: str = "model, float32") -> Co
         raise ValueError(f"{model!r} was not measured; there is {known}")
     each: Mapping[str, float] = linear["details"]["mib_for_each_further_source"]
     return Costs(
-        decode_ms=stages["decode"],
+        decode_ms=stages["decode, as of a camera"],
         read_ms=stages["read"],
         redis_ms=stages["redis"],
         score_ms=stages["score"],
