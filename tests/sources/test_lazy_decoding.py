@@ -134,10 +134,13 @@ def test_what_may_refer_to_the_group_before_is_decoded_whole(tmp_path: Path, nam
     assert read(path, lambda _: False).decoded >= 0.7 * FRAMES
 
 
-def test_a_group_that_is_too_long_is_decoded_as_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("bound", "most"), [("_MAX_GROUP_BYTES", 20_000), ("_MAX_GROUP_PACKETS", 20)])
+def test_a_group_that_is_too_long_is_decoded_as_it_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, most: int
+) -> None:
     path = write(tmp_path, "b-frames.mp4")
     stamps, contents = all_frames(path)
-    monkeypatch.setattr(lazy_decoding, "_MAX_GROUP_BYTES", path.stat().st_size // 9)
+    monkeypatch.setattr(lazy_decoding, bound, most)
 
     found = read(path, ANY_OF["some"])
 

@@ -21,8 +21,8 @@ from av.video.stream import VideoStream
 from xclip_stream.sources.decoding import Packet, decoded
 from xclip_stream.sources.packet_kinds import PacketKinds
 
-_MAX_GROUP_BYTES = 32 * 1024 * 1024
-"""A longer group is decoded as it comes."""
+_MAX_GROUP_BYTES, _MAX_GROUP_PACKETS = 32 * 1024 * 1024, 1500
+"""A longer group is decoded as it comes: its packets take memory, and who waits for its last frame waits for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +212,8 @@ def _groups(packets: Iterable[Packet]) -> Iterator[tuple[list[Packet], bool]]:
         for packet in packets:
             if not packet.size:
                 continue
-            if group and (packet.is_keyframe or num_bytes + packet.size > _MAX_GROUP_BYTES):
+            is_full = len(group) == _MAX_GROUP_PACKETS or num_bytes + packet.size > _MAX_GROUP_BYTES
+            if group and (packet.is_keyframe or is_full):
                 yield group, is_whole and packet.is_keyframe
                 group, num_bytes, is_whole = [], 0, packet.is_keyframe
             group.append(packet)
