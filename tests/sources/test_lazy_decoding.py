@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -71,12 +72,14 @@ def read(
     wanted: Callable[[int], bool],
     *,
     through: Callable[[Iterator[Packet]], Iterator[Packet]] = lambda packets: packets,
+    keeps_times: bool | None = None,
 ) -> Reading:
     stamps: list[int | None] = []
     shown: dict[int, str] = {}
     damage: list[str] = []
     with closing(open_file(path)) as video:
-        decoder = LazyDecoder(video.stream, keeps_times=video.keeps_times, note=damage.append)
+        known = video.keeps_times if keeps_times is None else keeps_times
+        decoder = LazyDecoder(video.stream, keeps_times=known, note=damage.append)
         packets = video.packets(note=damage.append, is_fatal=lambda _: True)
         for index, moment in enumerate(decoder.moments(through(packets))):
             stamps.append(moment.pts)
@@ -178,6 +181,18 @@ def test_where_a_frame_is_lost_the_next_one_is_shown(tmp_path: Path) -> None:
     assert found.shown[75 - 3 + 5] == contents[80]  # a group later all is well
 
 
+@pytest.mark.parametrize("name", ["as-a-camera.mp4", "hevc.mp4"])
+def test_of_frames_that_are_lost_one_is_made_up_at_most(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, name)
+    as_it_comes = read(path, ANY_OF["each"], through=partial(spoilt, numbers=range(55, 75)), keeps_times=False)
+
+    found = read(path, ANY_OF["each"], through=partial(spoilt, numbers=range(55, 75)))
+
+    assert len(as_it_comes.stamps) < FRAMES
+    assert set(as_it_comes.stamps) <= set(found.stamps)
+    assert len(found.stamps) <= len(as_it_comes.stamps) + 1
+
+
 def test_a_file_of_which_nothing_can_be_decoded_has_no_moments(tmp_path: Path) -> None:
     path = write(tmp_path, "as-a-camera.mp4")
 
@@ -215,17 +230,21 @@ def without(lost: Sequence[int]) -> Callable[[Iterator[Packet]], Iterator[Packet
     return through
 
 
-def spoilt(packets: Iterator[Packet]) -> Iterator[Packet]:
-    """Yield packets whose headers are well formed, of slices that are nothing but ones behind them."""
-    for packet in packets:
-        if not packet.size:
+def spoilt(packets: Iterator[Packet], *, numbers: range = range(FRAMES)) -> Iterator[Packet]:
+    """Make nothing but ones of some slices, behind the header of their NAL unit."""
+    for number, packet in enumerate(packets):
+        if number not in numbers or not packet.size:
             yield packet
             continue
-        data = bytearray(bytes(packet))
-        data[5:] = b"\xff" * (len(data) - 5)
-        data[:4] = (len(data) - 4).to_bytes(4, "big")
-        data[4] = 0x65 if packet.is_keyframe else 0x41
-        other = av.Packet(bytes(data))
+        codec = packet.stream.codec_context.name
+        header = {
+            ("h264", False): b"\x41",
+            ("h264", True): b"\x65",
+            ("hevc", False): b"\x02\x01",
+            ("hevc", True): b"\x26\x01",
+        }
+        data = header[codec, packet.is_keyframe] + b"\xff" * packet.size
+        other = av.Packet(len(data).to_bytes(4, "big") + data)
         other.pts, other.dts, other.time_base = packet.pts, packet.dts, packet.time_base
         other.stream, other.is_keyframe = packet.stream, packet.is_keyframe
         yield other

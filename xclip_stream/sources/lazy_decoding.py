@@ -104,6 +104,8 @@ class LazyDecoder:
         shown = sorted(group.packets, key=lambda coded: coded.pts)
         # Decoded, a frame would come out with the stamp of a packet at its own place in the order of decoding.
         for coded, at_its_place in zip(shown, group.packets, strict=True):
+            if group.has_lost(coded.pts):
+                continue
             yield Moment(coded.pts, at_its_place.packet.dts, coded.packet.time_base, partial(show, coded.pts))
 
     def _as_they_come(self, packets: Sequence[Packet]) -> Iterator[Moment]:
@@ -182,6 +184,11 @@ class _Group:
                 return self._ready[0]
             if not self._advance(pts):
                 return None
+
+    def has_lost(self, pts: int) -> bool:
+        """Return whether it turned out that the frame at `pts`, behind the last one asked for, cannot be decoded."""
+        come = [frame.pts for frame in self._ready if (frame.pts or 0) >= pts]
+        return come[0] != pts if come else self.is_drained
 
     def complete(self) -> None:
         """Let the decoder have all of the group, so that the next one may refer to it."""
