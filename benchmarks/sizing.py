@@ -1,11 +1,11 @@
-"""What a source costs: processor time and memory of each worker while a video is watched at its own speed.
+"""What a camera costs: processor time and memory of each worker while it is watched.
 
     python benchmarks/sizing.py VIDEO [VIDEO …] [--seconds 60] [--json]
 
-Each video is watched alone, at its own speed, by a checkpoint of the published shape (B/32) with random weights on one
-thread, at the default span and stride: a window for each second of video, and by the windows all is counted, so that a
-machine that cannot keep up tells the same. Processor time and proportional memory (PSS) come from /proc, so what else
-the machine does changes them little. What comes before the third score is left out.
+Each H.264 video is played by an RTSP server on the loopback interface, again and again, and watched alone, as a camera
+in which something always moves: all of it is decoded, and every window scored, by a checkpoint of the published shape
+(B/32) with random weights on one thread, at the default span and stride. Processor time and proportional memory (PSS)
+come from /proc, so what else the machine does changes them little. What comes before the third score is left out.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parent))
 from pipeline import BACKGROUND, PROMPTS, logged, make_checkpoint
 
+from xclip_stream.demo.play import RTSP_SERVER, SYSTEM_PYTHON, can_serve_rtsp
+
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 WARM_UP_LIMIT_S = 300.0
 ROLE = re.compile(r"workers\.(\w+)|redis-server|forkserver")
@@ -38,7 +41,7 @@ USER_TICKS, SYSTEM_TICKS = 11, 12
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one video, by worker: processor seconds for each second of it, and MiB."""
+    """Of one camera, by worker: processor seconds for each second, and MiB."""
 
     video: str
     windows: int
@@ -49,8 +52,8 @@ class Cost:
 def cost_of(video: Path, folder: Path, *, seconds: float) -> Cost:
     """Watch one video and measure."""
     log = folder / "log"
-    config = write_config(folder, video)
-    with log.open("w") as file:
+    with log.open("w") as file, playing(video) as url:
+        config = write_config(folder, url)
         run = subprocess.Popen(
             [str(Path(sys.executable).with_name("xclip-stream")), "run", str(config)],
             stderr=file,
@@ -58,9 +61,10 @@ def cost_of(video: Path, folder: Path, *, seconds: float) -> Cost:
         )
         try:
             wait_for_scores(log, run)
-            windows_before, before = scored(log), dict(usage_of(run.pid))
+            windows_before, before, start = scored(log), dict(usage_of(run.pid)), time.monotonic()
             time.sleep(seconds)
             windows, after = scored(log) - windows_before, dict(usage_of(run.pid))
+            took_s = time.monotonic() - start
         finally:
             run.terminate()
             run.wait(60)
@@ -69,17 +73,29 @@ def cost_of(video: Path, folder: Path, *, seconds: float) -> Cost:
     return Cost(
         video=describe(video),
         windows=windows,
-        cpu_s={role: (used_s - before.get(role, (0.0, 0.0))[0]) / windows for role, (used_s, _) in after.items()},
+        cpu_s={role: (used_s - before.get(role, (0.0, 0.0))[0]) / took_s for role, (used_s, _) in after.items()},
         pss_mib={role: mib for role, (_, mib) in after.items()},
     )
 
 
-def write_config(folder: Path, video: Path) -> Path:
+@contextmanager
+def playing(video: Path) -> Iterator[str]:
+    """Play a video as a camera; yields its URL."""
+    command = [SYSTEM_PYTHON, str(RTSP_SERVER), str(video.resolve()), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            yield server.stdout.readline().strip()
+        finally:
+            server.terminate()
+
+
+def write_config(folder: Path, url: str) -> Path:
     config = {
         "version": 1,
         "model": {"checkpoint": str(folder / "checkpoint"), "threads": 1},
         "redis": {"dir": str(folder / "redis")},
-        "sources": [{"id": "video", "url": str(video.resolve()), "realtime": True}],
+        "sources": [{"id": "camera", "url": url, "idle": "off"}],
         "rules": [{"id": "any", "prompts": list(PROMPTS), "background": list(BACKGROUND)}],
         "sinks": [{"id": "file", "type": "jsonl", "path": str(folder / "events.jsonl")}],
     }
@@ -131,10 +147,14 @@ def describe(video: Path) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("videos", nargs="+", type=Path, help="longer than --seconds and the time to load the model")
+    parser.add_argument("videos", nargs="+", type=Path, help="of H.264, some seconds long")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if not can_serve_rtsp():
+        sys.exit(
+            "needs an RTSP server: gir1.2-gst-rtsp-server-1.0, python3-gi, gstreamer1.0-plugins-{base,good,bad,ugly}"
+        )
     costs = []
     for video in options.videos:
         with tempfile.TemporaryDirectory() as name:
@@ -143,7 +163,7 @@ def main() -> int:
     if options.json:
         print(json.dumps([asdict(cost) for cost in costs], indent=2))
         return 0
-    table = Table("video", "windows", "worker", "processor, ms for each second of video", "memory, MiB")
+    table = Table("camera", "windows", "worker", "processor, ms for each second", "memory, MiB")
     for cost in costs:
         for role in sorted(cost.cpu_s):
             table.add_row(
