@@ -25,13 +25,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.footage import SEED, described, write_full_hd, write_small
-from benchmarks.machine import decode_sampled, products
+from benchmarks.machine import cpu_s_of, decode_sampled, products
 from benchmarks.processes import use_by_role
 from benchmarks.ratios import ratio_spread, spread_of
 from benchmarks.results import Figure
 from benchmarks.running import Running, Watched
 from benchmarks.scale import Scale
-from benchmarks.score import quantised
+from benchmarks.score import FRAMES, quantised
 from benchmarks.site import ALWAYS, BACKGROUND, PROMPTS, SPAN_S, STRIDE_S, Site, about_prompts, full_size
 from benchmarks.system import ROOT
 from xclip_stream.model import Scorer, XCLIPProcessor
@@ -211,19 +211,13 @@ def floor_s(checkpoint: Path, video: Path, *, windows: int, rounds: int) -> dict
     operations = counted.get_total_flops()
     cores = len(os.sched_getaffinity(0))
     peak = products(rounds=rounds)[f"threads_{torch.get_num_threads()}"]
-    decoding_s = median(decoding(video) for _ in range(rounds)) / cores
+    every_s = SPAN_S / FRAMES
+    decoding_s = median(cpu_s_of(lambda: decode_sampled(video, every_s=every_s)) for _ in range(rounds)) / cores
     return {
         name: decoding_s + windows * operations / (peak[name]["best"] * 1e9)
         for name in ("float32", "int8")
         if peak[name] is not None
     }
-
-
-def decoding(video: Path) -> float:
-    """Return the processor seconds of decoding what the windows of a video need."""
-    start = time.process_time()
-    decode_sampled(video, every_s=SPAN_S / 8)
-    return time.process_time() - start
 
 
 def per_window(seconds: Sequence[float], windows: int) -> float:

@@ -31,7 +31,7 @@ from xclip_stream.demo.watching import SPAN_S, STRIDE_S, score_file, told_events
 from xclip_stream.model.scorer import Scorer
 from xclip_stream.motion_gate import TOLERANCES, MotionGate, Run
 from xclip_stream.pipeline.assembling import keep
-from xclip_stream.protocols import DecodedFrame
+from xclip_stream.protocols import SourceFrame
 from xclip_stream.rules import Rule, weigh_rules
 from xclip_stream.sources import open_source
 from xclip_stream.types import WHOLE_FRAME, ClipGeometry, Frame, Pixels, Region, Scores
@@ -140,7 +140,7 @@ def footage_windows(path: Path, *, size_px: int) -> Iterator[Sequence[Frame]]:
                 yield cut.frames
 
 
-def _keep(seen: DecodedFrame, _highest_seq: int) -> Frame:
+def _keep(seen: SourceFrame, _highest_seq: int) -> Frame:
     return keep(seen)
 
 

@@ -9,7 +9,7 @@ difference of two large figures is never taken.
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import redis
 import torch
 
 from benchmarks.footage import described, write_full_hd, write_looped
-from benchmarks.machine import count_frames, decode_sampled
+from benchmarks.machine import count_frames, cpu_s_of, decode_sampled
 from benchmarks.processes import spent, use_by_role
 from benchmarks.ratios import Spread, spread_of
 from benchmarks.results import Figure
@@ -155,13 +155,6 @@ def one_round(
         "windows": number,
         **{name: model_s(model, windows=windows) for name, model in models.items()},
     }
-
-
-def cpu_s_of(work: Callable[[], object]) -> float:
-    """Return the processor seconds that it uses in this process."""
-    start = time.process_time()
-    work()
-    return time.process_time() - start
 
 
 def model_s(model: BatchScorer, *, windows: int) -> float:

@@ -30,7 +30,7 @@ from xclip_stream.types import (
 # ---------------------------------------------------------------------------------------------------------- sources
 
 
-class DecodedFrame(Protocol):
+class SourceFrame(Protocol):
     """A frame of a source; its pixels are decoded, at least of a file, and converted only when somebody asks.
 
     That can be done until the next frame is taken.
@@ -88,7 +88,7 @@ class FrameSource(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def __iter__(self) -> Iterator[DecodedFrame]:
+    def __iter__(self) -> Iterator[SourceFrame]:
         """Yield frames. A file ends normally; a live source never does: its end is a SourceUnavailable."""
 
 

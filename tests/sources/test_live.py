@@ -14,7 +14,7 @@ import pytest
 from tests.rtsp import Camera, StartCamera, free_port, start_camera
 from tests.videos import GEOMETRY, noise, number_of, steady, write_video
 from xclip_stream.errors import SourceError, SourceRejected, SourceUnavailable
-from xclip_stream.protocols import DecodedFrame
+from xclip_stream.protocols import SourceFrame
 from xclip_stream.sources import open_source
 from xclip_stream.sources.decoding import StillFrame
 from xclip_stream.types import IdleState, Idling
@@ -234,7 +234,7 @@ def test_a_camera_that_stands_still_is_watched_without_decoding_it(tmp_path: Pat
     write_video(tmp_path / "stream.ts", steady(10, 26), pictures=busy)
 
     with open_source(f"{web}/stream.ts", geometry=GEOMETRY, idle="aggressive") as source:
-        frames: list[DecodedFrame] = []
+        frames: list[SourceFrame] = []
         with pytest.raises(SourceUnavailable, match="the stream ended"):
             frames.extend(iter(source))
 

@@ -133,11 +133,12 @@ class AlertLoop:
     def step(self) -> None:
         """Wait for scores, once, and commit what has its turn. Only for the loop that holds the lease."""
         token = self._renew()
-        if self._has_strangers():
+        has_strangers = self._has_strangers()
+        if has_strangers:
             self._hurry()
         if self._exchange_book():
             self._settle_all(token)
-        block_s = _ASKING_S if self._has_strangers() else self._block_s
+        block_s = _ASKING_S if has_strangers else self._block_s
         taken = self._queue.take_scores(token, max_count=self._max_count, block_s=block_s)
         self._outage.over()
         now_s = self._clock.monotonic()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xclip_stream.protocols import DecodedFrame
+from xclip_stream.protocols import SourceFrame
 from xclip_stream.types import Box, ClipGeometry, Frame, Region, Window, WindowId
 from xclip_stream.windowing import Cut, Windowing
 
@@ -45,7 +45,7 @@ class WindowSettings:
         )
 
 
-def keep(decoded: DecodedFrame, *, with_pictures: bool = True) -> Frame:
+def keep(decoded: SourceFrame, *, with_pictures: bool = True) -> Frame:
     """Return what is kept of a sampled frame; without its pictures where no window that is wanted has it."""
     pictures = decoded.pictures() if with_pictures else _NO_PICTURES
     return Frame(decoded.index, decoded.pts_s, decoded.captured_at, pictures)

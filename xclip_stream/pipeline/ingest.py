@@ -13,7 +13,7 @@ from xclip_stream.pipeline.evidence_desk import EvidenceDesk
 from xclip_stream.pipeline.latest_picture import LatestPicture
 from xclip_stream.pipeline.source_report import SourceReport
 from xclip_stream.pipeline.tally import Tally
-from xclip_stream.protocols import Admission, Admitted, Clock, DecodedFrame, FrameSource, IngestQueue, SourceState
+from xclip_stream.protocols import Admission, Admitted, Clock, FrameSource, IngestQueue, SourceFrame, SourceState
 from xclip_stream.types import Frame, ScoreStatus, WindowId
 from xclip_stream.windowing import Cut
 
@@ -177,7 +177,7 @@ class FileIngest:
     def _begin_epoch(self) -> int:
         return self._queue.begin_epoch(self._source_id, self._epoch, live=False, token=self._token)
 
-    def _keep(self, frame: DecodedFrame, highest_seq: int) -> Frame:
+    def _keep(self, frame: SourceFrame, highest_seq: int) -> Frame:
         return keep(frame, with_pictures=highest_seq >= self._wanted_seq)
 
     def _add(self, cut: Cut[Frame]) -> None:
@@ -224,7 +224,7 @@ class FileIngest:
 
         return self._outage.insist(beat_and_step)
 
-    def _keep_pace(self, frame: DecodedFrame) -> None:
+    def _keep_pace(self, frame: SourceFrame) -> None:
         """Where the file plays in its own time, wait until the frame is due; what is only skipped needs no time."""
         if not self._realtime or self._windowing.next_seq < self._wanted_seq:
             return

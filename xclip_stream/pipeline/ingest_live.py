@@ -16,7 +16,7 @@ from xclip_stream.pipeline.latest_picture import LatestPicture
 from xclip_stream.pipeline.live_backlog import Backlog, LiveEpochs
 from xclip_stream.pipeline.source_report import SourceReport
 from xclip_stream.pipeline.tally import Tally
-from xclip_stream.protocols import Clock, DecodedFrame, FrameSource, IngestQueue, SourceState
+from xclip_stream.protocols import Clock, FrameSource, IngestQueue, SourceFrame, SourceState
 from xclip_stream.thinning import Thinning
 from xclip_stream.types import Frame
 from xclip_stream.windowing import Cut
@@ -144,7 +144,7 @@ class LiveIngest:
             self._backlog.add_window(cut)
             self._wake_sender.set()
 
-    def _note_frame(self, frame: DecodedFrame) -> None:
+    def _note_frame(self, frame: SourceFrame) -> None:
         if self._report.state is not SourceState.RUNNING:
             self._report.note_state(SourceState.RUNNING)
             self._log.info("source_opened")
@@ -214,5 +214,5 @@ class LiveIngest:
         report.idling = idling
 
 
-def _keep(frame: DecodedFrame, _highest_seq: int) -> Frame:
+def _keep(frame: SourceFrame, _highest_seq: int) -> Frame:
     return keep(frame)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from xclip_stream.errors import QueueUnavailable
-from xclip_stream.protocols import Clock, DecodedFrame, IngestQueue
+from xclip_stream.protocols import Clock, IngestQueue, SourceFrame
 from xclip_stream.types import Picture
 
 WIDTH_PX = 480
@@ -30,7 +30,7 @@ class LatestPicture:
         self._made_at = float("-inf")
         self._made: Picture | None = None
 
-    def note_frame(self, frame: DecodedFrame) -> None:
+    def note_frame(self, frame: SourceFrame) -> None:
         """Make a picture of a frame when it is time for one. To be called by the thread that reads."""
         now = self._clock.monotonic()
         if now - self._made_at >= _EVERY_S and self._wanted():

@@ -103,10 +103,10 @@ class RedisConsumer:
     def _cursor(self, role: str) -> str:
         return self._cursors.get(role, NO_CURSOR)
 
-    def _move_cursor(self, role: str, cursor: str, last_id: bytes) -> None:
-        """Go on after an entry that was read after `cursor`. After an outage meanwhile all is read again."""
-        if cursor == self._cursor(role):
-            self._cursors[role] = last_id.decode()
+    def _move_cursor(self, role: str, cursor: str, entries: Sequence[Any]) -> None:
+        """Go on after the entries that were read after `cursor`. After an outage meanwhile all is read again."""
+        if entries and cursor == self._cursor(role):
+            self._cursors[role] = entries[-1][0].decode()
 
     def _acquire(self, role: str, *, ttl_s: float) -> tuple[int, int] | None:
         """Take a role: the token and the number of commits so far."""

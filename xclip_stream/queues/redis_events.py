@@ -52,8 +52,7 @@ class RedisAlert(RedisConsumer):
     def take_scores(self, token: int, *, max_count: int, block_s: float) -> list[TakenScores]:
         cursor = self._cursor(ALERT)
         found = self._read_after(self._keys.scores, cursor, max_count=max_count, block_s=block_s)
-        if found:
-            self._move_cursor(ALERT, cursor, found[-1][0])
+        self._move_cursor(ALERT, cursor, found)
         return [
             taken for entry_id, fields in found if (taken := self._decoded_scores(token, entry_id.decode(), fields))
         ]
@@ -171,15 +170,12 @@ class RedisDelivery(RedisConsumer):
 
     def _read_messages(self, sink_id: str, *, max_count: int) -> list[Any]:
         role = _role(sink_id)
-        keys, cursor = (
-            [self._keys.outbox(sink_id), self._keys.lease(role), self._keys.deliveries(sink_id)],
-            self._cursor(role),
-        )
+        cursor = self._cursor(role)
+        keys = [self._keys.outbox(sink_id), self._keys.lease(role), self._keys.deliveries(sink_id)]
         found: list[Any] | None = self._run("take_messages", keys, [self._holder, cursor, max_count])
         if found is None:
             raise stale(role)
-        if found:
-            self._move_cursor(role, cursor, found[-1][0])
+        self._move_cursor(role, cursor, found)
         return found
 
     def _decoded_message(self, sink_id: str, entry: list[Any]) -> TakenMessage | None:

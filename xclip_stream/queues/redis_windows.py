@@ -106,8 +106,7 @@ class RedisIngest(RedisConsumer):
         cursor = self._cursor(role)
         arguments: list[Argument] = [source_id, encode_source_status(status), cursor, _REQUESTS_AT_ONCE]
         looked_at, found, judged, rescore = self._run("report_source", keys, arguments)
-        if found:
-            self._move_cursor(role, cursor, found[-1][0])
+        self._move_cursor(role, cursor, found)
         requests = tuple(taken for entry in found if (taken := self._decoded_request(source_id, entry)))
         return Wishes(
             picture=bool(looked_at),

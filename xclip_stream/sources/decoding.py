@@ -39,7 +39,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class AvFrame:
-    """A frame, converted when asked (`DecodedFrame` of the protocols), and of a file decoded only then."""
+    """A frame, converted when asked (`SourceFrame` of the protocols), and of a file decoded only then."""
 
     index: int
     pts_s: float
@@ -77,7 +77,7 @@ class KeptFrame:
 
 @dataclass(frozen=True, slots=True)
 class StillFrame:
-    """A frame that was not decoded, since nothing had moved (`DecodedFrame`); `shown` is the last one that was."""
+    """A frame that was not decoded, since nothing had moved (`SourceFrame`); `shown` is the last one that was."""
 
     index: int
     pts_s: float

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from itertools import pairwise
 
 import av
 from av.error import FFmpegError
@@ -82,10 +83,9 @@ class LazyDecoder:
             if kind is None or packet.pts is None or not (found or kind.restarts):
                 return None
             found.append(_Coded(packet, packet.pts, kind.is_referred_to))
-        shown = sorted(coded.pts for coded in found)
-        if shown[0] != found[0].pts or len(set(shown)) < len(shown):
-            return None
-        return _Group(found, self._decode)
+        group = _Group(found, self._decode)
+        is_clear = group.shown[0] is found[0] and all(one.pts < other.pts for one, other in pairwise(group.shown))
+        return group if is_clear else None
 
     def _on_demand(self, group: "_Group") -> Iterator[Moment]:
         self._group = group
@@ -98,15 +98,15 @@ class LazyDecoder:
         def show(pts: int) -> av.VideoFrame:
             """Return the frame that is shown at `pts`; where it is lost the one behind it, or else the one before."""
             nonlocal last
-            self._last = last = group.frame(pts) or last
+            last = group.frame(pts) or last
             return last
 
-        shown = sorted(group.packets, key=lambda coded: coded.pts)
         # Decoded, a frame would come out with the stamp of a packet at its own place in the order of decoding.
-        for coded, at_its_place in zip(shown, group.packets, strict=True):
+        for coded, at_its_place in zip(group.shown, group.packets, strict=True):
             if group.has_lost(coded.pts):
                 continue
             yield Moment(coded.pts, at_its_place.packet.dts, coded.packet.time_base, partial(show, coded.pts))
+        self._last = last
 
     def _as_they_come(self, packets: Sequence[Packet]) -> Iterator[Moment]:
         after_pts: int | None = None
@@ -157,6 +157,8 @@ class _Group:
 
     def __init__(self, packets: Sequence[_Coded], decode: Callable[["Packet | None"], list[av.VideoFrame]]) -> None:
         self.packets = packets
+        self.shown = sorted(packets, key=lambda coded: coded.pts)
+        """The same in the order in which they are shown."""
         self._decode = decode
         self._taken = 0
         self.is_drained = False
@@ -169,7 +171,7 @@ class _Group:
 
     @property
     def last_pts(self) -> int:
-        return max(coded.pts for coded in self.packets)
+        return self.shown[-1].pts
 
     def begin(self) -> None:
         """Decode the key frame, since new parameters of the stream may come with it."""

@@ -6,14 +6,30 @@ elsewhere each stands behind a start code (ITU-T H.264 and H.265, annex B).
 
 from collections.abc import Iterator
 
-
-def is_box(extradata: bytes) -> bool:
-    """Return whether a stream's extradata is the box of one whose units have their length before them."""
-    return len(extradata) > 6 and extradata[0] == 1
+_LENGTH_AT = {"h264": 4, "hevc": 21}
+"""Where in the box the length of lengths stands."""
 
 
-def units_of_lengths(data: bytes, length_bytes: int) -> Iterator[memoryview]:
-    """Yield the units of a packet in which each has its length before it."""
+def length_bytes(codec: str, extradata: bytes) -> int:
+    """Return of how many bytes the length before each unit of a stream is; 0 where start codes stand instead."""
+    return (extradata[_LENGTH_AT[codec]] & 3) + 1 if _is_box(codec, extradata) else 0
+
+
+def units_of(data: bytes, length_bytes: int) -> Iterator[memoryview]:
+    """Yield the units of a packet."""
+    return _units_of_lengths(data, length_bytes) if length_bytes else _units_between_codes(data)
+
+
+def parameter_sets(extradata: bytes) -> Iterator[memoryview]:
+    """Yield the parameter sets beside an H.264 stream. It ends with an IndexError where they are cut off."""
+    return _units_of_avc_box(extradata) if _is_box("h264", extradata) else _units_between_codes(extradata)
+
+
+def _is_box(codec: str, extradata: bytes) -> bool:
+    return len(extradata) > _LENGTH_AT[codec] + 2 and extradata[0] == 1
+
+
+def _units_of_lengths(data: bytes, length_bytes: int) -> Iterator[memoryview]:
     view, at = memoryview(data), 0
     while at + length_bytes < len(data):
         size = int.from_bytes(view[at : at + length_bytes], "big")
@@ -23,8 +39,7 @@ def units_of_lengths(data: bytes, length_bytes: int) -> Iterator[memoryview]:
         at += size
 
 
-def units_between_codes(data: bytes) -> Iterator[memoryview]:
-    """Yield the units that stand behind start codes."""
+def _units_between_codes(data: bytes) -> Iterator[memoryview]:
     view = memoryview(data)
     begin = data.find(b"\0\0\1")
     while begin >= 0:
@@ -35,8 +50,7 @@ def units_between_codes(data: bytes) -> Iterator[memoryview]:
         begin = end
 
 
-def units_of_avc_box(extradata: bytes) -> Iterator[memoryview]:
-    """Yield the parameter sets in the box of an H.264 stream. It ends with an IndexError where it is cut off."""
+def _units_of_avc_box(extradata: bytes) -> Iterator[memoryview]:
     view, at = memoryview(extradata), 5
     for mask in (31, 255):
         count, at = view[at] & mask, at + 1

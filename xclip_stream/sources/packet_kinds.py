@@ -1,9 +1,8 @@
 """What a packet of H.264 or HEVC is to the packets around it, read from the headers of its NAL units. Pure."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from xclip_stream.sources.nal_units import is_box, units_between_codes, units_of_avc_box, units_of_lengths
+from xclip_stream.sources.nal_units import length_bytes, parameter_sets, units_of
 from xclip_stream.sources.slice_qp import shows_whole_frames
 
 _H264_SLICES = range(1, 6)
@@ -31,12 +30,9 @@ class PacketKinds:
     """
 
     def __init__(self, codec: str, extradata: bytes) -> None:
-        self._codec = codec if codec in {"h264", "hevc"} else None
-        self._length_bytes = 0
-        if is_box(extradata):
-            self._length_bytes = (extradata[4 if codec == "h264" else 21] & 3) + 1 if len(extradata) > 21 else 4
-        if self._codec == "h264" and not _is_of_frames(extradata):
-            self._codec = None
+        is_known = codec == "hevc" or (codec == "h264" and _is_of_frames(extradata))
+        self._codec = codec if is_known else None
+        self._length_bytes = length_bytes(codec, extradata) if is_known else 0
 
     def read(self, data: bytes) -> PacketKind | None:
         """Return what a packet is, or None where that cannot be told: it is damaged, say, or of fields."""
@@ -50,11 +46,8 @@ class PacketKinds:
             pass
         return None
 
-    def _units(self, data: bytes) -> Iterator[memoryview]:
-        return units_of_lengths(data, self._length_bytes) if self._length_bytes else units_between_codes(data)
-
     def _read_h264(self, data: bytes) -> PacketKind | None:
-        for unit in self._units(data):
+        for unit in units_of(data, self._length_bytes):
             kind = unit[0] & 31
             if kind == _H264_SEQUENCE and not shows_whole_frames(bytes(unit)):
                 return None
@@ -63,7 +56,7 @@ class PacketKinds:
         return None
 
     def _read_hevc(self, data: bytes) -> PacketKind | None:
-        for unit in self._units(data):
+        for unit in units_of(data, self._length_bytes):
             kind = unit[0] >> 1 & 63
             if kind in _HEVC_SLICES:
                 # That nothing of the same temporal layer refers to a picture does not say that of the layers above.
@@ -73,8 +66,7 @@ class PacketKinds:
 
 def _is_of_frames(extradata: bytes) -> bool:
     try:
-        units = list(units_of_avc_box(extradata) if is_box(extradata) else units_between_codes(extradata))
-        sequences = [bytes(unit) for unit in units if unit[0] & 31 == _H264_SEQUENCE]
+        sequences = [bytes(unit) for unit in parameter_sets(extradata) if unit[0] & 31 == _H264_SEQUENCE]
         return bool(sequences) and all(shows_whole_frames(unit) for unit in sequences)
     except _UNREADABLE:
         return False

@@ -7,7 +7,7 @@ packets says little, and the quantiser much. Names are those of ITU-T H.264, 7.3
 from contextlib import suppress
 from dataclasses import dataclass
 
-from xclip_stream.sources.nal_units import is_box, units_between_codes, units_of_avc_box, units_of_lengths
+from xclip_stream.sources.nal_units import length_bytes, parameter_sets, units_of
 
 _SLICES = frozenset({1, 5})
 _SPS, _PPS, _FILLER = 7, 8, 12
@@ -63,13 +63,10 @@ class SliceQuantisers:
         self._sequences: dict[int, _Sequence] = {}
         self._pictures: dict[int, _Picture] = {}
         self._known: set[bytes] = set()
-        self._length_bytes = 0
-        boxed = is_box(extradata)
-        if boxed:
-            self._length_bytes = (extradata[4] & 3) + 1
+        self._length_bytes = length_bytes("h264", extradata)
         # What cannot be read of it leaves slices without a quantiser.
         with suppress(*_UNREADABLE):
-            for unit in units_of_avc_box(extradata) if boxed else units_between_codes(extradata):
+            for unit in parameter_sets(extradata):
                 self._learn(unit)
 
     def read(self, data: bytes) -> Quantised | None:
@@ -80,10 +77,9 @@ class SliceQuantisers:
             return None
 
     def _read(self, data: bytes) -> Quantised | None:
-        units = units_of_lengths(data, self._length_bytes) if self._length_bytes else units_between_codes(data)
         qp: float | None = None
         num_bytes = 0
-        for unit in units:
+        for unit in units_of(data, self._length_bytes):
             kind = unit[0] & 31
             if kind != _FILLER:
                 num_bytes += len(unit)
