@@ -129,11 +129,26 @@ def test_whatever_is_no_picture_of_bytes_is_refused(processor, frame):
         processor(videos=[[frame]])
 
 
+def test_frames_may_be_turned_from_bgr_by_a_view(processor):
+    video = np.stack([picture(240, 320, seed) for seed in range(2)])
+
+    turned, copied = processor(videos=video[..., ::-1]), processor(videos=video[..., ::-1].copy())
+
+    assert torch.equal(turned.pixel_values, copied.pixel_values)
+
+
+@pytest.mark.parametrize("video", [Image.fromarray(picture(24, 32)), None, 5])
+def test_pictures_of_another_library_are_refused(processor, video):
+    with pytest.raises(ScoringError, match=r"a video must be frames \(H, W, 3\), each an array of bytes, not"):
+        processor(videos=[video])
+
+
 def test_no_videos_and_videos_of_different_lengths_are_refused(processor):
     frame = picture(240, 320)
 
-    with pytest.raises(ScoringError, match="at least one"):
-        processor(videos=[])
+    for none in ([], [[]], np.zeros((0, 240, 320, 3), dtype=np.uint8), np.zeros((0, 1, 240, 320, 3), dtype=np.uint8)):
+        with pytest.raises(ScoringError, match="at least one"):
+            processor(videos=none)
     with pytest.raises(ScoringError, match=r"equally many frames, not \[1, 2\]"):
         processor(videos=[[frame], [frame, frame]])
 

@@ -48,6 +48,12 @@ def test_a_scorer_knows_its_model_by_name_digest_and_geometry(folder, loaded):
     assert loaded.sha256 == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 
 
+def test_clips_may_be_views_that_run_backwards(loaded):
+    turned = clips(1)[..., ::-1]
+
+    assert torch.equal(loaded.encode_clips(turned).videos, loaded.encode_clips(turned.copy()).videos)
+
+
 @torch.no_grad()
 def test_logits_are_those_of_the_whole_model(folder, loaded):
     model, processor = XCLIPModel.from_pretrained(folder), XCLIPProcessor.from_pretrained(folder)

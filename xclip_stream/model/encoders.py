@@ -61,7 +61,8 @@ class TorchEncoder:
 
     @torch.inference_mode()
     def encode(self, clips: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-        pixels = torch.from_numpy(clips if clips.flags.writeable else clips.copy()).to(self._device)
+        is_plain = clips.flags.writeable and clips.flags.c_contiguous  # torch takes no steps backwards
+        pixels = torch.from_numpy(clips if is_plain else clips.copy()).to(self._device)
         parts = [self._clips(self._frames(clip)) for clip in pixels]
         videos, patches = zip(*parts, strict=True)
         return torch.cat(videos), torch.cat(patches)

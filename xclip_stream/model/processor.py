@@ -111,6 +111,10 @@ class XCLIPProcessor:
         return torch.stack(made)
 
     def _encode_video(self, video: Video) -> Tensor:
+        if not isinstance(video, np.ndarray | Tensor | Sequence):
+            raise ScoringError(f"a video must be frames (H, W, 3), each an array of bytes, not {type(video).__name__}")
+        if not len(video):
+            raise ScoringError("a video must have at least one frame")
         frames = torch.stack([fit_frame(_as_frame(frame), self.rules) for frame in video])  # (T, 3, S, S), bytes
         return normalise_frames(frames, self.rules)
 
@@ -211,10 +215,10 @@ def preprocessor_config(rules: FrameRules) -> dict[str, object]:
 
 def _as_videos(videos: Video | Sequence[Video]) -> list[Video]:
     """One video or several as a list: a lone array (T, H, W, 3) or list of frames is one video."""
+    if not len(videos):
+        raise ScoringError("videos must hold at least one video")
     if isinstance(videos, np.ndarray | Tensor):
         return [videos] if videos.ndim == 4 else list(videos)
-    if not videos:
-        raise ScoringError("videos must hold at least one video")
     first = videos[0]
     return [videos] if isinstance(first, np.ndarray | Tensor) and first.ndim == 3 else list(videos)  # type: ignore[list-item]  # frames or videos: told apart at run time
 
@@ -225,5 +229,6 @@ def _as_frame(frame: Frame) -> Tensor:
         raise ScoringError(f"a frame must be an array (H, W, 3) of bytes, not {type(frame).__name__}")
     if frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape or frame.dtype not in (np.uint8, torch.uint8):
         raise ScoringError(f"a frame must be an array (H, W, 3) of uint8, not {tuple(frame.shape)} of {frame.dtype}")
-    tensor = torch.tensor(frame) if isinstance(frame, np.ndarray) else frame
+    # The copy has the order of memory that torch wants: a picture turned from BGR to RGB by `[..., ::-1]` has not.
+    tensor = torch.from_numpy(frame.copy()) if isinstance(frame, np.ndarray) else frame
     return tensor.permute(2, 0, 1).contiguous()
