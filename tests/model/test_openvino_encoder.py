@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,18 @@ def test_other_weights_have_another_name(model, tmp_path):
     names = {exported_stages(model, rules_of(model), sha256=each * 32, cache=tmp_path).folder for each in ("ab", "cd")}
 
     assert len(names) == 2
+
+
+def test_other_heads_and_other_pixels_with_the_same_weights_are_not_taken_for_what_was_exported(exported):
+    config = make_pair(CONFIG).config
+    heads = XCLIPModel(replace(config, vision_config=replace(config.vision_config, mit_num_attention_heads=1)))
+    heads.load_state_dict(make_pair(CONFIG).ours.state_dict())
+    pixels = replace(rules_of(heads), mean=(0.1, 0.2, 0.3))
+
+    for rules in (rules_of(heads), pixels):
+        stages = exported_stages(heads, rules, sha256=SHA256, cache=exported.folder.parent)
+        videos, _ = encoder(stages).encode(clips(1))
+        torch.testing.assert_close(videos, TorchEncoder(heads, rules).encode(clips(1))[0], atol=1e-4, rtol=1e-4)
 
 
 def test_damaged_files_are_named(tmp_path, exported):

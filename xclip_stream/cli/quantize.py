@@ -25,7 +25,7 @@ from xclip_stream.fidelity import Bounds, Fidelity, compare, shortfalls
 from xclip_stream.model.backends import require_quantiser
 from xclip_stream.model.quantised import write_manifest
 from xclip_stream.model.scorer import Scorer
-from xclip_stream.model.stage_files import ExportedStages
+from xclip_stream.model.stage_files import ExportedStages, settings_digest
 from xclip_stream.types import Window
 
 CALIBRATE_ON = 128
@@ -77,7 +77,10 @@ def quantize(
         found = _judge(exact, stages, loaded, counts)
         problems = shortfalls(found, Bounds())
         if not problems:
-            write_manifest(stages, weights_sha256=exact.sha256, model=exact.name, report=asdict(found))
+            settings = settings_digest(exact.model.config.vision_config, exact.processor.rules)
+            write_manifest(
+                stages, weights_sha256=exact.sha256, settings=settings, model=exact.name, report=asdict(found)
+            )
             stages.folder.rename(out)
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -21,7 +21,7 @@ import xclip_stream.model.no_telemetry  # noqa: F401 - before OpenVINO
 from xclip_stream.errors import CheckpointError
 from xclip_stream.model.checkpoint_files import FrameRules
 from xclip_stream.model.network import XCLIPModel
-from xclip_stream.model.stage_files import ExportedStages
+from xclip_stream.model.stage_files import ExportedStages, settings_digest
 from xclip_stream.model.stages import make_stages
 from xclip_stream.model.token_cache import TokenCache
 from xclip_stream.model.torch_errors import first_line
@@ -96,7 +96,9 @@ def exported_stages(model: XCLIPModel, rules: FrameRules, *, sha256: str, cache:
     Raises:
         CheckpointError: they cannot be written.
     """
-    folder = (cache or default_cache()) / f"{sha256[:32]}-{EXPORT_VERSION}-{openvino.__version__.split('-')[0]}"
+    settings = settings_digest(model.config.vision_config, rules)
+    name = f"{sha256[:32]}-{settings[:8]}-{EXPORT_VERSION}-{openvino.__version__.split('-')[0]}"
+    folder = (cache or default_cache()) / name
     kept = ExportedStages(folder)
     if kept.are_there():
         return kept

@@ -23,23 +23,34 @@ class QuantisedModel:
     sha256: str
 
 
-def write_manifest(stages: ExportedStages, *, weights_sha256: str, model: str, report: Mapping[str, Any]) -> None:
-    """Say in the folder of the stages which weights they come from, and how faithful they were found to be."""
+def write_manifest(
+    stages: ExportedStages, *, weights_sha256: str, settings: str, model: str, report: Mapping[str, Any]
+) -> None:
+    """Say in the folder of the stages what they come from, and how faithful they were found to be.
+
+    Args:
+        weights_sha256: of the checkpoint.
+        settings: of the checkpoint, see `settings_digest`.
+        model: its name.
+        report: how faithful they are.
+    """
     content = {
         "format": FORMAT,
         "model": model,
         "weights_sha256": weights_sha256,
+        "settings_sha256": settings,
         "sha256": _digest(stages),
         "fidelity": dict(report),
     }
     (stages.folder / MANIFEST).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def open_quantised(folder: Path, *, weights_sha256: str) -> QuantisedModel:
+def open_quantised(folder: Path, *, weights_sha256: str, settings: str) -> QuantisedModel:
     """Return the eight-bit form that lies in a folder.
 
     Args:
         weights_sha256: of the checkpoint that it has to be of.
+        settings: of that checkpoint, see `settings_digest`; folders of earlier versions do not tell theirs.
 
     Raises:
         CheckpointError: there is none, it is damaged, or of another checkpoint.
@@ -51,7 +62,8 @@ def open_quantised(folder: Path, *, weights_sha256: str) -> QuantisedModel:
     manifest = read_json_object(path)
     if manifest.get("format") != FORMAT:
         raise CheckpointError(f"{path}: is of another version; make it anew with xclip-stream quantize")
-    if manifest.get("weights_sha256") != weights_sha256:
+    made_of = manifest.get("weights_sha256"), manifest.get("settings_sha256", settings)
+    if made_of != (weights_sha256, settings):
         raise CheckpointError(
             f"{folder}: is of the checkpoint {manifest.get('model')!r} as it was, not of this one; "
             "make it anew with xclip-stream quantize"

@@ -19,6 +19,7 @@ from xclip_stream.model.locate import open_checkpoint
 from xclip_stream.model.network import XCLIPModel
 from xclip_stream.model.processor import XCLIPProcessor
 from xclip_stream.model.quantised import open_quantised
+from xclip_stream.model.stage_files import settings_digest
 from xclip_stream.types import ClipGeometry
 
 # How much is computed together: at the widest (four times the joint width for each pair of clip and prompt) tens of
@@ -103,7 +104,8 @@ class Scorer:
                 f"{checkpoint}: the tokenizer has {processor.tokenizer.size} tokens, the model takes {room}"
             )
         name, sha256 = opened.name, find_weights(opened).sha256()
-        quick = None if quantised is None else open_quantised(quantised, weights_sha256=sha256)
+        settings = settings_digest(vision, processor.rules)
+        quick = None if quantised is None else open_quantised(quantised, weights_sha256=sha256, settings=settings)
         encoder = make_encoder(
             model,
             processor.rules,
