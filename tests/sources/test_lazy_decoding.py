@@ -170,6 +170,20 @@ def test_new_parameters_are_learnt_of_a_group_that_nobody_asks_for(tmp_path: Pat
     assert widths == [160, 320]
 
 
+def test_of_joined_recordings_also_what_comes_before_a_key_frame_is_shown(tmp_path: Path) -> None:
+    """Where the second begins within a group, and its time stamps before those of the first end."""
+    content = write(tmp_path, "b-frames.ts").read_bytes()
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(content + content[len(content) // 188 // 3 * 188 :])
+    stamps, contents = all_frames(joined)
+
+    found = read(joined, ANY_OF["some"])
+
+    assert len(stamps) > FRAMES * 1.6
+    assert found.stamps == stamps
+    assert found.shown == {index: contents[index] for index in found.shown}
+
+
 def test_where_a_frame_is_lost_the_next_one_is_shown(tmp_path: Path) -> None:
     path = write(tmp_path, "slices.mp4")
     _, contents = all_frames(path)

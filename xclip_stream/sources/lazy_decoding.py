@@ -109,16 +109,21 @@ class LazyDecoder:
         self._last = last
 
     def _as_they_come(self, packets: Sequence[Packet]) -> Iterator[Moment]:
-        after_pts: int | None = None
+        known = range(0)
+        """The times of frames that may still come out of the group before, whose moments are over: in order, first."""
         if self._group is not None:
             if self._group.is_drained:
                 self._codec.flush_buffers()
             self._group.complete()  # it may be referred to
-            after_pts, self._group = self._group.last_pts, None
+            known = range(self._group.first_pts, self._group.last_pts + 1)
+            self._group = None
         self._holds_frames = True
         for packet in packets:
             for frame in self._decode(packet):
-                if after_pts is None or frame.pts is None or frame.pts > after_pts:
+                if frame.pts is not None and frame.pts in known:
+                    known = range(frame.pts + 1, known.stop)
+                else:
+                    known = range(0)
                     yield self._moment(frame)
 
     def _held_back(self) -> Iterator[Moment]:
