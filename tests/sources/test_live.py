@@ -2,6 +2,7 @@ import gc
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -12,11 +13,12 @@ import numpy as np
 import pytest
 
 from tests.rtsp import Camera, StartCamera, free_port, start_camera
-from tests.videos import GEOMETRY, noise, number_of, steady, write_video
+from tests.videos import GEOMETRY, grey, noise, number_of, steady, write_video
 from xclip_stream.errors import SourceError, SourceRejected, SourceUnavailable
 from xclip_stream.protocols import SourceFrame
 from xclip_stream.sources import open_source
 from xclip_stream.sources.decoding import StillFrame
+from xclip_stream.sources.pictures import jpeg_picture
 from xclip_stream.types import IdleState, Idling
 
 __all__ = ["start_camera"]
@@ -206,6 +208,35 @@ def test_video_over_http_is_read_like_a_camera(tmp_path: Path, web: str) -> None
 
     assert source.live
     assert numbers == list(range(20))
+
+
+class PictureHandler(SimpleHTTPRequestHandler):
+    """Sends a JPEG ten times a second, as many cameras do."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=picture")
+        self.end_headers()
+        with suppress(ConnectionError):  # who has seen enough goes
+            for number in range(20):
+                content = jpeg_picture(grey(number), width_px=160)
+                head = f"--picture\r\nContent-Type: image/jpeg\r\nContent-Length: {len(content)}\r\n\r\n"
+                self.wfile.write(head.encode() + content + b"\r\n")
+                threading.Event().wait(0.1)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_time_is_that_of_the_clock_where_a_camera_sends_pictures_without_times() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), PictureHandler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        with open_source(f"http://127.0.0.1:{server.server_port}/", geometry=GEOMETRY) as source:
+            frames = list(islice(source, 18))
+        server.shutdown()
+
+    # FFmpeg looks at some before it gives the first; at 25 a second all of them would be 0.7 s.
+    assert frames[-1].pts_s >= 1.0
 
 
 def test_a_web_page_is_no_camera(tmp_path: Path, web: str) -> None:

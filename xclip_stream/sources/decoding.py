@@ -13,6 +13,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from xclip_stream.errors import SourceRejected
+from xclip_stream.sources.encoded import TICK
 from xclip_stream.sources.facts import VideoFacts, facts_of
 from xclip_stream.sources.pictures import jpeg_picture, masked, pictures_of, upright
 from xclip_stream.types import Box, ClipGeometry, Pixels, Region
@@ -25,6 +26,8 @@ _USUAL_RATE = 25.0
 _SANE_RATES = (0.1, 240.0)
 """Cameras declare all sorts of things."""
 _KEEPING_TIMES = frozenset({"mp4", "matroska", "mpegts", "flv"})
+_WITHOUT_TIMES = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "mpegvideo"})
+"""What consists of pictures and nothing else. FFmpeg counts them on at 25 a second, however many there are."""
 _MICROSECONDS = Fraction(1, av.time_base)
 
 
@@ -153,21 +156,32 @@ class OpenVideo:
         with suppress(FFmpegError):
             self._container.seek(pts, stream=self._stream)
 
-    def packets(self, *, note: Callable[[str], None], is_fatal: Callable[[FFmpegError], bool]) -> Iterator[Packet]:
+    def packets(
+        self,
+        *,
+        note: Callable[[str], None],
+        is_fatal: Callable[[FFmpegError], bool],
+        clock: Callable[[], float] | None = None,
+    ) -> Iterator[Packet]:
         """Yield the packets of the video, and at the end an empty one.
 
         Args:
             note: told of each piece of damage.
             is_fatal: whether a read error is the end; others are passed over, a few in a row.
+            clock: in seconds; where a stream has no times of its own, each packet has that at which it comes.
 
         Raises:
             FFmpegError: a fatal read error, or too many of the others.
         """
         errors = 0
+        times = clock if self._container.format.name in _WITHOUT_TIMES else None
         while True:
             try:
                 for packet in self._container.demux(self._stream):
                     errors = 0
+                    if times is not None and packet.size:
+                        packet.time_base = TICK
+                        packet.pts = packet.dts = round(times() / TICK)
                     if self.tap is not None:
                         self.tap(packet)
                     yield packet

@@ -14,7 +14,7 @@ from xclip_stream.sources.blocks import watched_blocks
 from xclip_stream.sources.camera_opening import open_camera
 from xclip_stream.sources.capture_clock import CaptureClock
 from xclip_stream.sources.damage import Damage
-from xclip_stream.sources.decoding import AvFrame, KeptFrame, OpenVideo, StillFrame, View, decoded
+from xclip_stream.sources.decoding import AvFrame, KeptFrame, OpenVideo, Packet, StillFrame, View, decoded
 from xclip_stream.sources.idle_watch import SETTINGS, IdleWatch
 from xclip_stream.sources.packet_ring import PacketTap
 from xclip_stream.sources.timeline import Timeline
@@ -148,7 +148,7 @@ class LiveSource:
         decoder = WatchedDecoder(watch=self._watch, note=note)
         waiting_since = asked_at = self._monotonic()
         try:
-            for packet in video.packets(note=note, is_fatal=lambda error: not isinstance(error, InvalidDataError)):
+            for packet in self._packets(video, note):
                 if self._tap is not None:
                     self._tap.add(packet)
                 now = self._monotonic()
@@ -171,6 +171,11 @@ class LiveSource:
             raise SourceUnavailable(f"{self._shown}: the connection broke ({reason})") from None
         yield from decoder.finish()
 
+    def _packets(self, video: OpenVideo, note: Callable[[str], None]) -> Iterator[Packet]:
+        return video.packets(
+            note=note, is_fatal=lambda error: not isinstance(error, InvalidDataError), clock=self._monotonic
+        )
+
     def record(self, stopping: Callable[[], bool], *, note_packet: Callable[[], None]) -> None:
         """Give the packets to the tap, without decoding them, until `stopping`; to be called instead of iterating.
 
@@ -183,9 +188,7 @@ class LiveSource:
         if self._video is None or self._tap is None:
             raise RuntimeError("a source is recorded inside its `with` block, and into a tap")
         try:
-            for packet in self._video.packets(
-                note=lambda _: None, is_fatal=lambda error: not isinstance(error, InvalidDataError)
-            ):
+            for packet in self._packets(self._video, lambda _: None):
                 self._tap.add(packet)
                 note_packet()
                 if stopping():
