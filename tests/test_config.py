@@ -349,6 +349,8 @@ BAD = [
     ("10.0.0.5", "", "3:10: sources[0].url: is not a valid URL"),
     ("films/yard.mp4", "v4l2:///dev/video0?rate=5", "6:10: sources[1].url: has no option 'rate'"),
     ("films/yard.mp4", "''", "6:10: sources[1].url: is empty"),
+    ("films/yard.mp4", "~nobody-here/a.mp4", "6:10: sources[1].url: begins with ~, and there is no such home folder"),
+    ("type: console", "type: jsonl, path: ~a.jsonl", "19:38: sinks[0].path: begins with ~, and there is no such home"),
     ("start_time: 2024-05-01T20:00:00+02:00", "transport: udp", "7:16: sources[1].transport: is for live sources"),
     ("id: yard", "realtime: true\n    id: yard", "2:15: sources[0].realtime: is for files"),
     ("type: console", "type: consol", "19:25: sinks[0].type: must be console, jsonl, redis, webhook, mqtt"),

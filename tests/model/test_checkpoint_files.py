@@ -67,6 +67,8 @@ def test_the_rules_may_stand_inside_the_processors_file_of_later_versions(tmp_pa
         ({"do_normalize": False}, "do_normalize must be true"),
         ({"resample": 3}, r"resample must be 2 (bilinear), not 3"),
         ({"rescale_factor": 1.0}, "rescale_factor must be 1/255"),
+        ({"rescale_factor": None}, "rescale_factor must be 1/255, not None"),
+        ({"image_processor": None}, "image_processor must be an object, not None"),
         ({"image_mean": 0.5}, "image_mean must be three numbers, not 0.5"),
         ({"image_std": [1, 2]}, "image_std must be three numbers, not [1, 2]"),
     ],
@@ -90,12 +92,14 @@ def test_a_missing_file_is_named(tmp_path, missing):
         clip_geometry(folder)
 
 
-@pytest.mark.parametrize("wrong", ["./nowhere", "/no/such/folder", "nowhere", "a/b/c", "a b/c", "model:latest"])
+@pytest.mark.parametrize(
+    "wrong", ["./nowhere", "/no/such/folder", "nowhere", "a/b/c", "a b/c", "model:latest", "~nobody-here/x"]
+)
 def test_what_is_neither_folder_nor_hub_id_is_refused_without_asking_the_hub(wrong, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.chdir("/")
 
-    with pytest.raises(CheckpointError, match="no such folder"):
+    with pytest.raises(CheckpointError, match=r"no such (home )?folder"):
         clip_geometry(wrong)
 
 
@@ -160,7 +164,7 @@ def test_an_index_that_leads_elsewhere_is_refused(tmp_path, place):
         find_weights(index(tmp_path, {"a": place}))
 
 
-@pytest.mark.parametrize("weight_map", [None, ["a"], {"a": 1}])
+@pytest.mark.parametrize("weight_map", [None, ["a"], {"a": 1}, {}])
 def test_an_index_of_another_form_is_refused(tmp_path, weight_map):
     with pytest.raises(CheckpointError, match="weight_map must map"):
         find_weights(index(tmp_path, weight_map))

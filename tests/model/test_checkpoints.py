@@ -191,6 +191,24 @@ def test_a_configuration_that_the_weights_contradict_is_refused_with_the_key(tmp
     assert str(tmp_path) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "text_projection.weight",
+        "text_model.embeddings.token_embedding.weight",
+        "text_model.embeddings.position_embedding.weight",
+        "text_model.encoder.layers.0.mlp.fc1.weight",
+        "vision_model.embeddings.position_embedding.weight",
+        "mit.position_embedding",
+    ],
+)
+def test_a_weight_with_another_number_of_axes_is_named(tmp_path, pair, name):
+    weights = pair.ours.state_dict()
+
+    with pytest.raises(CheckpointError, match=rf"{name} has the shape \(\), not"):
+        XCLIPModel.from_pretrained(write(tmp_path, pair.config, weights | {name: torch.tensor(1.0)}))
+
+
 def test_missing_and_unexpected_weights_are_named(tmp_path, pair):
     weights = pair.ours.state_dict()
     fewer = {name: tensor for name, tensor in weights.items() if name not in ("logit_scale", "prompts_generator.alpha")}
@@ -263,7 +281,7 @@ def test_a_file_cut_short_is_named(tmp_path, pair, name):
         XCLIPModel.from_pretrained(tmp_path)
 
 
-@pytest.mark.parametrize("values", [[1, 2], {"epoch": 3}, {"model": {"a": "text"}}])
+@pytest.mark.parametrize("values", [[1, 2], {"epoch": 3}, {"model": {"a": "text"}}, {0: torch.zeros(2)}])
 def test_a_pickle_of_other_things_is_refused(tmp_path, pair, values):
     pair.config.save_pretrained(tmp_path)
     torch.save(values, tmp_path / "pytorch_model.bin")

@@ -122,6 +122,7 @@ def test_two_towers_make_a_whole():
         ({"text_config": {"num_attention_heads": 0}}, "num_attention_heads 0 must divide hidden_size 512"),
         ({"text_config": {"vocab_size": 0}}, "vocab_size must be greater than 0"),
         ({"vision_config": {"image_size": [224, 336]}}, "image_size must be int"),
+        ({"vision_config": {"image_size": [[224, 224]]}}, "image_size must be int"),
         ({"vision_config": {"patch_size": 300}}, "patch_size 300 is larger than image_size 224"),
         ({"vision_config": {"mit_num_attention_heads": 7}}, "mit_num_attention_heads 7 must divide mit_hidden_size"),
         ({"vision_config": {"num_frames": 8.0}}, "num_frames must be int, not 8.0"),
@@ -139,12 +140,16 @@ def test_a_wrong_value_is_refused_with_the_file_and_the_key(tmp_path, values, me
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", "\xff"])
+@pytest.mark.parametrize("content", ["", "{", "[1]", "\xff", "[" * 100_000])
 def test_a_file_that_is_no_json_object_is_named(tmp_path, content):
     (tmp_path / "config.json").write_bytes(content.encode("latin-1"))
 
-    with pytest.raises(CheckpointError, match=r"config\.json: (cannot be read as JSON|must hold a JSON object)"):
+    with pytest.raises(
+        CheckpointError, match=r"config\.json: (cannot be read as JSON|must hold a JSON object)"
+    ) as caught:
         XCLIPConfig.from_pretrained(tmp_path)
+
+    assert str(caught.value).count("config.json") == 1
 
 
 def test_a_configuration_cannot_be_changed_only_replaced():

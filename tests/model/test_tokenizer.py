@@ -163,13 +163,14 @@ def test_a_tokenizer_without_start_and_end_around_a_prompt_is_refused(tmp_path, 
             r"vocab\.json: makes no tokenizer with its merges\.txt",
         ),
         ({"vocab.json": "{}", "merges.txt": "#version: 0.2\na b c\n"}, r"merges\.txt:2: a merge must be two pieces"),
+        ({"vocab.json": "{}", "merges.txt": "\xff"}, r"merges\.txt: cannot be read"),
         ({"tokenizer.json": "{}"}, r"tokenizer\.json: is not a tokenizer"),
         ({"tokenizer.json": "{"}, r"tokenizer\.json: cannot be read as JSON"),
     ],
 )
 def test_missing_or_damaged_files_are_named(tmp_path, files, message):
     for name, content in files.items():
-        (tmp_path / name).write_text(content)
+        (tmp_path / name).write_bytes(content.encode("latin-1"))
 
     with pytest.raises(CheckpointError, match=message) as caught:
         PromptTokenizer.from_checkpoint(open_checkpoint(tmp_path), max_tokens=77)

@@ -35,7 +35,10 @@ class SecretUrl(SecretStr):
 
 def anchored(text: str, info: ValidationInfo) -> Path:
     """Return the path as seen from the folder of the configuration file, which has no links in its own path."""
-    folder, path = Path((info.context or {}).get("folder", Path())), Path(text).expanduser()
+    try:
+        folder, path = Path((info.context or {}).get("folder", Path())), Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError("begins with ~, and there is no such home folder: write the whole path") from None
     while folder.is_absolute() and path.parts[:1] == ("..",):
         folder, path = folder.parent, Path(*path.parts[1:])
     return folder / path

@@ -59,7 +59,10 @@ def read_frame_rules(checkpoint: Checkpoint, *, image_px: int) -> FrameRules:
     path = checkpoint.require("preprocessor_config.json", "processor_config.json")
     values = read_json_object(path)
     try:
-        return _frame_rules(values.get("image_processor", values), image_px)
+        own = values.get("image_processor", values)
+        if not isinstance(own, Mapping):
+            raise CheckpointError(f"image_processor must be an object, not {own!r}")
+        return _frame_rules(own, image_px)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
 
@@ -68,8 +71,9 @@ def _frame_rules(values: Mapping[str, Any], image_px: int) -> FrameRules:
     for key in ("do_resize", "do_normalize", "do_rescale"):
         if values.get(key, True) is not True:
             raise CheckpointError(f"{key} must be true")
-    if abs(float(values.get("rescale_factor", 1 / 255)) - 1 / 255) > 1e-9:
-        raise CheckpointError(f"rescale_factor must be 1/255, not {values['rescale_factor']}")
+    factor = values.get("rescale_factor", 1 / 255)
+    if not isinstance(factor, int | float) or abs(factor - 1 / 255) > 1e-9:
+        raise CheckpointError(f"rescale_factor must be 1/255, not {factor!r}")
     if values.get("resample", BILINEAR) != BILINEAR:
         raise CheckpointError(f"resample must be {BILINEAR} (bilinear), not {values['resample']!r}")
     return FrameRules(
@@ -139,7 +143,7 @@ def _only_original(checkpoint: Checkpoint) -> Path:
 def _shards(index: Path) -> list[str]:
     """The shards that an index names. A name with a folder in it is refused: it could lead anywhere."""
     places = read_json_object(index).get("weight_map")
-    if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+    if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
         raise CheckpointError(f"{index}: weight_map must map the names of weights to those of files")
     names = sorted(set(places.values()))
     for name in names:

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from xclip_stream.errors import CheckpointError
 from xclip_stream.model.checkpoint_files import WeightFiles, find_weights
 from xclip_stream.model.configuration import XCLIPConfig, XCLIPTextConfig, XCLIPVisionConfig
-from xclip_stream.model.locate import Checkpoint, open_checkpoint
+from xclip_stream.model.locate import Checkpoint, local_path, open_checkpoint
 from xclip_stream.model.original import convert_original, is_original
 from xclip_stream.model.tensor_facts import check_config, config_of_original, tower_weights
 from xclip_stream.model.weights import read_weights
@@ -122,7 +122,7 @@ class StoredModel:
 
 def read_checkpoint(checkpoint: str | Path, *, revision: str | None = None) -> StoredModel:
     """Read all weights of a checkpoint: a local folder, a hub id, or one file beside which `config.json` may lie."""
-    path = Path(checkpoint).expanduser()
+    path = local_path(checkpoint)
     if path.is_file():
         opened, files = Checkpoint(name=path.stem, folder=path.parent), WeightFiles((path,))
     else:

@@ -45,8 +45,9 @@ class _ConfigFile:
     def from_checkpoint(cls, checkpoint: Checkpoint) -> Self:
         """Read `config.json` of a checkpoint that was found already."""
         path = checkpoint.require("config.json")
+        values = read_json_object(path)
         try:
-            return cls.from_dict(_own_part(read_json_object(path), cls))
+            return cls.from_dict(_own_part(values, cls))
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error}") from None
 
@@ -215,7 +216,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """Read a JSON file that must hold an object; CheckpointError names the file otherwise."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: cannot be read as JSON: {error}") from None
     if not isinstance(values, dict):
         raise CheckpointError(f"{path}: must hold a JSON object, not {type(values).__name__}")
@@ -249,7 +250,7 @@ def _tower_part(values: Mapping[str, Any], section: str) -> Mapping[str, Any]:
 
 def _checked(key: str, value: Any, expected: Any) -> Any:
     """The value with the type that its field wants, or a CheckpointError naming the key."""
-    if expected is int and isinstance(value, list | tuple) and len(set(value)) == 1:
+    if expected is int and isinstance(value, list | tuple) and value and all(side == value[0] for side in value):
         value = value[0]  # image_size and patch_size may be written as [224, 224]
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

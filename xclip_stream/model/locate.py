@@ -47,6 +47,14 @@ def resolve_checkpoint(name: str | Path) -> str | Path:
     return _PACKAGED if name == DEMO else name
 
 
+def local_path(checkpoint: str | Path) -> Path:
+    """Return the path of this name, `~` replaced; CheckpointError where there is no such home folder."""
+    try:
+        return Path(checkpoint).expanduser()
+    except RuntimeError:
+        raise CheckpointError(f"{checkpoint}: there is no such home folder; write the whole path") from None
+
+
 def open_checkpoint(checkpoint: str | Path, *, revision: str | None = None) -> Checkpoint:
     """Find a checkpoint by local folder, hub id (`owner/name`) or `demo`, the one in this package.
 
@@ -61,7 +69,7 @@ def open_checkpoint(checkpoint: str | Path, *, revision: str | None = None) -> C
         raise CheckpointError(
             "a URL is no checkpoint; give a local folder or a hub id such as microsoft/xclip-base-patch32"
         )
-    folder = Path(checkpoint).expanduser()
+    folder = local_path(checkpoint)
     if folder.is_dir():
         return Checkpoint(name=DEMO if folder == _PACKAGED else folder.resolve().name, folder=folder)
     if folder.exists():
@@ -85,7 +93,7 @@ def is_hub_id(checkpoint: str) -> bool:
 def is_at_hand(checkpoint: str | Path, *, revision: str | None = None) -> bool:
     """Tell whether a checkpoint can be opened without asking anybody: a folder, or a commit that is in the cache."""
     checkpoint = resolve_checkpoint(checkpoint)
-    if Path(checkpoint).expanduser().is_dir():
+    if local_path(checkpoint).is_dir():
         return True
     commit = revision or PINNED.get(str(checkpoint), "")
     if not _COMMIT.fullmatch(commit) or not _HUB_ID.fullmatch(str(checkpoint)):

@@ -15,10 +15,10 @@ Facts = dict[str, int]
 def text_facts(weights: Mapping[str, Tensor]) -> Facts:
     """Facts about a text tower, from weights whose names have no `text_model.` before them."""
     facts = _layer_facts(weights, "encoder.layers", "num_hidden_layers", "intermediate_size")
-    if (tokens := weights.get("embeddings.token_embedding.weight")) is not None:
-        facts |= {"vocab_size": tokens.shape[0], "hidden_size": tokens.shape[1]}
-    if (positions := weights.get("embeddings.position_embedding.weight")) is not None:
-        facts |= {"max_position_embeddings": positions.shape[0]}
+    if (tokens := _shape(weights, "embeddings.token_embedding.weight", axes=2)) is not None:
+        facts |= {"vocab_size": tokens[0], "hidden_size": tokens[1]}
+    if (positions := _shape(weights, "embeddings.position_embedding.weight", axes=2)) is not None:
+        facts |= {"max_position_embeddings": positions[0]}
     return facts
 
 
@@ -28,12 +28,12 @@ def vision_facts(weights: Mapping[str, Tensor], *, image_size: int | None = None
     Positions tell only how many whole patches a frame has: `image_size` is taken as it is where it has that many.
     """
     facts = _layer_facts(weights, "encoder.layers", "num_hidden_layers", "intermediate_size")
-    patches = weights.get("embeddings.patch_embedding.weight")
-    positions = weights.get("embeddings.position_embedding.weight")
-    if patches is None or positions is None or patches.ndim != 4:
+    patches = _shape(weights, "embeddings.patch_embedding.weight", axes=4)
+    positions = _shape(weights, "embeddings.position_embedding.weight", axes=2)
+    if patches is None or positions is None:
         return facts
-    width, channels, patch, _ = patches.shape
-    grid = round((positions.shape[0] - 1) ** 0.5)
+    width, channels, patch, _ = patches
+    grid = round((positions[0] - 1) ** 0.5)
     same_grid = image_size is not None and image_size // patch == grid
     facts |= {"hidden_size": width, "num_channels": channels, "patch_size": patch}
     return facts | {"image_size": image_size if same_grid and image_size is not None else grid * patch}
@@ -42,16 +42,16 @@ def vision_facts(weights: Mapping[str, Tensor], *, image_size: int | None = None
 def integration_facts(weights: Mapping[str, Tensor]) -> Facts:
     """Facts about the integration transformer, which stand in the vision tower's configuration."""
     facts = _layer_facts(weights, "mit.encoder.layers", "mit_num_hidden_layers", "mit_intermediate_size")
-    if (positions := weights.get("mit.position_embedding")) is not None:
-        facts |= {"num_frames": positions.shape[1], "mit_hidden_size": positions.shape[2]}
+    if (positions := _shape(weights, "mit.position_embedding", axes=3)) is not None:
+        facts |= {"num_frames": positions[1], "mit_hidden_size": positions[2]}
     return facts
 
 
 def joint_facts(weights: Mapping[str, Tensor]) -> Facts:
     """Facts about what joins the towers."""
     facts = {"prompt_layers": _layers(weights, "prompts_generator.decoder")}
-    if (projection := weights.get("text_projection.weight")) is not None:
-        facts |= {"projection_dim": projection.shape[0]}
+    if (projection := _shape(weights, "text_projection.weight", axes=2)) is not None:
+        facts |= {"projection_dim": projection[0]}
     return facts
 
 
@@ -103,9 +103,15 @@ def _compare(config: Any, facts: Facts, section: str) -> None:
 
 def _layer_facts(weights: Mapping[str, Tensor], prefix: str, layers_key: str, width_key: str) -> Facts:
     facts = {layers_key: _layers(weights, prefix)}
-    if (first := weights.get(f"{prefix}.0.mlp.fc1.weight")) is not None:
-        facts |= {width_key: first.shape[0]}
+    if (first := _shape(weights, f"{prefix}.0.mlp.fc1.weight", axes=2)) is not None:
+        facts |= {width_key: first[0]}
     return facts
+
+
+def _shape(weights: Mapping[str, Tensor], name: str, *, axes: int) -> tuple[int, ...] | None:
+    """The shape of a weight, or None where it is missing or has another number of axes: it tells nothing then."""
+    tensor = weights.get(name)
+    return tuple(tensor.shape) if tensor is not None and tensor.ndim == axes else None
 
 
 def _layers(weights: Mapping[str, Tensor], prefix: str) -> int:

@@ -155,7 +155,11 @@ def _build_tokenizer(vocabulary_path: Path, checkpoint: Checkpoint) -> Tokenizer
 def _read_merges(path: Path) -> list[tuple[str, str]]:
     """Read `merges.txt`: a version line, then one pair a line."""
     merges: list[tuple[str, str]] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be read: {error}") from None
+    for number, line in enumerate(text.splitlines(), start=1):
         if not line or line.startswith("#version"):
             continue
         match line.split(" "):

@@ -65,7 +65,9 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     values = _unpickle(path)
     if isinstance(values, dict) and isinstance(values.get("model"), dict):
         values = values["model"]  # the authors' files hold the optimiser and more beside it
-    if not isinstance(values, dict) or not all(isinstance(value, Tensor) for value in values.values()):
+    if not isinstance(values, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in values.items()
+    ):
         raise CheckpointError(f"{path}: does not hold weights by their names")
     return {name.removeprefix("module."): tensor for name, tensor in values.items()}
 
