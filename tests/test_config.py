@@ -367,6 +367,11 @@ BAD = [
     ("${CAM_PASSWORD}", "${credential:cam}", "3:10: sources[0].url: ${credential:cam} is for services of systemd"),
     ("sources:\n", "sources: 3\nx:\n", "1:10: sources: must be a list"),
     ("rules:\n", "rules:\nx:\n", "8:7: rules: must be a list"),
+    ("sinks: []", "<<: quiet", "17:9: rules[1].<<: must be a mapping, or a list of mappings"),
+    ("sinks: []", "<<: [{enter: 0.9}, quiet]", "17:24: rules[1].<<: must be a mapping, or a list of mappings"),
+    ("sinks: []", "enter: !!int high", "17:12: rules[1].enter: is not what its tag !!int says"),
+    ("sinks: []", "enter: !!float 0,7", "17:12: rules[1].enter: is not what its tag !!float says"),
+    ("type: console", "type: mqtt, url: mqtt://h, onvif: !!bool yes", "onvif: is not what its tag !!bool says"),
     ("id: yard\n", "id: yard\n    window: 4\n", "3:13: sources[0].window: must be a mapping"),
 ]
 
@@ -415,6 +420,8 @@ def test_every_mistake_is_told_at_once_in_the_order_of_the_file() -> None:
         ("a: \x00", "site.yaml:1:4: is not YAML"),
         ("a: !!python/object/apply:os.system [x]", "unknown key"),
         ("a: &a [*a]", "site.yaml:1:4: aliases that never end"),
+        ("a: &a {<<: *a}", "site.yaml:1:4: aliases that never end"),
+        ("a: &a {<<: &b {<<: *a}}", "aliases that never end"),
         ("a: *b", "site.yaml:1:4: is not YAML: found undefined alias"),
         ("[" * 5000, "site.yaml:1:1: is nested too deeply"),
         ("version: 99999999999999999999999999999999999999999999999", "version: must be 1"),

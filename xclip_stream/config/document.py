@@ -108,13 +108,16 @@ class Document:
 
     def _value(self, node: yaml.Node, at: Location) -> Any:
         self._values[at] = _place(node)
+        self._enter(node)
+        value = self._read(node, at)
+        self._open.discard(id(node))
+        return value
+
+    def _enter(self, node: yaml.Node) -> None:
         self._count += 1
         if id(node) in self._open or self._count > MAX_NODES:
             raise ConfigError(f"{node.start_mark.line + 1}:{node.start_mark.column + 1}: aliases that never end")
         self._open.add(id(node))
-        value = self._read(node, at)
-        self._open.discard(id(node))
-        return value
 
     def _read(self, node: yaml.Node, at: Location) -> Any:
         if isinstance(node, yaml.MappingNode):
@@ -127,7 +130,12 @@ class Document:
         """Yield the pairs of a mapping: those merged with `<<` first, so that its own win."""
         own = [(key, value) for key, value in node.value if key.tag != "tag:yaml.org,2002:merge"]
         for merged in _merged(node):
-            yield from self._pairs(merged, at)
+            if isinstance(merged, yaml.MappingNode):
+                self._enter(merged)
+                yield from self._pairs(merged, at)
+                self._open.discard(id(merged))
+            else:
+                self._complain((*at, "<<"), merged, "must be a mapping, or a list of mappings")
         seen: set[str] = set()
         for key, value in own:
             name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
@@ -145,7 +153,9 @@ class Document:
         self.problems.append(Problem(at, text, place=_place(node)))
 
     def _scalar(self, node: yaml.Node, at: Location) -> Any:
-        match node.tag.rpartition(":")[2]:
+        kind = node.tag.rpartition(":")[2]
+        fits = kind not in _PLAIN_TYPES or re.match(_PLAIN_TYPES[kind][0], node.value)
+        match kind if fits else None:
             case "null":
                 return None
             case "bool":
@@ -156,7 +166,8 @@ class Document:
                 return float(re.sub(r"\.(?=inf|nan)", "", node.value.lower()))
             case "str" | "int":
                 return self._expanded(node.value, at)
-        self.problems.append(Problem(at, f"the tag {node.tag} is not known here"))
+        what = f"the tag {node.tag} is not known here" if fits else f"is not what its tag !!{kind} says"
+        self.problems.append(Problem(at, what))
         return None
 
     def _expanded(self, text: str, at: Location) -> str:
@@ -256,11 +267,11 @@ def _secret_file(path: Path) -> str:
         raise LookupError("the name of the file has a character that no name can have") from None
 
 
-def _merged(node: yaml.MappingNode) -> list[yaml.MappingNode]:
-    """Return the mappings that `<<` brings in, the last to win last: YAML lets the first of a list win."""
+def _merged(node: yaml.MappingNode) -> list[yaml.Node]:
+    """Return what `<<` brings in, the last to win last: YAML lets the first of a list win."""
     values = [value for key, value in node.value if key.tag == "tag:yaml.org,2002:merge"]
     listed = [item for value in values for item in (value.value if isinstance(value, yaml.SequenceNode) else [value])]
-    return [item for item in reversed(listed) if isinstance(item, yaml.MappingNode)]
+    return listed[::-1]
 
 
 def _place(node: yaml.Node) -> Place:
