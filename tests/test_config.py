@@ -173,6 +173,18 @@ def test_a_group_alone_needs_no_list(name: str) -> None:
     assert read(changed("background: [an empty yard]", f"background: {name}")).rules[1].background == GROUPS["street"]
 
 
+def test_a_prompt_of_the_background_counts_once_whatever_its_case() -> None:
+    config = read(changed("[an empty yard, a person walking]", "[An empty Yard, an empty yard, group:outdoors]"))
+
+    assert config.rules[0].background == ("An empty Yard", *GROUPS["outdoors"][1:])
+
+
+def test_a_rule_that_looks_for_all_of_a_group_has_no_background() -> None:
+    text = changed("[two people fighting]", f"[{', '.join(GROUPS['street'])}]")
+
+    assert "rules[1].background: is empty" in complaints(text.replace("[an empty yard]", "street"))[0]
+
+
 def test_every_group_has_distinct_prompts() -> None:
     for prompts in GROUPS.values():
         assert 8 <= len(prompts) == len({prompt.casefold() for prompt in prompts})
@@ -312,6 +324,20 @@ BAD = [
         "group:stret",
         "rules[1].background: there is no background group 'stret', did you mean 'street'",
     ),
+    ("[an empty yard]", "[street]", "16:17: rules[1].background: 'street' is the name of a group: write group:street"),
+    (
+        "[two people fighting]",
+        "[a fight, A  Fight]",
+        "15:14: rules[1].prompts: has 'A Fight' more than once: the model does not tell capitals",
+    ),
+    ("[two people fighting]", "[group:street]", "rules[1].prompts: has 'group:street': groups are for background"),
+        "[two people fighting]",
+        "[group:street]",
+        "15:14: rules[1].prompts: has 'group:street': groups are for background",
+    ),
+    ("[gate, frame]", "[gate, '']", "11:14: rules[0].regions: has an empty name: the whole picture is called 'frame'"),
+    ("sources:\n", "version: '1'\nsources:\n", "1:10: version: must be a number; leave out the quotes"),
+    ("type: console", "type: mqtt, url: mqtt://h, protocol: 5", "protocol: must be text; put it in quotes"),
     (
         "[an empty yard]",
         "[Two people  fighting]",

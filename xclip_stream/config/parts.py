@@ -256,7 +256,17 @@ class RuleConfig(Closed):
     @field_validator("regions")
     @classmethod
     def _name_whole_frame(cls, regions: tuple[str, ...]) -> tuple[str, ...]:
+        if WHOLE_FRAME in regions:
+            raise ValueError(f"has an empty name: the whole picture is called {FRAME!r}")
         return tuple(WHOLE_FRAME if name == FRAME else name for name in regions)
+
+    @field_validator("prompts")
+    @classmethod
+    def _refuse_groups(cls, prompts: tuple[str, ...]) -> tuple[str, ...]:
+        for prompt in prompts:
+            if _group_named(prompt) is not None:
+                raise ValueError(f"has {prompt!r}: groups are for background; describe what to look for")
+        return prompts
 
     @field_validator("background", mode="before")
     @classmethod
@@ -279,22 +289,34 @@ class RuleConfig(Closed):
 
 
 def _background(items: list[str] | tuple[str, ...], prompts: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the prompts of a background in their order, each once.
+    """Return the prompts of a background in their order, each once, whatever its case: the model makes no difference.
 
     A prompt of a group that the rule itself looks for is left out of the group; one that the user wrote in both places
     is an error.
     """
     positive = {prompt.casefold() for prompt in prompts}
-    found: dict[str, None] = {}
+    found: dict[str, str] = {}
     for item in items:
-        if item.startswith(GROUP_MARK):
-            own = _group(item.removeprefix(GROUP_MARK).strip())
-            found |= dict.fromkeys(prompt for prompt in own if prompt.casefold() not in positive)
+        group = _group_named(item)
+        if group is not None:
+            own = [prompt for prompt in _group(group) if prompt.casefold() not in positive]
+        elif item.strip() in GROUPS:
+            raise ValueError(f"{item!r} is the name of a group: write {GROUP_MARK}{item.strip()}")
         elif one_line(item).casefold() in positive:
             raise ValueError(f"{item!r} is a prompt of this rule too: it cannot be both")
         else:
-            found[one_line(item)] = None
-    return tuple(found)
+            own = [one_line(item)]
+        for prompt in own:
+            found.setdefault(prompt.casefold(), prompt)
+    if not found:
+        raise ValueError("is empty: this rule looks for all prompts of the group, and there is nothing to compare to")
+    return tuple(found.values())
+
+
+def _group_named(item: str) -> str | None:
+    """Return the name behind `group:`, or None where this is a prompt."""
+    mark, colon, name = item.partition(":")
+    return name.strip() if colon and mark.strip().lower() + colon == GROUP_MARK else None
 
 
 def _group(name: str) -> tuple[str, ...]:

@@ -79,7 +79,13 @@ def _problem(detail: ErrorDetails, model: type[BaseModel]) -> Problem:
             return Problem((*location, "type"), f"must be {_listed(known)}{hint}")
         case "literal_error":
             known = [word.strip("' ") for word in context["expected"].replace(" or ", ",").split(",")]
-            hint = did_you_mean(detail["input"], known) if isinstance(detail["input"], str) else ""
+            given = detail["input"]
+            if str(given) in known:
+                is_text = isinstance(given, str)
+                return Problem(
+                    location, "must be a number; leave out the quotes" if is_text else "must be text; put it in quotes"
+                )
+            hint = did_you_mean(given, known) if isinstance(given, str) else ""
             return Problem(location, f"must be {_listed(known)}{hint}")
         case kind if kind in _SENTENCES:
             return Problem(location, _SENTENCES[kind](context))

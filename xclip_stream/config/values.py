@@ -161,6 +161,15 @@ def distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _distinct_prompts(prompts: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what the model reads as the same prompt: it would count twice."""
+    first: dict[str, str] = {}
+    for prompt in prompts:
+        if first.setdefault(prompt.casefold(), prompt) != prompt:
+            raise ValueError(f"has {prompt!r} more than once: the model does not tell capitals from small letters")
+    return distinct(prompts)
+
+
 def _device(text: str) -> str:
     if not _DEVICE.fullmatch(text):
         raise ValueError("must be auto, cpu, cuda, cuda:<number> or mps")
@@ -170,7 +179,7 @@ def _device(text: str) -> str:
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Ids = Annotated[tuple[Id, ...], AfterValidator(distinct)]
 Prompt = Annotated[str, Field(max_length=1000), AfterValidator(one_line)]
-Prompts = Annotated[tuple[Prompt, ...], Field(min_length=1, max_length=1000), AfterValidator(distinct)]
+Prompts = Annotated[tuple[Prompt, ...], Field(min_length=1, max_length=1000), AfterValidator(_distinct_prompts)]
 Box = Annotated[tuple[float, float, float, float], AfterValidator(_box)]
 AnchoredPath = Annotated[Path, AfterValidator(_anchored_path)]
 SourceUrl = Annotated[SecretStr, AfterValidator(_source_url)]
