@@ -186,10 +186,8 @@ class Bench:
         return time.perf_counter() - start
 
     def _encoder(self, *, graphs: bool) -> GpuEncoder:
-        frames, clips = make_stages(self.model, self.processor.rules)
         encoder = GpuEncoder(
-            frames,
-            clips,
+            make_stages(self.model, self.processor.rules),
             device=self.device,
             clip_shape=self.clip_shape,
             sizes=self.sizes,

@@ -197,7 +197,7 @@ def quantised(exact: Scorer, folder: Path, *, clips: int) -> Scorer:
     """Return the eight-bit form of a model, calibrated on noise: its speed is that of any other calibration."""
     files = exported_stages(exact.model, exact.processor.rules, sha256=exact.sha256)
     stages = quantise_stages(files, list(frames(3, clips * FRAMES).reshape(clips, FRAMES, SIDE, SIDE, 3)), folder)
-    settings = settings_digest(exact.model.config.vision_config, exact.processor.rules)
+    settings = settings_digest(exact.model.config, exact.processor.rules)
     write_manifest(stages, weights_sha256=exact.sha256, settings=settings, model=exact.name, report={})
     return Scorer(exact.model, exact.processor, "int8", "", OpenVinoEncoder(ExportedStages(folder)))
 

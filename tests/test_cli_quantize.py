@@ -95,6 +95,11 @@ def test_a_folder_is_checked_before_it_is_used(home, made, tmp_path):
     (tmp_path / "quantized.json").write_text(json.dumps({**manifest, "settings_sha256": "0" * 64}))
     with pytest.raises(CheckpointError, match="is of the checkpoint 'demo' as it was, not of this one"):
         Scorer.from_checkpoint("demo", device="cpu", quantised=tmp_path)
+    (tmp_path / "quantized.json").write_text(json.dumps({**manifest, "format": 1}))
+    (tmp_path / "prompts.xml").rename(tmp_path / "elsewhere")
+    with pytest.raises(CheckpointError, match=r"quantized\.json: is of another version; make it anew"):
+        Scorer.from_checkpoint("demo", device="cpu", quantised=tmp_path)
+    (tmp_path / "elsewhere").rename(tmp_path / "prompts.xml")
     (tmp_path / "quantized.json").write_text(json.dumps(manifest))
     with (tmp_path / "clips.bin").open("r+b") as file:
         file.write(b"\1\2\3\4")

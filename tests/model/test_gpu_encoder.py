@@ -59,9 +59,8 @@ class HostRecorder:
 
 
 def encoder(model: XCLIPModel, recorder: Any = HostRecorder, **options: Any) -> GpuEncoder:
-    frames, later = make_stages(model, rules_of(model))
     values = {"device": CPU, "clip_shape": SHAPE, "sizes": (1, 2, 4), "recorder": recorder}
-    return GpuEncoder(frames, later, **(values | options))
+    return GpuEncoder(make_stages(model, rules_of(model)), **(values | options))
 
 
 def assert_same(model: XCLIPModel, found: tuple[torch.Tensor, ...], batch: np.ndarray) -> None:

@@ -37,6 +37,15 @@ def clips(count: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (count, 4, 32, 32, 3), dtype=np.uint8)
 
 
+def features(model: XCLIPModel, *, clips: int, prompts: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Videos (B, E), patches (B, P, E) and text features (K, E)."""
+    rng = torch.Generator().manual_seed(4)
+    width, patches = model.config.projection_dim, model.config.vision_config.grid_size**2
+    shapes = (clips, width), (clips, patches, width), (prompts, width)
+    videos, seen, text = (torch.randn(shape, generator=rng) for shape in shapes)
+    return videos, seen, text
+
+
 def test_single_precision_differs_from_torch_by_rounding_alone(model, exported):
     videos, patches = encoder(exported).encode(clips(3))
 
@@ -57,6 +66,27 @@ def test_no_bit_depends_on_the_clips_beside_or_on_what_was_seen_before(exported,
             assert torch.equal(whole[row], alone[0])
     for whole, again in zip(together, with_memory.encode(clips(4)), strict=True):
         assert torch.equal(whole, again)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_logits_are_those_of_torch_and_in_single_precision_whatever_the_rest_is_in(model, exported, precision):
+    videos, patches, prompts = features(model, clips=3, prompts=5)
+
+    found = encoder(exported, precision=precision).match(videos, patches, prompts)
+
+    expected = TorchEncoder(model, rules_of(model)).match(videos, patches, prompts)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_no_bit_of_a_logit_depends_on_the_clips_and_prompts_beside(model, exported):
+    videos, patches, prompts = features(model, clips=4, prompts=33)
+    one = encoder(exported)
+    together = one.match(videos, patches, prompts)
+
+    for row in range(len(videos)):
+        assert torch.equal(one.match(videos[row : row + 1], patches[row : row + 1], prompts)[0], together[row])
+    for start, end in ((0, 1), (3, 5), (8, 24)):
+        assert torch.equal(one.match(videos, patches, prompts[start:end]), together[:, start:end])
 
 
 def test_windows_that_share_frames_share_what_was_computed_of_them(exported):
@@ -105,6 +135,16 @@ def test_other_heads_and_other_pixels_with_the_same_weights_are_not_taken_for_wh
         stages = exported_stages(heads, rules, sha256=SHA256, cache=exported.folder.parent)
         videos, _ = encoder(stages).encode(clips(1))
         torch.testing.assert_close(videos, TorchEncoder(heads, rules).encode(clips(1))[0], atol=1e-4, rtol=1e-4)
+
+
+def test_what_another_version_has_exported_goes_and_other_models_stay(model, tmp_path):
+    other = exported_stages(model, rules_of(model), sha256="cd" * 32, cache=tmp_path)
+    made = exported_stages(model, rules_of(model), sha256=SHA256, cache=tmp_path)
+    made.folder.rename(made.folder.with_name(f"{made.folder.name}.1"))
+
+    again = exported_stages(model, rules_of(model), sha256=SHA256, cache=tmp_path)
+
+    assert sorted(tmp_path.iterdir()) == sorted([again.folder, other.folder])
 
 
 def test_damaged_files_are_named(tmp_path, exported):

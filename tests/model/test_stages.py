@@ -23,7 +23,7 @@ def frames_of(model: XCLIPModel, clips: int) -> torch.Tensor:
 @torch.no_grad()
 def test_the_stages_give_what_the_network_gives(name):
     model = make_pair(name).ours
-    frames, clips = make_stages(model, rules_of(model))
+    frames, clips, _ = make_stages(model, rules_of(model))
     pixels = frames_of(model, clips=3)
 
     videos, patches = clips(frames(pixels))
@@ -31,6 +31,20 @@ def test_the_stages_give_what_the_network_gives(name):
     vision = model.vision_model(normalise_frames(pixels.permute(0, 3, 1, 2), rules_of(model)))
     assert difference(videos, model.integrate(vision.pooler_output).pooler_output) < 2e-5
     assert difference(patches, model.project_patches(vision.last_hidden_state)) < 2e-5
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@torch.no_grad()
+def test_the_last_stage_gives_the_logits_of_the_network(name):
+    model = make_pair(name).ours
+    rng = torch.Generator().manual_seed(6)
+    width, patches = model.config.projection_dim, model.config.vision_config.grid_size**2
+    videos, text = torch.randn(3, width, generator=rng), torch.randn(5, width, generator=rng)
+    seen = torch.randn(3, patches, width, generator=rng)
+
+    logits = make_stages(model, rules_of(model)).prompts(videos, seen, text)
+
+    torch.testing.assert_close(logits, model.match(*model.embed_pairs(videos, seen, text)), rtol=0, atol=0)
 
 
 @torch.no_grad()
@@ -46,7 +60,7 @@ def test_making_stages_leaves_the_model_as_it_was():
 @torch.no_grad()
 def test_the_first_stage_sees_a_frame_alone_and_the_second_sees_all_of_a_clip():
     model = make_pair("small").ours
-    frames, clips = make_stages(model, rules_of(model))
+    frames, clips, _ = make_stages(model, rules_of(model))
     pixels = frames_of(model, clips=1)
     changed = pixels.clone()
     changed[-1] = 255 - changed[-1]

@@ -77,7 +77,7 @@ def quantize(
         found = _judge(exact, stages, loaded, counts)
         problems = shortfalls(found, Bounds())
         if not problems:
-            settings = settings_digest(exact.model.config.vision_config, exact.processor.rules)
+            settings = settings_digest(exact.model.config, exact.processor.rules)
             write_manifest(
                 stages, weights_sha256=exact.sha256, settings=settings, model=exact.name, report=asdict(found)
             )

@@ -1,4 +1,4 @@
-"""Chooses what computes the vision side of a model."""
+"""Chooses what computes a model."""
 
 from importlib.util import find_spec
 from typing import Literal
@@ -58,7 +58,7 @@ def make_encoder(
     sha256: str,
     quantised: ExportedStages | None = None,
 ) -> ClipEncoder:
-    """Return the vision side of a model.
+    """Return what computes a model for each window.
 
     Args:
         dtype: what OpenVINO computes in; torch computes in the type of the model.
@@ -90,10 +90,8 @@ def torch_encoder(model: XCLIPModel, rules: FrameRules) -> ClipEncoder:
     if device.type != "cuda":
         return TorchEncoder(model, rules)
     vision = model.config.vision_config
-    frames, clips = make_stages(model, rules)
     return GpuEncoder(
-        frames,
-        clips,
+        make_stages(model, rules),
         device=device,
         clip_shape=(vision.num_frames, rules.image_px, rules.image_px, 3),
         sizes=sizes_for(vision.num_frames * (vision.grid_size**2 + 1)),

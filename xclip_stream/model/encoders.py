@@ -1,4 +1,4 @@
-"""The vision side of the model as the scorer sees it, and how torch computes it on a CPU."""
+"""What is computed for each window as the scorer sees it, and how torch computes it on a CPU."""
 
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from xclip_stream.model.stages import make_stages
 
 
 class ClipEncoder(Protocol):
-    """Makes of a clip what prompts are held against."""
+    """Makes of a clip what prompts are held against, and holds prompts against it."""
 
     @property
     def clips_at_once(self) -> int:
@@ -33,18 +33,24 @@ class ClipEncoder(Protocol):
         No bit of a result depends on the clips beside it, where the device is a CPU.
         """
 
+    def match(self, videos: Tensor, patches: Tensor, prompts: Tensor) -> Tensor:
+        """Return the logits (B, K) of what `encode` made of clips and of text features (K, E) of prompts.
+
+        As of `encode`, no bit depends on the clips beside one.
+        """
+
     def release(self) -> None:
         """Give back what is only kept to be fast, and make do with less from now on: memory has not sufficed."""
 
 
 class TorchEncoder:
-    """Both stages in torch, on the device and in the type of the model, one clip at a time.
+    """The stages in torch, on the device and in the type of the model, one clip at a time.
 
     A CPU is as fast with one as with many, and torch rounds differently for other numbers of rows.
     """
 
     def __init__(self, model: XCLIPModel, rules: FrameRules) -> None:
-        self._frames, self._clips = make_stages(model, rules)
+        self._frames, self._clips, self._prompts = make_stages(model, rules)
         self._device = model.logit_scale.device
 
     @property
@@ -66,6 +72,11 @@ class TorchEncoder:
         parts = [self._clips(self._frames(clip)) for clip in pixels]
         videos, patches = zip(*parts, strict=True)
         return torch.cat(videos), torch.cat(patches)
+
+    @torch.inference_mode()
+    def match(self, videos: Tensor, patches: Tensor, prompts: Tensor) -> Tensor:
+        parts = zip(torch.split(videos, 1), torch.split(patches, 1), strict=True)
+        return torch.cat([self._prompts(*part, prompts) for part in parts])
 
     def release(self) -> None:
         """Nothing is kept."""

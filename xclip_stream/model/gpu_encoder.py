@@ -1,4 +1,4 @@
-"""The vision side on a GPU: some sizes of batches, recorded once, and clips sent while others are computed."""
+"""The model on a GPU: some sizes of batches, recorded once, and clips sent while others are computed."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xclip_stream.model.cuda_graphs import Recorded, Recorder
-from xclip_stream.model.stages import ClipStage, FrameStage
+from xclip_stream.model.stages import Stages
 from xclip_stream.model.torch_errors import first_line, is_out_of_memory
 from xclip_stream.model.uploads import Uploads
 
@@ -22,9 +22,9 @@ _SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 
 class GpuEncoder:
-    """Both stages in torch on a GPU, in the type of the model.
+    """The stages in torch on a GPU, in the type of the model.
 
-    - A kernel of a small batch is over sooner than the next one is started from Python. So the whole computation is
+    - A kernel of a small batch is over sooner than the next one is started from Python. So all that is done to clips is
       recorded for some sizes of batches and replayed; a batch is filled up to the next size, and what comes out beyond
       it is dropped. Where recording is not possible, each kernel is started by itself, and the log says so.
     - Bytes go up, through pinned buffers that are kept, while the clips before them are computed. Nothing here waits
@@ -41,8 +41,7 @@ class GpuEncoder:
 
     def __init__(
         self,
-        frames: FrameStage,
-        clips: ClipStage,
+        stages: Stages,
         *,
         device: torch.device,
         clip_shape: tuple[int, ...],
@@ -50,7 +49,7 @@ class GpuEncoder:
         recorder: Callable[[], Recorder] | None,
         api: Any = None,
     ) -> None:
-        self._frames, self._clips = frames, clips
+        self._frames, self._clips, self._prompts = stages
         self._device = device
         self._clip_shape = clip_shape
         self._sizes = sizes
@@ -105,6 +104,11 @@ class GpuEncoder:
                 return parts[0]
             videos, patches = zip(*parts, strict=True)
             return torch.cat(videos), torch.cat(patches)
+
+    @torch.inference_mode()
+    def match(self, videos: Tensor, patches: Tensor, prompts: Tensor) -> Tensor:
+        found: Tensor = self._prompts(videos, patches, prompts)
+        return found
 
     def release(self) -> None:
         with self._on_device():

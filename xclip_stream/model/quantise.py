@@ -1,6 +1,7 @@
 """Makes the eight-bit form of exported stages, calibrated on frames that it is shown. Needs the extra `quantize`."""
 
 import logging
+import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -22,10 +23,10 @@ _ALL_BUT_BLOCKS = r"(?!__module\.(block|blocks|messages)\.).*"
 
 
 def quantise_stages(exact: ExportedStages, clips: Sequence[NDArray[np.uint8]], folder: Path) -> ExportedStages:
-    """Write the eight-bit form of both stages into `folder`, and show how far it has come on the terminal.
+    """Write the eight-bit form of the stages into `folder`, and show how far it has come on the terminal.
 
     Args:
-        exact: both in single precision.
+        exact: all in single precision. That of the prompts stays so.
         clips: what to calibrate on, each (T, S, S, 3).
     """
     nncf.set_log_level(logging.ERROR)
@@ -40,6 +41,8 @@ def _quantise_both(exact: ExportedStages, clips: Sequence[NDArray[np.uint8]], qu
     # The second stage is calibrated on what the exact first one gives.
     first = core.compile_model(core.read_model(exact.frames), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     _quantise(later, [first(clip)[0].copy() for clip in clips], quick.clips)
+    for path in (exact.prompts, exact.prompts.with_suffix(".bin")):
+        shutil.copyfile(path, quick.folder / path.name)
     return quick
 
 

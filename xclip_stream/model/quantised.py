@@ -1,4 +1,4 @@
-"""A folder with the eight-bit form of a model: both stages, and what they are the eight-bit form of. No torch."""
+"""A folder with the eight-bit form of a model: its stages, and what they are the eight-bit form of. No torch."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from xclip_stream.model.configuration import read_json_object
 from xclip_stream.model.stage_files import ExportedStages
 
 MANIFEST = "quantized.json"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +50,19 @@ def open_quantised(folder: Path, *, weights_sha256: str, settings: str) -> Quant
 
     Args:
         weights_sha256: of the checkpoint that it has to be of.
-        settings: of that checkpoint, see `settings_digest`; folders of earlier versions do not tell theirs.
+        settings: of that checkpoint, see `settings_digest`.
 
     Raises:
         CheckpointError: there is none, it is damaged, or of another checkpoint.
     """
     stages = ExportedStages(folder)
     path = folder / MANIFEST
-    if not path.is_file() or not stages.are_there():
-        raise CheckpointError(f"{folder}: holds no quantized model; make one with xclip-stream quantize")
-    manifest = read_json_object(path)
-    if manifest.get("format") != FORMAT:
+    manifest = read_json_object(path) if path.is_file() else {}
+    if manifest.get("format", FORMAT) != FORMAT:
         raise CheckpointError(f"{path}: is of another version; make it anew with xclip-stream quantize")
-    made_of = manifest.get("weights_sha256"), manifest.get("settings_sha256", settings)
+    if not manifest or not stages.are_there():
+        raise CheckpointError(f"{folder}: holds no quantized model; make one with xclip-stream quantize")
+    made_of = manifest.get("weights_sha256"), manifest.get("settings_sha256")
     if made_of != (weights_sha256, settings):
         raise CheckpointError(
             f"{folder}: is of the checkpoint {manifest.get('model')!r} as it was, not of this one; "
@@ -76,8 +76,7 @@ def open_quantised(folder: Path, *, weights_sha256: str, settings: str) -> Quant
 
 def _digest(stages: ExportedStages) -> str:
     digest = hashlib.sha256()
-    for path in (stages.frames, stages.clips):
-        for part in (path, path.with_suffix(".bin")):
-            with part.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+    for path in stages.files():
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

@@ -104,7 +104,7 @@ class Scorer:
                 f"{checkpoint}: the tokenizer has {processor.tokenizer.size} tokens, the model takes {room}"
             )
         name, sha256 = opened.name, find_weights(opened).sha256()
-        settings = settings_digest(vision, processor.rules)
+        settings = settings_digest(model.config, processor.rules)
         quick = None if quantised is None else open_quantised(quantised, weights_sha256=sha256, settings=settings)
         encoder = make_encoder(
             model,
@@ -185,7 +185,7 @@ class Scorer:
         chosen = list(range(len(clips)) if rows is None else rows)
         if not chosen:
             return np.empty((0, len(prompts.prompts)), dtype=np.float32)
-        at_once = _CLIPS_AT_ONCE if self.device.type == "cuda" else 1
+        at_once = _CLIPS_AT_ONCE if self.device.type == "cuda" else self.clips_at_once
         videos, patches = torch.split(clips.videos[chosen], at_once), torch.split(clips.patches[chosen], at_once)
         parts = [self._match(*part, prompts.features) for part in zip(videos, patches, strict=True)]
         logits: NDArray[np.float32] = torch.cat(parts).cpu().numpy()
@@ -200,9 +200,7 @@ class Scorer:
         """Logits (n, K) in single precision."""
         pairs = _GPU_PAIRS_AT_ONCE if self.device.type == "cuda" else _PAIRS_AT_ONCE
         at_once = max(1, pairs // len(videos))
-        parts = [
-            self.model.match(*self.model.embed_pairs(videos, patches, text)) for text in torch.split(prompts, at_once)
-        ]
+        parts = [self.encoder.match(videos, patches, text) for text in torch.split(prompts, at_once)]
         return torch.cat(parts, dim=1).float()
 
     def _check(self, clips: NDArray[np.uint8]) -> None:

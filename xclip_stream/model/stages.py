@@ -1,4 +1,4 @@
-"""The vision side for inference, in two stages: what is of a frame alone, and what needs all frames of a clip.
+"""What is computed for each window, in three stages: of a frame alone, of all frames of a clip, and with the prompts.
 
 The same numbers as the network's, in fewer steps. What can be computed once is folded into the weights: the scale of
 the pixels into the patch embedding, the affine part of each norm and the scale of the queries into the products behind
@@ -7,10 +7,10 @@ them, the factor of the quick GELU into the products around it, and the three pr
 The first block belongs to the frame: its messages are made of the class tokens, which no picture has touched yet, so
 they are one constant and carry nothing from frame to frame. From the second block on every token depends on all frames.
 
-Shapes: N frames, B clips, T frames of a clip, P patches of a frame; D vision width, E joint width.
+Shapes: N frames, B clips, T frames of a clip, P patches of a frame, K prompts; D vision width, E joint width.
 """
 
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # its name everywhere
@@ -175,13 +175,32 @@ class ClipStage(nn.Module):
         return videos, mean @ self.prompts_visual_projection
 
 
+class PromptStage(nn.Module):
+    """Videos (B, E), their patches (B, P, E) and the text features of prompts (K, E) to logits (B, K)."""
+
+    def __init__(self, model: XCLIPModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, videos: Tensor, patches: Tensor, prompts: Tensor) -> Tensor:
+        return self.model.match(*self.model.embed_pairs(videos, patches, prompts))
+
+
+class Stages(NamedTuple):
+    """All that is computed for each window, in the order in which it is."""
+
+    frames: FrameStage
+    clips: ClipStage
+    prompts: PromptStage
+
+
 @torch.no_grad()
-def make_stages(model: XCLIPModel, rules: FrameRules) -> tuple[FrameStage, ClipStage]:
-    """Return both stages of the model's vision side, on its device and in its type.
+def make_stages(model: XCLIPModel, rules: FrameRules) -> Stages:
+    """Return the stages of the model, on its device and in its type.
 
     They share what is not folded with the model, and leave the model as it was.
     """
-    return FrameStage(model, rules).eval(), ClipStage(model).eval()
+    return Stages(FrameStage(model, rules).eval(), ClipStage(model).eval(), PromptStage(model).eval())
 
 
 def _blocks(model: XCLIPModel) -> list[CrossFrameBlock]:
