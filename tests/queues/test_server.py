@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,14 @@ def _any_server() -> None:
         find_redis_server()
     except QueueError:
         binary("6.2")
+
+
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder for what lives as long as a login, with a short path as everywhere."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", name)
+        yield Path(name)
 
 
 def test_what_it_holds_is_there_after_a_restart(program: Path, tmp_path: Path) -> None:
@@ -68,10 +78,7 @@ def test_a_second_one_in_the_same_folder_joins_the_first_and_leaves_it_running(t
     assert second.url == first.url
 
 
-def test_the_folder_of_a_killed_server_s_socket_is_removed_by_the_next_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def test_the_folder_of_a_killed_server_s_socket_is_removed_by_the_next_one(tmp_path: Path, runtime: Path) -> None:
     killed, running, other = (tmp_path / (name * 100) for name in "kro")
     for folder in (killed, running):
         folder.mkdir()
@@ -88,19 +95,31 @@ def test_the_folder_of_a_killed_server_s_socket_is_removed_by_the_next_one(
     assert is_removed
 
 
-def test_a_path_too_long_for_a_socket_is_no_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "r"))
+def test_a_path_too_long_for_a_socket_is_no_problem(tmp_path: Path, runtime: Path) -> None:
     state = tmp_path / ("very-long-name-" * 8)
     with EmbeddedRedis(state) as server, open_queue(server.url) as queue:
         queue.ping()
 
     assert len(server.url.removeprefix("unix://")) < 108
     assert (state / "redis.lock").exists()
-    assert list((tmp_path / "r").iterdir()) == []
+    assert list(runtime.iterdir()) == []
 
 
-def test_a_runtime_folder_that_others_can_enter_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+@pytest.mark.usefixtures("runtime")
+def test_where_the_usual_places_have_long_paths_too_another_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / ("very-long-name-" * 8)
+    state.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(state))
+
+    with EmbeddedRedis(state) as server, open_queue(server.url) as queue:
+        queue.ping()
+
+    assert len(server.url.removeprefix("unix://")) < 108
+
+
+def test_a_runtime_folder_that_others_can_enter_is_refused(tmp_path: Path, runtime: Path) -> None:
     state = tmp_path / ("very-long-name-" * 8)
     folder = socket_path(state).parent
     folder.mkdir(mode=0o755)

@@ -23,8 +23,7 @@ def socket_path(directory: Path) -> Path:
     socket = directory / _SOCKET
     if len(os.fsencode(socket)) <= _MAX_SOCKET_PATH_BYTES:
         return socket
-    name = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
-    return _runtime() / f"{_prefix()}{name}" / _SOCKET
+    return _runtime() / _folder_name(directory) / _SOCKET
 
 
 def open_lock(directory: Path) -> int:
@@ -85,7 +84,15 @@ def _remove_if_dead(socket: Path) -> None:
 
 
 def _runtime() -> Path:
-    return Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    """Return where folders for sockets are made: the first usual place whose own path is short enough for one in it."""
+    places = [Path(place) for place in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir()) if place]
+    inside = Path(_folder_name(Path("/"))) / _SOCKET  # as long as any
+    fitting = (place for place in places if len(os.fsencode(place / inside)) <= _MAX_SOCKET_PATH_BYTES)
+    return next(fitting, Path("/tmp"))  # noqa: S108 - the folder made in it is refused where others can enter it
+
+
+def _folder_name(directory: Path) -> str:
+    return _prefix() + hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
 
 
 def _prefix() -> str:
