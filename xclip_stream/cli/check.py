@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
+from xclip_stream.cli.fitting_table import FittingTable
 from xclip_stream.cli.output import emit, table_console
 from xclip_stream.config import Config, RuleConfig, check_geometry, load_config
 from xclip_stream.model import clip_geometry
@@ -64,8 +64,8 @@ def _notes(config: Config) -> Iterator[str]:
         yield "there is no sink: events are on the public event stream only"
 
 
-def _sources(config: Config) -> Table:
-    table = Table("source", "url", "span / stride", "regions", "rules", title="Sources", title_justify="left")
+def _sources(config: Config) -> FittingTable:
+    table = FittingTable("source", "url", "span / stride", "regions", "rules", title="Sources")
     for source in config.sources:
         window = f"{source.window.span_s:g} s / {source.window.stride_s:g} s"
         rules = ", ".join(rule.id for rule in config.rules_of(source.id)) or "–"
@@ -73,9 +73,9 @@ def _sources(config: Config) -> Table:
     return table
 
 
-def _rules(config: Config) -> Table:
-    table = Table("rule", "prompts", "background", "enter / exit", "awake", "severity", "sinks")
-    table.title, table.title_justify = "Rules", "left"
+def _rules(config: Config) -> FittingTable:
+    columns = ("rule", "prompts", "background", "enter / exit", "awake", "severity", "sinks")
+    table = FittingTable(*columns, title="Rules")
     for rule in config.rules:
         levels = f"{rule.enter:g} / {rule.exit:g}"
         sinks = ", ".join(config.sinks_of(rule)) or "–"
@@ -93,8 +93,8 @@ def _awake(rule: RuleConfig) -> str:
     return f"{days} {schedule.opens}–{schedule.closes} {schedule.timezone}"
 
 
-def _sinks(config: Config) -> Table:
-    table = Table("sink", "type", "where", title="Sinks", title_justify="left")
+def _sinks(config: Config) -> FittingTable:
+    table = FittingTable("sink", "type", "where", title="Sinks")
     for sink in config.sinks:
         table.add_row(*map(Text, (sink.id, sink.type, sink.place)))
     return table

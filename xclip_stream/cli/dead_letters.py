@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from xclip_stream.cli.connection import queue_for
+from xclip_stream.cli.fitting_table import FittingTable
 from xclip_stream.cli.options import ConfigFile, Namespace, RedisUrl
 from xclip_stream.cli.output import emit, table_console
 from xclip_stream.errors import QueueError, XclipStreamError
@@ -129,8 +129,8 @@ def _plain(letter: DeadLetter) -> dict[str, str | int]:
     }
 
 
-def _table(letters: Sequence[DeadLetter]) -> Table:
-    table = Table("id", "died at", "origin", "subject", "deliveries", "reason")
+def _table(letters: Sequence[DeadLetter]) -> FittingTable:
+    table = FittingTable("id", "died at", "origin", "subject", "deliveries", "reason")
     for letter in letters:
         plain = _plain(letter)
         cells = (plain[key] for key in ("id", "died_at", "origin", "subject", "deliveries", "reason"))

@@ -5,9 +5,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
+from xclip_stream.cli.fitting_table import FittingTable
 from xclip_stream.cli.output import emit, table_console
 from xclip_stream.errors import SourceError
 from xclip_stream.exits import DONE, FAILED, print_error
@@ -79,8 +79,8 @@ def _ask(
         errors[device.address] = str(error)
 
 
-def _table(devices: "list[FoundDevice]", streams: "dict[str, list[FoundStream]]") -> Table:
-    table = Table("host", "name", "hardware", "location", "streams" if streams else "ONVIF service")
+def _table(devices: "list[FoundDevice]", streams: "dict[str, list[FoundStream]]") -> FittingTable:
+    table = FittingTable("host", "name", "hardware", "location", "streams" if streams else "ONVIF service")
     for device in devices:
         found = [_line(stream) for stream in streams.get(device.address, ())]
         place = "\n".join(found) if streams else device.address

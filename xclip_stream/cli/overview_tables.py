@@ -1,9 +1,9 @@
 """The tables of `xclip-stream status`."""
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from xclip_stream.cli.fitting_table import FittingTable
 from xclip_stream.cli.overview_json import dropped
 from xclip_stream.cli.status import score_text, state_text
 from xclip_stream.pipeline.attention import SystemView, concerns
@@ -28,15 +28,11 @@ def age_text(seconds: float | None) -> str:
     return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
-def _table(title: str, *columns: str) -> Table:
-    return Table(*columns, title=title, title_justify="left")
-
-
-def _sources(view: SystemView) -> Table:
-    table = _table(
-        "Sources",
+def _sources(view: SystemView) -> FittingTable:
+    table = FittingTable(
         *("source", "state", "report", "fps", "lag", "decoded", "windows", "unchanged", "dropped", "expired", "failed"),
         *("last score", "open", "events", "error"),
+        title="Sources",
     )
     for status in view.sources.values():
         table.add_row(status.source_id, *_source_cells(view, status))
@@ -75,9 +71,9 @@ def _thinned(status: SourceStatus) -> str:
     return f", one in {status.window_step}" if status.window_step > 1 else ""
 
 
-def _queues(view: SystemView) -> Table:
+def _queues(view: SystemView) -> FittingTable:
     queue = view.queue
-    table = _table("Queues", "what", "waiting", "held", "oldest", "cap")
+    table = FittingTable("what", "waiting", "held", "oldest", "cap", title="Queues")
     room = f"{queue.window_bytes / (1 << 20):.1f} of {queue.max_bytes / (1 << 20):.0f} MiB"
     for name, found in (("windows of cameras", queue.live), ("windows of files", queue.files)):
         table.add_row(name, str(found.waiting), str(found.held), age_text(found.oldest_s), room)
@@ -90,9 +86,9 @@ def _queues(view: SystemView) -> Table:
     return table
 
 
-def _workers(view: SystemView) -> Table:
+def _workers(view: SystemView) -> FittingTable:
     queue = view.queue
-    table = _table("Workers", "role", "worker", "what is known")
+    table = FittingTable("role", "worker", "what is known", title="Workers")
     for name in sorted(queue.ingest_workers):
         read = [lease.role for lease in queue.leases.values() if lease.holder == name and _is_source(lease.role)]
         # What tells it from all others anywhere stands behind the @.

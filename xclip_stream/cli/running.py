@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 from structlog.typing import FilteringBoundLogger
 
@@ -18,6 +17,7 @@ from xclip_stream import __version__
 from xclip_stream.cli.before_start import bring_checkpoint, check_files
 from xclip_stream.cli.connection import NamedRedis, OwnRedis, redis_of_run
 from xclip_stream.cli.display import Display, choose_display
+from xclip_stream.cli.fitting_table import FittingTable
 from xclip_stream.cli.run_dashboard import RunDashboard, choose_address
 from xclip_stream.cli.run_folder import run_folder
 from xclip_stream.cli.run_workers import worker_specs
@@ -237,9 +237,9 @@ class Run:
         return FAILED if complaints else DONE
 
 
-def summary_table(source_ids: Sequence[str], snapshot: Snapshot) -> Table:
+def summary_table(source_ids: Sequence[str], snapshot: Snapshot) -> FittingTable:
     """Return the table at the end of a run."""
-    table = Table("source", "windows", "dropped", "events", "state")
+    table = FittingTable("source", "windows", "dropped", "events", "state")
     for name in source_ids:
         status, rule = snapshot.sources.get(name), snapshot.rules.get(name)
         windows, events = (rule.windows, rule.events) if rule else (0, 0)
