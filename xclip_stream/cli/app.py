@@ -1,5 +1,6 @@
 """The program: its commands, and what becomes of an error that leaves one of them."""
 
+import errno
 import sys
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 import xclip_stream
 from xclip_stream.cli.commands import MARKUP, CommandGroup, list_commands
+from xclip_stream.cli.output import mend_streams
 from xclip_stream.cli.usage import UsageError, usage_line
 from xclip_stream.errors import XclipStreamError
 from xclip_stream.exits import DEBUG_VARIABLE, FAILED, INTERRUPTED, MISCONFIGURED, debugging, exit_code_of, print_error
@@ -41,6 +43,7 @@ def _options(
 
 def main() -> None:
     """Run the command line. Exit codes: 0 ok, 1 failed at run time, 2 usage or configuration, 130 interrupted."""
+    mend_streams()
     try:
         # Not standalone, it raises what is wrong instead of drawing a box around it.
         code = app(prog_name="xclip-stream", standalone_mode=False)
@@ -59,6 +62,9 @@ def main() -> None:
     except Exception as error:
         if debugging():
             raise
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            print_error(f"{error.filename or 'the output'}: no space is left on the device")
+            sys.exit(FAILED)
         print_error(redact_text(f"{type(error).__name__}: {error}".replace("\n", " ")))
         print_error(f"this is a defect of xclip-stream; set {DEBUG_VARIABLE}=1 to see where it happened")
         sys.exit(FAILED)
