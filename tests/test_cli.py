@@ -2,6 +2,7 @@
 
 import json
 import stat
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.command_line import run, start
+from tests.command_line import PROGRAM, environment, run, start
 from tests.score_builders import judge, recording, rule
 from xclip_stream.cli.status import StatusBoard, clock_text
 from xclip_stream.cli.watch import Wishes, load_wishes, source_name, write_config
@@ -82,6 +83,10 @@ def test_the_version_is_told(tmp_path: Path) -> None:
             "invalid value for '--transport': 'pigeon' is not one of 'tcp', 'udp'. See xclip-stream probe --help",
         ),
         (
+            ("events", "tail", "--from", "yesterday"),
+            "invalid value: --from takes an id, such as 1718000000000-0. See xclip-stream events tail --help",
+        ),
+        (
             ("probe", "a.mp4", "rtsp://bob:hunter22@camera/x"),
             "got unexpected extra argument(s) (rtsp://***@camera/x). See xclip-stream probe --help",
         ),
@@ -94,6 +99,31 @@ def test_wrong_usage_is_one_line_and_ends_with_two(arguments: tuple[str, ...], l
     assert done.returncode == 2
     assert done.stderr == f"error: {line}\n"
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("redirection", "encoding", "code", "errors"),
+    [
+        (">&- <&-", "utf-8", 0, ""),
+        (">/dev/full", "utf-8", 1, "error: the output: no space is left on the device\n"),
+        (">shown.txt", "ascii", 0, ""),
+    ],
+    ids=["closed", "full", "ascii"],
+)
+@pytest.mark.parametrize("command", ["check site.yaml", "check site.yaml --json"])
+def test_an_output_that_takes_not_everything_is_no_defect(
+    command: str, redirection: str, encoding: str, code: int, errors: str, site: Path
+) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$0" "$@" {redirection}', *PROGRAM, *command.split()],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=site,
+        env=environment(site, PYTHONIOENCODING=encoding),
+    )
+
+    assert (done.returncode, done.stderr) == (code, errors)
 
 
 @pytest.mark.parametrize("arguments", [(), ("events",)], ids=" ".join)

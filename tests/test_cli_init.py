@@ -46,6 +46,7 @@ def test_a_camera_is_tested_and_its_password_stays_out_of_the_file(clip: Path, s
     assert done.returncode == 0, done.stderr
     assert f"url: rtsp://viewer:${{YARD_PASSWORD}}@127.0.0.1:{camera.port}/live   # h264 160 × 120" in text
     assert "right-horse" not in text + done.stdout + done.stderr
+    assert "wrote site.yaml: 1 source, 1 rule\n" in done.stdout
     assert "export YARD_PASSWORD=…" in done.stdout
     assert run("check", "site.yaml", home=clip.parent, YARD_PASSWORD="right-horse").returncode == 0
 
@@ -56,6 +57,13 @@ def test_a_camera_that_cannot_be_read_is_written_and_told(tmp_path: Path) -> Non
     assert done.returncode == 1
     assert "rtsp://***@127.0.0.1:1/x: connection refused" in done.stdout
     assert (tmp_path / "site.yaml").exists()
+
+
+def test_a_prompt_that_is_missing_is_told_before_the_camera_is_tested(tmp_path: Path) -> None:
+    done = run("init", "--url", "rtsp://127.0.0.1:1/x", "--yes", home=tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: what shall it look for? give --prompt\n"
 
 
 def test_passwords_can_go_to_files_for_the_owner_alone(tmp_path: Path) -> None:

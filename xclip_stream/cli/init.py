@@ -66,6 +66,8 @@ def init(
     questions = Questions(silent=yes)
     may_write(file, force=force, questions=questions)
     cameras = _cameras(file, url or [], name or [], from_frigate, questions)
+    if not prompt:
+        questions.may_ask("what shall it look for? give --prompt")
     outcomes = [tested(camera, questions) for camera in cameras] if test else [(camera, True) for camera in cameras]
     place = None if background else questions.place()
     site = NewSite(
@@ -120,8 +122,12 @@ def _write(file: Path, site: NewSite, place: SecretsPlace) -> None:
     _tell(file, site, [*variables, *missing_variables(text, known=variables)], place)
 
 
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def _tell(file: Path, site: NewSite, unset: list[str], place: SecretsPlace) -> None:
-    typer.echo(f"wrote {file}: {len(site.cameras)} × a source, {len(site.prompts)} × a rule")
+    typer.echo(f"wrote {file}: {_counted(len(site.cameras), 'source')}, {_counted(len(site.prompts), 'rule')}")
     if place is SecretsPlace.FILE:
         typer.echo(f"passwords are in {file.parent / 'secrets'}, for you alone")
     if unset:

@@ -32,10 +32,18 @@ class Questions:
     def can_ask(self) -> bool:
         return not self._silent and sys.stdin.isatty()
 
+    def may_ask(self, otherwise: str) -> None:
+        """Make sure that it may.
+
+        Raises:
+            ConfigError: it may not; `otherwise` says what is missing.
+        """
+        if not self.can_ask:
+            raise ConfigError(otherwise)
+
     def url(self) -> str:
         """Return the address of a camera."""
-        if not self.can_ask:
-            raise ConfigError("which camera? give --url or --from-frigate")
+        self.may_ask("which camera? give --url or --from-frigate")
         return str(typer.prompt("Camera (rtsp://user:password@host/path, a file, or /dev/video0)")).strip()
 
     def another_url(self) -> str | None:
@@ -59,8 +67,6 @@ class Questions:
 
     def prompts(self, place: str | None) -> list[str]:
         """Return what to look for."""
-        if not self.can_ask:
-            raise ConfigError("what shall it look for? give --prompt")
         example = _EXAMPLES.get(place or "", "a person falling down")
         typer.echo(f"What shall it look for? A sentence for each, such as: {example}. Nothing ends the list.")
         found: list[str] = []
