@@ -98,6 +98,21 @@ def test_a_rule_with_a_minimum_duration_starts_when_it_has_held_that_long_and_te
     assert [notice.event.window.seq for notice in told] == [2, 4]
 
 
+@pytest.mark.parametrize("begun_at", [0.0, 1_714_586_400.0, 1_764_558_000.123])
+def test_limits_that_are_met_exactly_are_met_whenever_a_recording_was_made(begun_at):
+    shares = [0.9, 0.1, 0.1, 0.1, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9]
+    windows = [window(seq, share, at=begun_at + 0.4 * seq) for seq, share in enumerate(shares)]
+    behind_hole = replace(windows[-1], id=replace(windows[-1].id, seq=10), captured_at=begun_at + 0.4 * 9 + 1.2)
+
+    _, told = judge([*windows, behind_hole], rule(cooldown_s=1.6, min_duration_s=0.8, max_duration_s=1.2), gap_s=1.2)
+    _, rested = judge(windows, rule(cooldown_s=1.6))
+    _, bridged = judge([windows[-1], behind_hole], rule(), gap_s=1.2)
+
+    assert [(str(notice.event.phase), notice.event.window.seq) for notice in told] == [("started", 6), ("ended", 7)]
+    assert [(str(notice.event.phase), notice.event.window.seq) for notice in rested][2] == ("started", 4)
+    assert [str(notice.event.phase) for notice in bridged] == ["started"]
+
+
 def test_a_rule_that_is_released_before_its_minimum_duration_says_nothing():
     _, told = judge(recording([0.7, 0.7, 0.3, 0.7, 0.7, 0.3]), rule(min_duration_s=2))
 

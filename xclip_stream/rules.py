@@ -25,6 +25,7 @@ _CLOSING = {
     ScoreStatus.SOURCE_STOPPED: EndReason.SHUTDOWN,
 }
 _ROUNDING = 1e-9  # 0.65 - 0.6 is a little less than 0.05
+_CLOCK_S = 1e-6  # seconds of today are kept in steps of 2.4e-7, so that a difference of 1.2 may be as much less
 _DIGITS = 4
 
 
@@ -205,7 +206,7 @@ class _Turn:
 
     def end_stale(self, window: WindowRef, *, gap_s: float) -> None:
         for holding in list(self._holdings.values()):
-            if window.captured_at - holding.seen.captured_at > gap_s:
+            if window.captured_at - holding.seen.captured_at > gap_s + _CLOCK_S:
                 self.end(holding, EndReason.SOURCE_LOST, window)
 
     def end_all(self, reason: EndReason, window: WindowRef) -> None:
@@ -227,15 +228,15 @@ class _Turn:
             return False
         rest = self._rests.get((rule.rule_id, region))
         # A camera whose clock was set back may be before its last event; it has no rest to keep from then.
-        return rest is None or not 0 <= at - rest.since < rule.cooldown_s
+        return rest is None or not 0 <= at - rest.since < rule.cooldown_s - _CLOCK_S
 
     def _tell(self, rule: Rule, holding: Holding, window: WindowRef) -> None:
         """Keep a holding that this window held, and tell what it has become: at most one phase a window."""
         held_s = window.captured_at - holding.first.captured_at
         if not holding.is_open:
             holding = replace(holding, sinks=rule.sinks)
-            phase = Phase.STARTED if held_s >= rule.min_duration_s - _ROUNDING else None
-        elif held_s >= rule.max_duration_s - _ROUNDING:
+            phase = Phase.STARTED if held_s >= rule.min_duration_s - _CLOCK_S else None
+        elif held_s >= rule.max_duration_s - _CLOCK_S:
             self.end(holding, EndReason.MAX_DURATION, window)
             return
         else:
