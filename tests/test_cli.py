@@ -390,6 +390,8 @@ def test_only_its_owner_can_read_what_watch_writes(tmp_path: Path) -> None:
         ({"background": ["a person climbing!"]}, "--background: 'a person climbing!' is a prompt of this rule too"),
         ({"prompts": [" "]}, "PROMPT: is an empty prompt"),
         ({"device": "tpu"}, "--device: must be auto, cpu, cuda"),
+        ({"source": "~nobody-here/a.mp4"}, "SOURCE: begins with ~, and there is no such home folder"),
+        ({"checkpoint": "~nobody-here"}, "--checkpoint: begins with ~, and there is no such home folder"),
     ],
 )
 def test_watch_tells_mistakes_in_terms_of_its_options(

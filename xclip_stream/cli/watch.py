@@ -139,7 +139,9 @@ def config_values(wishes: Wishes) -> dict[str, Any]:
         {"id": rule_id, "prompts": [prompt], "enter": wishes.enter, "exit": leave, **background}
         for rule_id, prompt in zip(rule_ids(wishes.prompts), wishes.prompts, strict=True)
     ]
-    source = wishes.source if "://" in wishes.source else str(Path(wishes.source).expanduser().absolute())
+    # What begins with ~ is replaced when the configuration is read.
+    is_as_meant = "://" in wishes.source or wishes.source.startswith("~")
+    source = wishes.source if is_as_meant else str(Path(wishes.source).absolute())
     window = {"span_s": wishes.span_s, "stride_s": wishes.stride_s}
     return {
         "model": {"device": wishes.device, **_checkpoint(wishes.checkpoint)},
@@ -173,8 +175,8 @@ def slug(text: str) -> str:
 def _checkpoint(name: str | None) -> dict[str, str]:
     if name is None:
         return {}
-    folder = Path(name).expanduser()
-    is_path = folder.is_dir() or name.startswith((".", "~"))
+    folder = Path(name)
+    is_path = folder.is_dir() or name.startswith(".")
     return {"checkpoint": str(folder.absolute()) if is_path else name}
 
 
