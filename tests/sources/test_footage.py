@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.videos import noise, number_of, steady, write_video
+from tests.videos import GEOMETRY, noise, number_of, steady, write_video
 from xclip_stream.errors import EvidenceError
-from xclip_stream.sources import FileFootage, LiveFootage, PacketRing, Painter
+from xclip_stream.sources import FileFootage, LiveFootage, PacketRing, Painter, open_source
 from xclip_stream.types import Pixels
 
 SIZE = (320, 240)
@@ -67,6 +67,28 @@ def test_a_clip_begins_with_the_key_frame_before_and_ends_when_it_is_told(
     assert codec_of(clip) == "h264"
     assert numbers[:10] == [number % 20 for number in range(30, 40)]
     assert len(numbers) in range(20, 24)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+@pytest.mark.parametrize("at", [0.5, 3.9, 7.4, 11.9])
+def test_a_key_frame_is_found_however_far_it_is(tmp_path: Path, name: str, at: float) -> None:
+    path = film(tmp_path / name, seconds=16.0, options={"preset": "fast", "g": "40", "bf": "2"})
+    numbers = numbers_of(clip_of(footage(path), tmp_path, begins_at=1000.0 + at, ends_at=1000.0 + at + 1.0))
+
+    assert number_of(seen(footage(path).snapshot(1000.0 + at, caption=""))) == round(at * 10) % 20
+    assert numbers[0] == int(at / 4.0) * 40 % 20
+    assert round(at * 10) % 20 in numbers
+
+
+def test_the_times_of_a_recording_that_begins_between_key_frames_are_those_of_its_reader(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.ts", options={"preset": "fast", "g": "40", "bf": "0"})
+    content = path.read_bytes()
+    path.write_bytes(content[len(content) // 188 // 3 * 188 :])
+    with open_source(str(path), geometry=GEOMETRY, start_time=1000.0) as source:
+        shown = [(frame.captured_at, number_of(frame.pictures()[0])) for frame in source]
+
+    for at, number in shown[::15]:
+        assert number_of(seen(footage(path).snapshot(at, caption=""))) == number
 
 
 @pytest.mark.parametrize("at", [0.0, 0.95, 3.3, 4.0, 7.9])

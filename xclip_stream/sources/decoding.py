@@ -134,11 +134,6 @@ class OpenVideo:
         return 1.0 / (rate if _SANE_RATES[0] <= rate <= _SANE_RATES[1] else _USUAL_RATE)
 
     @property
-    def first_pts(self) -> int | None:
-        """The time stamp of the first frame, where the container says it."""
-        return self._stream.start_time
-
-    @property
     def time_base(self) -> Fraction:
         """The unit of time stamps."""
         return self._stream.time_base or _MICROSECONDS

@@ -42,6 +42,11 @@ class EncodedPacket:
     data: bytes = field(repr=False)
     head: Head = field(repr=False)
 
+    @property
+    def shown_at(self) -> float:
+        """The event time at which it is shown."""
+        return self.at + self.shown_after_s
+
     def packet(self, *, dts: int) -> "av.Packet[Stream]":
         """Return a new packet of PyAV that is decoded at `dts`, in ticks."""
         made: av.Packet[Stream] = av.Packet(self.data)

@@ -12,16 +12,21 @@ from av.error import FFmpegError, InvalidDataError
 from xclip_stream.errors import EvidenceError, SourceError
 from xclip_stream.protocols import Clip
 from xclip_stream.sources.clips import ClipWriter, evidence_errors, has_frames, is_growing, make_seekable, open_writer
+from xclip_stream.sources.decoding import Packet
 from xclip_stream.sources.encoded import TICK, EncodedPacket, Head, head_of, stream_like
 from xclip_stream.sources.files import open_file
-from xclip_stream.sources.packet_ring import PacketRing, shown_after_s
+from xclip_stream.sources.packet_ring import PacketRing
 from xclip_stream.sources.painting import Painter
 from xclip_stream.sources.pictures import jpeg_picture, upright
+from xclip_stream.sources.timeline import seconds_of
 
 _CLOCK_ROOM_S = 1.0
 """Frames and packets get their event times from clocks of their own."""
-_SEEK_ROOM_S = 1.0
-"""A seek may land a little late where decoding and showing have different times."""
+_SEEK_ROOMS_S = (1.0, 10.0, 100.0, inf)
+"""How much before a time to seek until a key frame is found before it: a transport stream has no index of them."""
+
+_MAX_EARLY = 32
+"""Packets without a time of decoding that are held; no decoder holds back more than 16 frames."""
 
 
 class LiveFootage:
@@ -64,6 +69,7 @@ class FileFootage:
         self._start_time = start_time
         self._painter = painter
         self._beat = beat
+        self._first_stamp: int | None = None
 
     def reaches(self, at: float) -> bool:  # noqa: ARG002 - a file has all its times
         return True
@@ -75,15 +81,14 @@ class FileFootage:
         return picture_of(self.packets(at), at, painter=self._painter, caption=caption)
 
     def packets(self, at: float) -> Generator[EncodedPacket, None, None]:
-        """Yield the packets from the last key frame at or before `at` on, to the end of the file.
+        """Yield the packets from the last key frame shown at or before `at` on, to the end of the file.
 
         Raises:
             EvidenceError: the file cannot be read any more.
         """
         held: list[EncodedPacket] = []
         for packet in self._from_near(at):
-            self._beat()
-            if packet.is_key and packet.at <= at:
+            if packet.is_key and packet.shown_at <= at:
                 held.clear()
             held.append(packet)
             if packet.at > at:
@@ -92,22 +97,70 @@ class FileFootage:
         yield from held
 
     def _from_near(self, at: float) -> Generator[EncodedPacket, None, None]:
+        """Yield the packets from a key frame at or before `at` on; where there is none, from the first one."""
+        for room_s in _SEEK_ROOMS_S:
+            media_s = max(0.0, at - room_s - self._start_time)
+            with closing(self._read(media_s)) as packets:
+                first = next(packets, None)
+                if media_s == 0.0 or (first is not None and first.shown_at <= at):
+                    yield from () if first is None else chain([first], packets)
+                    return
+
+    def _read(self, media_s: float) -> Generator[EncodedPacket, None, None]:
+        """Yield the packets from the key frame on that a seek to `media_s` leads to."""
         head: Head | None = None
         try:
+            if self._first_stamp is None:
+                self._first_stamp = _first_stamp(self._path)
+            first = self._first_stamp
             with closing(open_file(self._path)) as video:
-                first = video.first_pts or 0
-                video.seek(first + int(max(0.0, at - _SEEK_ROOM_S - self._start_time) / video.time_base))
-                for packet in video.packets(note=lambda _: None, is_fatal=lambda _: False):
-                    stamp = packet.pts if packet.dts is None else packet.dts
-                    if not packet.size or stamp is None or (head is None and not packet.is_keyframe):
+                if media_s:
+                    video.seek(first + int(media_s / video.time_base))
+                packets = video.packets(note=lambda _: None, is_fatal=lambda _: False)
+                for packet, stamp in _with_decoding_stamps(packets):
+                    self._beat()
+                    if head is None and not packet.is_keyframe:
                         continue
                     data = bytes(packet)
                     head = head or head_of(packet.stream, data)
-                    time_base = packet.time_base or TICK
-                    packet_at = self._start_time + float((stamp - first) * time_base)
-                    yield EncodedPacket(packet_at, shown_after_s(packet), packet.is_keyframe, data, head)
+                    unit = packet.time_base or TICK
+                    shown_after_s = 0.0 if packet.pts is None else seconds_of(packet.pts - stamp, unit)
+                    packet_at = self._start_time + seconds_of(stamp - first, unit)
+                    yield EncodedPacket(packet_at, shown_after_s, packet.is_keyframe, data, head)
         except (FFmpegError, SourceError, ValueError) as error:
             raise EvidenceError(f"{self._path}: cannot be read again ({error})") from error
+
+
+def _first_stamp(path: Path) -> int:
+    """Return the time stamp of the first frame of a file that is shown: media time begins there."""
+    with closing(open_file(path)) as video:
+        for packet in video.packets(note=lambda _: None, is_fatal=lambda _: False):
+            with suppress(FFmpegError):
+                for frame in packet.decode():
+                    stamp = frame.dts if frame.pts is None else frame.pts
+                    if stamp is not None:
+                        return stamp
+    return 0
+
+
+def _with_decoding_stamps(packets: Iterable[Packet]) -> Iterator[tuple[Packet, int]]:
+    """Yield packets with the times at which they are decoded.
+
+    Matroska keeps those at which they are shown, and FFmpeg cannot tell the others of the first ones before there are
+    some more: they are taken to be decoded just before these.
+    """
+    early: list[Packet] = []
+    for packet in packets:
+        if not packet.size:
+            continue
+        if packet.dts is None:
+            early = [*early, packet][-_MAX_EARLY:]
+            continue
+        stamps = [packet.dts, *(each.pts for each in early if each.pts is not None)]
+        yield from ((each, min(stamps) - ahead) for ahead, each in zip(range(len(early), 0, -1), early, strict=True))
+        early = []
+        yield packet, packet.dts
+    yield from ((each, each.pts) for each in early if each.pts is not None)
 
 
 class _LiveClip:
