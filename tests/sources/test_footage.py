@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.videos import GEOMETRY, noise, number_of, steady, write_video
+from tests.videos import GEOMETRY, noise, number_of, steady, turn_clockwise, write_video
 from xclip_stream.errors import EvidenceError
 from xclip_stream.sources import FileFootage, LiveFootage, PacketRing, Painter, open_source
-from xclip_stream.types import Pixels
+from xclip_stream.sources.pictures import upright
+from xclip_stream.types import Box, Pixels
 
 SIZE = (320, 240)
 
@@ -89,6 +90,25 @@ def test_the_times_of_a_recording_that_begins_between_key_frames_are_those_of_it
 
     for at, number in shown[::15]:
         assert number_of(seen(footage(path).snapshot(at, caption=""))) == number
+
+
+@pytest.mark.parametrize("masks", [(), ((0.0, 0.0, 1.0, 0.25),)])
+def test_what_a_telephone_has_filmed_is_upright_and_masked_as_for_its_reader(
+    tmp_path: Path, masks: tuple[Box, ...]
+) -> None:
+    path = turn_clockwise(film(tmp_path / "a.mp4", pictures=[noise(number, SIZE) for number in range(80)]))
+    with open_source(str(path), geometry=GEOMETRY, masks=masks) as source:
+        shown = seen(next(iter(source)).jpeg(width_px=1000))
+    evidence = footage(path, Painter(masks=masks))
+    clip = clip_of(evidence, tmp_path, begins_at=1000.0, ends_at=1001.0)
+    with av.open(str(clip)) as video:
+        frame = next(video.decode(video=0))
+
+    assert shown.shape == (320, 240, 3)
+    for picture in (seen(evidence.snapshot(1000.0, caption="")), upright(frame)):
+        assert picture.shape == shown.shape
+        assert abs(int(picture[:72].mean()) - int(shown[:72].mean())) <= 2
+        assert abs(int(picture[88:].mean()) - int(shown[88:].mean())) <= 2
 
 
 @pytest.mark.parametrize("at", [0.0, 0.95, 3.3, 4.0, 7.9])

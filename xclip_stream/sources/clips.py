@@ -19,7 +19,7 @@ from xclip_stream.sources.painting import Painter
 from xclip_stream.sources.pictures import upright
 
 REMUXED = frozenset({"h264", "hevc", "av1", "vp9"})
-"""What browsers play from an MP4; all else is encoded as H.264."""
+"""What browsers play from an MP4; all else is encoded as H.264, and so is what has to be turned."""
 # A file that can be looked at while it grows, and is whole up to its last key frame should the writer be killed.
 _GROWING = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
 _BOX_HEAD = struct.Struct(">I4s")
@@ -39,7 +39,7 @@ class ClipWriter(Protocol):
 
 def open_writer(path: Path, first: EncodedPacket, *, painter: Painter, caption: str) -> ClipWriter:
     """Begin a clip; the first packet, still to be added, is its time 0 and says how all are coded."""
-    if painter.paints or first.head.codec not in REMUXED:
+    if painter.paints or first.head.rotation or first.head.codec not in REMUXED:
         return _Encoder(path, first, painter=painter, caption=caption)
     return _Remuxer(path, first)
 
@@ -121,6 +121,7 @@ class _Encoder:
         self._ticks = _Ticks(first.at)
         self._painter = painter
         self._caption = caption
+        self._rotation = first.head.rotation
         self._last_pts = -1
         self._stream: VideoStream | None = None
         with ExitStack() as stack:
@@ -143,7 +144,7 @@ class _Encoder:
                 self._container.mux(self._stream.encode(None))
 
     def _encode(self, frame: av.VideoFrame) -> None:
-        rgb = self._painter.paint(upright(frame), self._caption)
+        rgb = self._painter.paint(upright(frame, rotation=self._rotation), self._caption)
         rgb = rgb[: rgb.shape[0] // 2 * 2, : rgb.shape[1] // 2 * 2]
         if self._stream is None:
             self._stream = self._begin(width=rgb.shape[1], height=rgb.shape[0])

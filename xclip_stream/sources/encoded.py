@@ -30,6 +30,8 @@ class Head:
     height: int
     extradata: bytes
     body: bytes = field(repr=False, compare=False)
+    rotation: int = 0
+    """Degrees counter-clockwise by which its container says that pictures have to be turned. `body` does not say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class EncodedPacket:
         return made
 
 
-def head_of(stream: VideoStream, key_frame: bytes) -> Head:
+def head_of(stream: VideoStream, key_frame: bytes, *, rotation: int = 0) -> Head:
     """Return how the packets of a stream are coded. To be called in the thread that reads it."""
     context = stream.codec_context
     body = io.BytesIO()
@@ -67,7 +69,8 @@ def head_of(stream: VideoStream, key_frame: bytes) -> Head:
         packet.time_base, packet.pts, packet.dts, packet.is_keyframe = TICK, 0, 0, True
         packet.stream = copy
         container.mux(packet)
-    return Head(context.codec.canonical_name, context.width, context.height, context.extradata or b"", body.getvalue())
+    name, extradata = context.codec.canonical_name, context.extradata or b""
+    return Head(name, context.width, context.height, extradata, body.getvalue(), rotation)
 
 
 @contextmanager

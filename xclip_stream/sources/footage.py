@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from itertools import chain
 from math import inf, isinf
 from pathlib import Path
@@ -69,7 +70,7 @@ class FileFootage:
         self._start_time = start_time
         self._painter = painter
         self._beat = beat
-        self._first_stamp: int | None = None
+        self._beginning: _Beginning | None = None
 
     def reaches(self, at: float) -> bool:  # noqa: ARG002 - a file has all its times
         return True
@@ -110,9 +111,8 @@ class FileFootage:
         """Yield the packets from the key frame on that a seek to `media_s` leads to."""
         head: Head | None = None
         try:
-            if self._first_stamp is None:
-                self._first_stamp = _first_stamp(self._path)
-            first = self._first_stamp
+            beginning = self._beginning = self._beginning or _beginning_of(self._path)
+            first = beginning.stamp
             with closing(open_file(self._path)) as video:
                 if media_s:
                     video.seek(first + int(media_s / video.time_base))
@@ -122,7 +122,7 @@ class FileFootage:
                     if head is None and not packet.is_keyframe:
                         continue
                     data = bytes(packet)
-                    head = head or head_of(packet.stream, data)
+                    head = head or head_of(packet.stream, data, rotation=beginning.rotation)
                     unit = packet.time_base or TICK
                     shown_after_s = 0.0 if packet.pts is None else seconds_of(packet.pts - stamp, unit)
                     packet_at = self._start_time + seconds_of(stamp - first, unit)
@@ -131,16 +131,23 @@ class FileFootage:
             raise EvidenceError(f"{self._path}: cannot be read again ({error})") from error
 
 
-def _first_stamp(path: Path) -> int:
-    """Return the time stamp of the first frame of a file that is shown: media time begins there."""
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """What the first frame of a file that is shown says: media time begins at its time stamp."""
+
+    stamp: int = 0
+    rotation: int = 0
+
+
+def _beginning_of(path: Path) -> _Beginning:
     with closing(open_file(path)) as video:
         for packet in video.packets(note=lambda _: None, is_fatal=lambda _: False):
             with suppress(FFmpegError):
                 for frame in packet.decode():
                     stamp = frame.dts if frame.pts is None else frame.pts
                     if stamp is not None:
-                        return stamp
-    return 0
+                        return _Beginning(stamp, frame.rotation)
+    return _Beginning()
 
 
 def _with_decoding_stamps(packets: Iterable[Packet]) -> Iterator[tuple[Packet, int]]:
@@ -265,27 +272,25 @@ def picture_of(packets: Iterable[EncodedPacket], at: float, *, painter: Painter,
     Raises:
         EvidenceError: there is none that can be decoded.
     """
+    packets = iter(packets)
+    first = next(packets, None)
     nearest: av.VideoFrame | None = None
     distance_s = inf
     try:
-        for shown_at, frame in _decoded(packets):
+        for shown_at, frame in _decoded(first, packets) if first else ():
             if abs(shown_at - at) > distance_s:
                 break
             nearest, distance_s = frame, abs(shown_at - at)
     except FFmpegError as error:
         raise EvidenceError(f"the frame cannot be decoded ({error.strerror})") from error
-    if nearest is None:
+    if first is None or nearest is None:
         raise EvidenceError("there is no frame to take a picture of")
-    rgb = painter.paint(upright(nearest), caption)
+    rgb = painter.paint(upright(nearest, rotation=first.head.rotation), caption)
     return jpeg_picture(rgb, width_px=rgb.shape[1])
 
 
-def _decoded(packets: Iterable[EncodedPacket]) -> Iterator[tuple[float, av.VideoFrame]]:
-    """Yield the frames of packets that are coded alike, each with the event time at which it is shown."""
-    packets = iter(packets)
-    first = next(packets, None)
-    if first is None:
-        return
+def _decoded(first: EncodedPacket, packets: Iterable[EncodedPacket]) -> Iterator[tuple[float, av.VideoFrame]]:
+    """Yield the frames of packets that are coded as the first is, each with the event time at which it is shown."""
     with stream_like(first.head) as stream:
         decoder, last = stream.codec_context, -1
         for packet in chain([first], packets):

@@ -52,18 +52,19 @@ def pictures_of(
     return np.stack([_scaled(planes, box, geometry) for box in boxes])
 
 
-def upright(frame: av.VideoFrame, *, padded: bool = False) -> Pixels:
+def upright(frame: av.VideoFrame, *, rotation: int = 0, padded: bool = False) -> Pixels:
     """Return the frame as a viewer shows it: uint8 RGB (H, W, 3), turned as its rotation metadata says.
 
     Bit depth, colour matrix and range (full or limited) are those that the frame names.
 
     Args:
+        rotation: that metadata, in degrees counter-clockwise, where the frame came without.
         padded: with a fourth channel that means nothing, (H, W, 4): that is how `region_pictures` is quickest.
     """
     # One thread: a converter keeps its threads as long as its decoder, one for each core, and there is one a camera.
     rgb = frame.to_ndarray(format="rgba" if padded else "rgb24", threads=1)
     # `rotation` is in degrees counter-clockwise, as is rot90; cameras know quarter turns only.
-    return np.rot90(np.asarray(rgb, np.uint8), round(frame.rotation / 90))
+    return np.rot90(np.asarray(rgb, np.uint8), round((frame.rotation or rotation) / 90))
 
 
 def masked(rgb: Pixels, masks: Sequence[Box]) -> Pixels:
