@@ -13,9 +13,10 @@ from rich.console import Console
 
 from tests.command_line import PROGRAM, environment, run, start
 from tests.score_builders import judge, recording, rule
+from xclip_stream.cli.connection import state_dir
 from xclip_stream.cli.status import StatusBoard, clock_text
 from xclip_stream.cli.watch import Wishes, load_wishes, source_name, write_config
-from xclip_stream.config import GROUPS
+from xclip_stream.config import GROUPS, load_config
 from xclip_stream.errors import ConfigError
 from xclip_stream.events import encode_event
 from xclip_stream.pipeline.progress import Progress, Scope, Snapshot
@@ -292,6 +293,18 @@ def test_following_needs_something_that_runs(site: Path) -> None:
 
     assert done.returncode == 1
     assert done.stderr == "error: nothing runs with this configuration now; --no-follow prints what is retained\n"
+
+
+def test_who_has_no_home_folder_is_told_to_name_one(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    (site / "homeless.yaml").write_text(SITE.replace("redis: {dir: redis}", ""))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+
+    with pytest.raises(ConfigError, match=r"no home folder: set redis\.dir in the configuration, or HOME"):
+        state_dir(load_config(site / "homeless.yaml"), site / "homeless.yaml")
 
 
 def test_a_queue_has_to_be_named(tmp_path: Path) -> None:

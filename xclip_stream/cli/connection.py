@@ -16,10 +16,17 @@ from xclip_stream.worker_main import REDIS_URL_VARIABLE, redis_url_of_environmen
 
 
 def state_dir(config: Config, config_path: Path) -> Path:
-    """Return the folder in which the embedded Redis of a configuration file keeps its data."""
+    """Return the folder in which the embedded Redis of a configuration file keeps its data.
+
+    Raises:
+        ConfigError: the configuration names none, and the user has no home folder.
+    """
     if config.redis.dir is not None:
         return config.redis.dir
-    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    try:
+        home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    except RuntimeError:
+        raise ConfigError("this user has no home folder: set redis.dir in the configuration, or HOME") from None
     path = config_path.resolve()
     mark = hashlib.sha256(str(path).encode()).hexdigest()[:8]
     return home / "xclip-stream" / f"{path.stem}-{mark}"

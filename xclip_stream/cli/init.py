@@ -101,7 +101,10 @@ def _from_folder(url: str, folder: Path) -> str:
     """Return a source as the configuration names it: its paths begin at its own folder, not at ours."""
     if "://" in url or is_device_path(url):
         return url
-    path = Path(url).expanduser()
+    try:
+        path = Path(url).expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{url}: there is no such home folder; write the whole path") from None
     is_same = path.is_absolute() or folder.resolve() == Path.cwd()
     return str(path if is_same else path.absolute())
 
