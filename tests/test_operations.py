@@ -41,7 +41,7 @@ def test_every_event_of_the_log_that_is_told_is_logged() -> None:
     code = "".join(path.read_text() for folder in ("xclip_stream", "workers") for path in (ROOT / folder).rglob("*.py"))
     failures = TEXT.partition("## What each failure looks like")[2].partition("\n## ")[0]
     keys = {"backlog_windows", "stride_s", "retry_in_s", "max_delay_s", "max_age_s", "end_reason"}
-    told = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", failures)) - keys
+    told = {name.removeprefix("xclip_stream_") for name in re.findall(r"`([a-z]+(?:_[a-z]+)+)`", failures)} - keys
 
     assert {name for name in told if f'"{name}"' not in code and f"{name}=" not in code} == set()
 

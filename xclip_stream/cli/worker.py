@@ -36,8 +36,8 @@ def worker(
 ) -> None:
     """Run one worker against the Redis of the configuration.
 
-    Run one `ingest`, one `alert` (others stand by) and one `deliver`, and as many `score` workers as you have GPUs.
-    `web` serves the dashboard.
+    Run as many `score` workers as you have GPUs, and as many `ingest` workers as it takes to read the sources, which
+    they share. One `alert` and one `deliver` are enough; a second one stands by. `web` serves the dashboard.
 
     [bold]Examples[/bold]
 
