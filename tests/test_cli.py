@@ -465,8 +465,8 @@ def snapshot(*, state: SourceState, live: bool, windows: int, position_s: float,
     return Snapshot({"yard": status}, {"yard": rules}, depths, frozenset(), frozenset(), frozenset())
 
 
-def shown(board: StatusBoard) -> str:
-    console = Console(width=160)
+def shown(board: StatusBoard, *, width: int = 160) -> str:
+    console = Console(width=width)
     with console.capture() as capture:
         console.print(board.table())
     return " ".join(capture.get().split())
@@ -493,6 +493,26 @@ def test_a_camera_has_a_line_of_its_health(tmp_path: Path) -> None:
     board.update(snapshot(state=SourceState.STALLED, live=True, windows=9, position_s=10.0, dropped=3))
 
     assert shown(board) == "yard stalled 24.6 fps lag 0.4 s 5 dropped it broke climbing 0.71"
+
+
+def test_a_narrow_terminal_cuts_no_name_off(tmp_path: Path) -> None:
+    sources = load_wishes(write_config(wishes(source="rtsp://10.0.0.5/x"), tmp_path)).sources
+    name, rule_id = "the-gate-in-the-north", "a-person-climbing-over-a-fence"
+    seen = snapshot(state=SourceState.STALLED, live=True, windows=9, position_s=10.0)
+    error = "rtsp://10.0.0.5/stream1: connection refused; is the camera on, and the port right?"
+    board = StatusBoard([sources[0].model_copy(update={"id": name})])
+
+    board.update(
+        replace(
+            seen,
+            sources={name: replace(seen.sources["yard"], error=error)},
+            rules={name: replace(seen.rules["yard"], top_rule=rule_id)},
+        )
+    )
+
+    text = shown(board, width=80)
+    assert name in text
+    assert "…" not in text
 
 
 def test_a_source_that_failed_says_why(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ import io
 
 import pytest
 from rich.console import Console
+from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from xclip_stream.cli.fitting_table import FittingTable
+from xclip_stream.cli.fitting_table import FittingGrid, FittingTable
 
 LETTER_ID = "1796095872518-0"
 REASON = "given up after 1 attempt: exec /usr/local/bin/siren: ended with exit code 1"
@@ -52,3 +53,16 @@ def test_cells_of_several_lines_and_empty_ones_take_no_line_of_their_own() -> No
         "prompts a person climbing over a",
         "fence, a person jumping over a gate",
     ]
+
+
+def test_a_grid_keeps_its_bars_and_breaks_its_rows_between_cells() -> None:
+    grid = FittingGrid.grid(padding=(0, 2))
+    grid.add_row(
+        Text("monday"), Text("running"), ProgressBar(total=2, completed=1, width=10), Text("a-person-climbing")
+    )
+    console = Console(file=io.StringIO(), width=30)
+
+    console.print(grid)
+
+    text = console.file.getvalue()  # type: ignore[attr-defined]  # as above
+    assert [line.rstrip() for line in text.splitlines()] == [f"monday  running  {'━' * 5}", "  a-person-climbing"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from rich.console import RenderableType
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
+from xclip_stream.cli.fitting_table import FittingGrid
 from xclip_stream.config import SourceConfig
 from xclip_stream.pipeline.progress import Snapshot
 from xclip_stream.protocols import RuleStatus, SourceState, SourceStatus
@@ -66,7 +66,7 @@ class StatusBoard:
 
     def table(self) -> RenderableType:
         """Return the status lines as they are now."""
-        table = Table.grid(padding=(0, 2))
+        table = FittingGrid.grid(padding=(0, 2))
         for source in self._sources[:MAX_LINES]:
             table.add_row(Text(source.id, style="bold"), *self._cells(source))
         if len(self._sources) > MAX_LINES:
