@@ -161,8 +161,9 @@ def test_a_reader_has_no_threads_for_its_pictures(clip: Path) -> None:
         assert len(list(threads.iterdir())) <= before
 
 
-def test_nobody_listening_is_a_refusal() -> None:
-    error = failure(f"rtsp://u:hunter2@127.0.0.1:{free_port()}/live")
+@pytest.mark.parametrize("scheme", ["rtsp", "RTSP", "http", "HTTP"])
+def test_nobody_listening_is_a_refusal(scheme: str) -> None:
+    error = failure(f"{scheme}://u:hunter2@127.0.0.1:{free_port()}/live")
 
     assert isinstance(error, SourceUnavailable)
     assert "connection refused" in str(error)

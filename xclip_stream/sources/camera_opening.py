@@ -117,6 +117,7 @@ def _address(url: str, *, transport: str, read_timeout_s: float) -> _Address:
     scheme = urlsplit(url).scheme.lower()
     if scheme == DEVICE_SCHEME or is_device_path(url):
         return _device_address(url)
+    url = scheme + url[len(scheme) :]  # FFmpeg knows its protocols in small letters only
     options = {"analyzeduration": str(_ANALYSE_US)}
     timeout_us = str(int(read_timeout_s * 1e6))
     if scheme in {"rtsp", "rtsps"}:
