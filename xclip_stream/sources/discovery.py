@@ -16,6 +16,8 @@ from xclip_stream.errors import LoginRejected, SourceError, SourceRejected, Sour
 _CAMERA = QName("http://www.onvif.org/ver10/network/wsdl", "NetworkVideoTransmitter")
 _SCOPE = re.compile(r"onvif://www\.onvif\.org/(name|hardware|location)/(.*)", re.IGNORECASE)
 _MAX_PROFILES = 16
+_STUMBLES = (AttributeError, LookupError, TypeError, ValueError)
+"""What the SOAP library, or taking its answer apart, ends with where something is missing in it."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -71,6 +73,7 @@ def device_streams(device: FoundDevice, *, user: str, password: str, timeout_s: 
         SourceError: it does not answer, or not as ONVIF says.
     """
     try:
+        from aiohttp import ClientError  # noqa: PLC0415  # as below
         from onvif import ONVIFCamera  # noqa: PLC0415  # an extra: it brings a SOAP library along
         from onvif.exceptions import ONVIFError  # noqa: PLC0415  # as above
         from zeep.exceptions import Error as SoapError  # noqa: PLC0415  # as above
@@ -91,7 +94,7 @@ def device_streams(device: FoundDevice, *, user: str, password: str, timeout_s: 
         return asyncio.run(ask())
     except TimeoutError:
         raise SourceUnavailable(f"{device.host}: no answer in {timeout_s:g} s") from None
-    except (ONVIFError, SoapError, OSError, AttributeError) as error:
+    except (ONVIFError, SoapError, ClientError, OSError, *_STUMBLES) as error:
         # Not one of them carries the password: it leaves this machine as a digest.
         raise _refusal(device.host, error) from None
 
