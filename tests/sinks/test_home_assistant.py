@@ -228,6 +228,28 @@ def test_a_source_that_is_gone_takes_its_device_with_it_and_those_of_others_stay
     assert kept == {f"homeassistant/device/{name}/config" for name in names}
 
 
+@pytest.mark.parametrize(
+    ("topic", "payload"),
+    [
+        ("homeassistant/device/lamp/config", b'{"origin": null}'),
+        ("homeassistant/device/lamp/config", b'{"origin": "lamps"}'),
+        ("homeassistant/device/lamp/config", b"[" * 100_000),
+        (YARD, b'{"origin": {"name": "xclip-stream"}, "availability_topic": "site/status", "components": ["a"]}'),
+        (STATE, b"[" * 100_000),
+        (STATE, b'{"state": "ON", "sequence": 7, "committed_at": 1, "attributes": {}}'),
+    ],
+)
+def test_what_others_have_left_at_the_broker_stops_no_event(broker, topic, payload):
+    with MqttListener(broker, STATE) as listener:
+        listener.publish(topic, payload, retain=True)
+        with a_sink(broker) as sink:
+            for message in a_life():
+                sink.deliver(message)
+        listener.wait_for(lambda: listener.payloads(STATE)[-1:] != [payload])
+
+    assert state(listener.payloads(STATE)[-1]) == "OFF"
+
+
 @pytest.mark.parametrize(("one", "other"), [("back.door", "back_door"), ("a.b", "a-b"), ("A", "a")])
 def test_no_two_names_become_one(one, other):
     assert slug(one) != slug(other)

@@ -72,9 +72,10 @@ class SensorState:
     @classmethod
     def decode(cls, payload: bytes) -> Self | None:
         """Read what `encode` gives; None for anything else."""
+        found = _decoded(payload)
         try:
-            found = json.loads(payload)
-            return cls(found["state"] == "ON", found["sequence"], float(found["committed_at"]), found["attributes"])
+            is_on, sequence = found["state"] == "ON", str(found["sequence"])
+            return cls(is_on, sequence, float(found["committed_at"]), found["attributes"])
         except (ValueError, KeyError, TypeError):
             return None
 
@@ -131,7 +132,7 @@ class Discovery:
         is gone gets an empty payload. Nothing is returned for what is right, or not ours.
         """
         found = _decoded(payload)
-        if found.get("origin", {}).get("name") != ORIGIN or found.get("availability_topic") != self._topics.status:
+        if _part(found, "origin").get("name") != ORIGIN or found.get("availability_topic") != self._topics.status:
             return []
         wanted = self.documents.get(topic)
         if wanted is None:
@@ -139,8 +140,8 @@ class Discovery:
         document = _decoded(wanted)
         gone = {
             name: {"platform": component["platform"]}
-            for name, component in found.get("components", {}).items()
-            if name not in document["components"] and "platform" in component
+            for name, component in _part(found, "components").items()
+            if name not in document["components"] and isinstance(component, dict) and "platform" in component
         }
         if not gone:
             return []
@@ -212,8 +213,14 @@ def _encoded(document: Mapping[str, Any]) -> bytes:
 
 
 def _decoded(payload: bytes) -> dict[str, Any]:
+    """Return a JSON object; an empty one for anything else, since whoever may publish may have left it there."""
     try:
         found = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _part(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = document.get(name)
     return found if isinstance(found, dict) else {}
