@@ -1,6 +1,7 @@
 import io
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,7 +10,7 @@ from PIL import Image
 
 from tests.event_builders import a_life, a_message
 from xclip_stream.errors import DeliveryError, DeliveryRejected
-from xclip_stream.sinks.apprise import AppriseSink
+from xclip_stream.sinks.apprise import AppriseSink, _Overheard
 
 # The library loads all its services, and one of them an old module of Python.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -66,6 +67,18 @@ def test_no_error_and_no_log_shows_a_secret(endpoint, answer):
     apprise_lines = [line for line in log.getvalue().splitlines() if line.startswith("apprise")]
     shown = f"{caught.value!s} {caught.value!r} {apprise_lines}"
     assert not [secret for secret in ("pa55word", "T0KEN", "qu3ry") if secret in shown]
+
+
+def test_what_is_logged_for_another_sink_meanwhile_is_passed_over():
+    log = logging.getLogger("apprise")
+    theirs = threading.Thread(target=log.warning, args=("no topic s3cret",))
+
+    with _Overheard() as overheard:
+        log.warning("the server is overloaded")
+        theirs.start()
+        theirs.join()
+
+    assert overheard.last == "the server is overloaded"
 
 
 @contextmanager

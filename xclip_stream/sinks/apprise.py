@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Collection
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Self
 
@@ -81,12 +82,20 @@ class AppriseSink:
         return redact_text(text)
 
 
+_OVERHEARS: ContextVar["_Overheard | None"] = ContextVar("overhears", default=None)
+
+
 class _Overheard(logging.Handler):
-    """Takes what apprise logs, which is the only place where it says why; its log may hold addresses and tokens."""
+    """Takes what apprise logs, which is the only place where it says why; its log may hold addresses and tokens.
+
+    What is logged for other sinks meanwhile is passed over: this one does not know their secrets. Apprise works in
+    threads of its own, with the context of the one that has called it.
+    """
 
     last = ""
 
     def __enter__(self) -> Self:
+        _OVERHEARS.set(self)
         _LOG.addHandler(self)
         _LOG.propagate = False
         return self
@@ -95,7 +104,7 @@ class _Overheard(logging.Handler):
         _LOG.removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno >= logging.WARNING:
+        if record.levelno >= logging.WARNING and _OVERHEARS.get() is self:
             self.last = record.getMessage()
 
 
