@@ -10,29 +10,32 @@ from tests.web.dashboards import SITE, Dashboard, dashboard, recorded, wait_unti
 from xclip_stream.evidence import EvidenceRecord
 
 CLIP = bytes(range(256)) * 40
+NAME = f"yard/2026-03-01/{'a' * 32}.mp4"
+LINK = f"yard/2026-03-01/{'b' * 32}.mp4"
 
 
 @pytest.fixture
 def kept(redis_url: str, tmp_path: Path) -> Iterator[Dashboard]:
     """A dashboard of a system that keeps evidence: one clip, and what is none of anybody's business."""
     folder = tmp_path / "evidence"
-    (folder / "yard").mkdir(parents=True)
-    (folder / "yard" / "one.mp4").write_bytes(CLIP)
+    (folder / NAME).parent.mkdir(parents=True)
+    (folder / NAME).write_bytes(CLIP)
+    (folder / "holiday.mp4").write_text("private")
     (folder / "notes.txt").write_text("private")
     (tmp_path / "outside.mp4").write_text("private")
-    (folder / "link.mp4").symlink_to(tmp_path / "outside.mp4")
+    (folder / LINK).symlink_to(tmp_path / "outside.mp4")
     with dashboard(redis_url, tmp_path, site=SITE + "evidence: {dir: evidence}\n", namespace=uuid4().hex) as served:
         yield served
 
 
 def test_an_event_leads_to_its_clip(kept: Dashboard, tmp_path: Path) -> None:
     base = (tmp_path / "evidence").as_uri()
-    (event_id,) = kept.judge(recorded([0.1, 0.9, 0.1]), clip_url=f"{base}/yard/one.mp4")
+    (event_id,) = kept.judge(recorded([0.1, 0.9, 0.1]), clip_url=f"{base}/{NAME}")
     wait_until(lambda: bool(kept.get("/api/events")["events"]))
 
     media = kept.get(f"/api/events/{event_id}")["media"]
 
-    assert media == {"snapshot_url": None, "clip_url": "/evidence/yard/one.mp4"}
+    assert media == {"snapshot_url": None, "clip_url": f"/evidence/{NAME}"}
     with kept.client() as client:
         assert client.get(media["clip_url"]).content == CLIP
 
@@ -56,13 +59,25 @@ def test_an_event_says_what_has_become_of_its_evidence(kept: Dashboard) -> None:
 
 def test_a_player_may_ask_for_a_part(kept: Dashboard) -> None:
     with kept.client(range="bytes=100-199") as client:
-        part = client.get("/evidence/yard/one.mp4")
+        part = client.get(f"/evidence/{NAME}")
 
     assert (part.status_code, part.content, part.headers["content-type"]) == (206, CLIP[100:200], "video/mp4")
 
 
 @pytest.mark.parametrize(
-    "path", ["notes.txt", "../outside.mp4", "%2e%2e/outside.mp4", "..%2foutside.mp4", "link.mp4", "yard", "a%00b.mp4"]
+    "path",
+    [
+        "notes.txt",
+        "holiday.mp4",
+        "../outside.mp4",
+        "%2e%2e/outside.mp4",
+        "..%2foutside.mp4",
+        LINK,
+        "yard",
+        "a%00b.mp4",
+        NAME.replace("yard", "%00"),
+        NAME.replace("yard", "y" * 300),
+    ],
 )
 def test_nothing_else_is_given_away(kept: Dashboard, path: str) -> None:
     with kept.client() as client:
@@ -70,6 +85,20 @@ def test_nothing_else_is_given_away(kept: Dashboard, path: str) -> None:
 
     assert answer.status_code == 404
     assert "private" not in answer.text
+
+
+def test_of_a_clip_that_grows_as_much_is_given_as_was_promised(kept: Dashboard, tmp_path: Path) -> None:
+    clip = tmp_path / "evidence" / NAME
+    clip.write_bytes(b"0" * 16_000_000)  # more than lies in the buffers of a connection that nobody reads
+    with kept.client() as client, client.stream("GET", f"/evidence/{NAME}") as answer:
+        promised = int(answer.headers["content-length"])
+        with clip.open("ab") as growing:
+            growing.write(b"1" * 1_000_000)
+        got = len(answer.read())
+        again = client.get(f"/evidence/{NAME}")  # over the same connection, which is not broken
+
+    assert (promised, got) == (16_000_000, 16_000_000)
+    assert len(again.content) == 17_000_000
 
 
 def test_what_is_kept_elsewhere_is_not_looked_for_here(kept: Dashboard) -> None:

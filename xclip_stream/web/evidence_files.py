@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Message, Receive, Scope, Send
 
 from xclip_stream.evidence import CLIP, SNAPSHOT, is_evidence
 from xclip_stream.protocols import EvidenceReader
@@ -34,14 +36,15 @@ class EvidenceFiles:
             return _from_bucket(bucket, name, request)
         path = self._path(name)
         # A clip grows until it is complete, and has the same name then.
-        return FileResponse(path, media_type=_MEDIA_TYPES[path.suffix], headers={"cache-control": "no-cache"})
+        return _AsPromised(path, media_type=_MEDIA_TYPES[path.suffix], headers={"cache-control": "no-cache"})
 
     def _path(self, name: str) -> Path:
         folder = self._services.site().evidence_dir
         try:
-            path = None if folder is None else (folder / name).resolve()
-            if path is not None and folder is not None and _may_be_shown(path, folder.resolve()):
-                return path
+            if folder is not None and is_evidence(name):
+                path = (folder / name).resolve()
+                if path.is_relative_to(folder.resolve()) and path.is_file():
+                    return path
         except (OSError, ValueError) as error:  # that is no name of a file
             raise missing(_NOT_THERE) from error
         raise missing(_NOT_THERE)
@@ -54,8 +57,22 @@ def _from_bucket(bucket: EvidenceReader, name: str, request: Request) -> Respons
     return passed_on(file, _MEDIA_TYPES[Path(name).suffix])
 
 
-def _may_be_shown(path: Path, folder: Path) -> bool:
-    return path.suffix in _MEDIA_TYPES and path.is_relative_to(folder) and path.is_file()
+class _AsPromised(FileResponse):
+    """As much of a file as it had at the beginning: a clip that grows meanwhile would break the answer."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        left = 0
+
+        async def send_promised(message: Message) -> None:
+            nonlocal left
+            if message["type"] == "http.response.start":
+                left = int(Headers(raw=message["headers"]).get("content-length", 0))
+            else:
+                message["body"] = message["body"][:left]
+                left -= len(message["body"])
+            await send(message)
+
+        await super().__call__(scope, receive, send_promised)
 
 
 def media_of(fields: Mapping[str, Any], services: Services) -> dict[str, str | None]:
