@@ -2,6 +2,8 @@
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,6 +14,7 @@ from websockets.sync.client import connect
 
 from tests.redis_servers import RedisServer
 from tests.web.dashboards import Dashboard, dashboard, events_of, recorded, wait_until
+from xclip_stream.web.event_feed import EventFeed, Subscription
 
 ONE = [0.1, 0.9, 0.1]
 
@@ -82,9 +85,10 @@ def test_many_pages_hear_the_same(served: Dashboard) -> None:
     assert list(heard.values()) == [told] * 8
 
 
-def test_an_id_that_is_none_is_refused(served: Dashboard) -> None:
+@pytest.mark.parametrize("after", ["yesterday", "\u0661-\u0662"])
+def test_an_id_that_is_none_is_refused(served: Dashboard, after: str) -> None:
     with served.client() as client:
-        assert client.get("/events", params={"after": "yesterday"}).status_code == 400
+        assert client.get("/events", params={"after": after}).status_code == 400
 
 
 def test_a_program_listens_on_a_socket_and_goes_on_where_it_left(served: Dashboard) -> None:
@@ -106,6 +110,47 @@ def test_a_socket_with_an_id_that_is_none_is_closed(served: Dashboard) -> None:
         pytest.raises(ConnectionClosed, match="1008"),
     ):
         socket.recv(30)
+
+
+def test_a_program_that_has_gone_is_forgotten_also_while_nothing_happens(
+    served: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = watched_subscriptions(monkeypatch)
+    with connect(served.url.replace("http", "ws") + "/ws/events"):
+        wait_until(lambda: len(heard) == 1)
+
+    wait_until(lambda: not heard)
+
+
+def watched_subscriptions(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """Return the subscriptions that there are, as they come and go from now on."""
+    now, subscribe = set[int](), EventFeed.subscribe
+
+    @contextmanager
+    def watched(feed: EventFeed) -> Iterator[Subscription]:
+        with subscribe(feed) as subscription:
+            now.add(id(subscription))
+            try:
+                yield subscription
+            finally:
+                now.discard(id(subscription))
+
+    monkeypatch.setattr(EventFeed, "subscribe", watched)
+    return now
+
+
+@pytest.mark.parametrize("odd", [b"no json", b"\xff\xfe", b"[1]", b""])
+def test_what_is_no_message_is_passed_over(served: Dashboard, odd: bytes) -> None:
+    first = tell(served)
+    served.queue._call("XADD", f"xclip:{{{served.config.redis.namespace}}}:events", "*", "event", odd)
+    second = tell(served)
+
+    with connect(served.url.replace("http", "ws") + "/ws/events?after=0") as socket:
+        heard = [json.loads(socket.recv(30))["event"]["id"] for _ in first + second]
+    with served.client() as client, client.stream("GET", "/events", params={"after": "0"}) as stream:
+        shown = told_ids(events_of(stream.iter_lines(), 4))
+
+    assert heard == shown == first + second
 
 
 def test_an_outage_of_redis_is_told_and_over_when_it_is_back(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Events as they are told: server-sent events for pages, and a WebSocket for programs. Both resume where one left."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -15,13 +16,15 @@ from xclip_stream.web.event_feed import PAGE, Entry, EventFeed, Subscription, pl
 HEARTBEAT_S = 15.0
 RETRY_MS = 2000
 """How long a page waits before it connects again."""
-_ENTRY_ID = re.compile(r"\d{1,18}(-\d{1,18})?")
+_ENTRY_ID = re.compile(r"[0-9]{1,18}(-[0-9]{1,18})?")
 _TRY_AGAIN_LATER = 1013
 _WRONG = 1008
 
 
 async def told(feed: EventFeed, after: str | None, *, heartbeat_s: float = HEARTBEAT_S) -> AsyncIterator[Entry | None]:
     """Yield every message after `after`, or from now on, each once and in order; None is a sign of life.
+
+    What is no JSON object is passed over: whoever got it could not go on after it.
 
     It ends when the consumer was too slow, and when the stream is another one now: whoever comes back goes on where
     it left.
@@ -33,9 +36,11 @@ async def told(feed: EventFeed, after: str | None, *, heartbeat_s: float = HEART
             last = min(after, last, key=place)
             async for entry in _missed(feed, last):
                 last = entry[0]
-                yield entry
+                if _is_message(entry[1]):
+                    yield entry
         async for fresh in _fresh(subscription, last, heartbeat_s=heartbeat_s):
-            yield fresh
+            if fresh is None or _is_message(fresh[1]):
+                yield fresh
 
 
 async def _missed(feed: EventFeed, last: str) -> AsyncIterator[Entry]:
@@ -79,6 +84,15 @@ class EventStreams:
         if after is not None and not _ENTRY_ID.fullmatch(after):
             await socket.close(_WRONG, "after is not an id of the event stream")
             return
+        telling, leaving = asyncio.create_task(self._tell(socket, after)), asyncio.create_task(_left(socket))
+        try:
+            await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            telling.cancel()
+            leaving.cancel()
+            await asyncio.gather(telling, leaving, return_exceptions=True)
+
+    async def _tell(self, socket: WebSocket, after: str | None) -> None:
         try:
             async for entry in told(self._feed, after, heartbeat_s=self._heartbeat_s):
                 if entry is not None:
@@ -96,6 +110,19 @@ class EventStreams:
                 yield b": still here\n\n" if entry is None else _framed(entry)
         except QueueError:
             return  # the page comes back for what it missed
+
+
+async def _left(socket: WebSocket) -> None:
+    """Return when the other side has gone. While nothing is told, only one that listens hears of it."""
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass  # what it says is not asked for
+
+
+def _is_message(body: bytes) -> bool:
+    try:
+        return isinstance(json.loads(body.decode()), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _framed(entry: Entry) -> bytes:
