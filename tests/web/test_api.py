@@ -1,5 +1,6 @@
 """The API of the dashboard over a real Redis: what it answers."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,49 @@ def test_lists_have_filters(served: Dashboard, told: list[str]) -> None:
         ({"text": "swimming"}, 0),
         ({"since": "2100-01-01T00:00:00Z"}, 0),
         ({"until": "2100-01-01T00:00:00Z"}, 2),
+        ({"until": "2100-01-01T00:00:00+01:00"}, 2),
         ({"limit": "1"}, 1),
     ]
 
     found = [(filters, len(served.get("/api/events", **filters)["events"])) for filters, _ in wanted]
 
     assert found == wanted
+
+
+def test_a_time_is_the_same_moment_however_it_is_written(served: Dashboard) -> None:
+    served.judge(recorded([0.1, 0.9, 0.1], begin=1_700_000_000.25))  # it starts a second later
+    wait_until(lambda: bool(served.get("/api/events")["events"]))
+
+    def found(since: str) -> int:
+        return len(served.get("/api/events", since=since)["events"])
+
+    assert [found("2023-11-14T22:13:21Z"), found("2023-11-14T23:13:21.250+01:00")] == [1, 1]
+    assert [found("2023-11-14T22:13:22Z"), found("2023-11-14T23:13:21.251+01:00")] == [0, 0]
+
+
+@pytest.mark.parametrize("wrong", ["yesterday", "1700000000", "2023-11-14", "2023-11-14T22:13:21"])
+def test_what_is_no_time_is_refused(served: Dashboard, wrong: str) -> None:
+    with served.client() as client:
+        answer = client.get("/api/events", params={"since": wrong})
+
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(f"'{wrong}' is no time with its zone")
+
+
+def test_what_is_no_event_of_this_version_breaks_no_list(served: Dashboard, told: list[str]) -> None:
+    data = {"event_id": "odd", "prompt": "\ud800", "labels": ["a"]}
+    events = f"xclip:{{{served.config.redis.namespace}}}:events"
+    served.queue._call("XADD", events, "*", "event", json.dumps({"data": data}))
+    served.judge(recorded([0.1, 0.9, 0.1]))
+
+    wait_until(lambda: len(served.get("/api/events", text="climbing")["events"]) == 3)
+
+
+def test_another_method_is_refused_with_those_that_may_be_used(served: Dashboard) -> None:
+    with served.client() as client:
+        answer = client.delete("/api/events")
+
+    assert (answer.status_code, set(answer.headers["allow"].split(", "))) == (405, {"GET", "HEAD"})
 
 
 def test_a_list_goes_on_behind_an_event(served: Dashboard, told: list[str]) -> None:

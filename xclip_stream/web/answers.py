@@ -73,7 +73,7 @@ def error_handlers(redact: Redact) -> dict[Any, Any]:
     """Return what an application answers to each kind of error."""
 
     def http(_request: Request, error: HTTPException) -> Response:
-        return JSONResponse({"error": redact(error.detail)}, error.status_code)
+        return JSONResponse({"error": redact(error.detail)}, error.status_code, error.headers)
 
     def ours(_request: Request, error: XclipStreamError) -> Response:
         return JSONResponse({"error": redact(str(error))}, _status(error))

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from xclip_stream.errors import DecodeError
+from xclip_stream.events import parse_envelope
+
 KEPT_EVENTS = 5000
 KEPT_PHASES = 64
 """Of one event: the first, and the newest."""
@@ -85,10 +88,10 @@ class EventBook:
     def add(self, entry_id: str, body: bytes) -> None:
         """Take a message of the public stream; one that cannot be read is passed over, as other consumers do."""
         try:
-            phase = ToldPhase(entry_id, json.loads(body))
-            event_id = str(phase.fields["event_id"])
-        except (ValueError, KeyError, TypeError, RecursionError):
+            event_id = parse_envelope(body).data.event_id
+        except DecodeError:
             return
+        phase = ToldPhase(entry_id, json.loads(body))
         with self._lock:
             self._records.setdefault(event_id, EventRecord()).add(phase)
             while len(self._records) > self._kept:

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from xclip_stream.events import format_time
 from xclip_stream.rulebook import find_rule
 from xclip_stream.types import DeadLetter
-from xclip_stream.web.answers import answered, missing, number
+from xclip_stream.web.answers import answered, missing, number, wrong
 from xclip_stream.web.event_book import Filter, ToldPhase, summary
 from xclip_stream.web.evidence_files import media_of
 from xclip_stream.web.services import Services
@@ -42,8 +44,8 @@ class EventsApi:
 
     def find(self, request: Request) -> Response:
         query = request.query_params
-        names = ("source", "rule", "severity", "state", "text", "since", "until")
-        wanted = Filter(**{name: query.get(name, "") for name in names})
+        words = {name: query.get(name, "") for name in ("source", "rule", "severity", "state", "text")}
+        wanted = Filter(**words, since=_moment(query.get("since")), until=_moment(query.get("until")))
         count = int(number(request, "limit", 50, low=1, high=MAX_EVENTS))
         found = self._services.feed.book.find(wanted, max_count=count, before=query.get("before", ""))
         events = [summary(phase) | media_of(phase.fields, self._services) for phase in found]
@@ -103,6 +105,19 @@ class EventsApi:
 
     def _answered(self, value: Any) -> Response:
         return answered(value, self._services.redact)
+
+
+def _moment(text: str | None) -> str:
+    """Return a time of the query in the form of the events."""
+    if not text:
+        return ""
+    try:
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is not None:
+            return format_time(at.timestamp())
+    except (ValueError, OverflowError):  # that is none, or none of the calendar
+        pass
+    raise wrong(f"{text!r} is no time with its zone: write it like 2026-03-01T21:04:12Z")
 
 
 def _phase(phase: ToldPhase) -> dict[str, Any]:
