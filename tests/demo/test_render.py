@@ -32,6 +32,17 @@ def test_the_truth_stands_beside_the_file(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("out", "reason"), [("nowhere/scene.mp4", "No such file or directory"), (".", "Is a directory")]
+)
+def test_a_file_that_cannot_be_written_is_told_before_it_is_rendered(out, reason, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--out", str(tmp_path / out)])
+
+    assert ended.value.code == 2
+    assert f"cannot be written: {reason}" in capsys.readouterr().err
+
+
 def test_the_command_renders_eventless_footage_of_a_seed(tmp_path, capsys):
     path = tmp_path / "quiet.mp4"
 

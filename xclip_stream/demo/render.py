@@ -120,6 +120,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         recording = build_demo(options.seed)
     else:
         recording = build_recording(options.seed, options.seconds, plan=plan, world=world)
+    try:
+        options.out.open("ab").close()
+    except OSError as error:
+        parser.error(f"argument --out: {options.out}: cannot be written: {error.strerror}")
     truth = write_recording(recording, options.out, progress=True)
     console = Console()
     for event in truth:

@@ -34,8 +34,14 @@ READER = (
 
 
 def binding(name: str, version: str) -> Any:
-    importlib.import_module("gi").require_version(name, version)
-    return importlib.import_module(f"gi.repository.{name}")
+    try:
+        importlib.import_module("gi").require_version(name, version)
+        return importlib.import_module(f"gi.repository.{name}")
+    except (ImportError, ValueError):
+        sys.exit(
+            f"{sys.executable} has no {name} {version}: start this with /usr/bin/python3, and on Debian\n"
+            "apt install gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-{base,good,bad,ugly}"
+        )
 
 
 Gst = binding("Gst", "1.0")
@@ -59,8 +65,11 @@ def read_units(path: Path, codec: str) -> tuple[list[Unit], int]:
     pipeline.set_state(Gst.State.PLAYING)
     sink = pipeline.get_by_name("units")
     buffers = []
-    while (sample := sink.emit("pull-sample")) is not None:
-        buffers.append(sample.get_buffer())
+    bus = pipeline.get_bus()
+    # What is no such video gives an error, and no end.
+    while bus.pop_filtered(Gst.MessageType.ERROR) is None and not sink.get_property("eos"):
+        if (sample := sink.emit("try-pull-sample", Gst.SECOND // 10)) is not None:
+            buffers.append(sample.get_buffer())
     pipeline.set_state(Gst.State.NULL)
     if not buffers:
         sys.exit(f"{path}: there is no {codec} video in it")
