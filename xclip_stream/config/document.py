@@ -28,6 +28,7 @@ HIDDEN = "***--not-shown--***"
 """What stands for a secret; long enough to be one, so that a text with it is a configuration too."""
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
+_UNCLOSED = "has a ${ without its }, or one inside another; write $${ for a plain ${"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -173,6 +174,8 @@ class Document:
     def _expanded(self, text: str, at: Location) -> str:
         if "${" not in text:
             return text
+        if _is_unclosed(text):
+            self.problems.append(Problem(at, _UNCLOSED))
         value = _REFERENCE.sub(partial(self._replacement, at), text)
         self.replaced.append((text, value))
         return value
@@ -200,6 +203,8 @@ def expand(text: str, *, folder: Path = _HERE, environ: Mapping[str, str] = os.e
     def replacement(match: re.Match[str]) -> str:
         return "${" if match[1] is None else _look_up(match[1], environ, folder)
 
+    if _is_unclosed(text):
+        raise ConfigError(_UNCLOSED)
     try:
         return _REFERENCE.sub(replacement, text)
     except LookupError as error:
@@ -215,6 +220,11 @@ def referenced_files(text: str, *, folder: Path) -> tuple[Path, ...]:
     """Return the files that `${file:…}` names anywhere in a YAML text, in comments too."""
     names = dict.fromkeys(reference for reference in _REFERENCE.findall(text) if reference.startswith("file:"))
     return tuple(_file_of(name, folder) for name in names)
+
+
+def _is_unclosed(text: str) -> bool:
+    """Tell whether a reference was begun and not ended: it would be taken as it stands, a password for one."""
+    return "${" in _REFERENCE.sub("", text)
 
 
 def _look_up(reference: str, environ: Mapping[str, str], folder: Path) -> str:
