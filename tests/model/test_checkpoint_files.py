@@ -71,6 +71,8 @@ def test_the_rules_may_stand_inside_the_processors_file_of_later_versions(tmp_pa
         ({"image_processor": None}, "image_processor must be an object, not None"),
         ({"image_mean": 0.5}, "image_mean must be three numbers, not 0.5"),
         ({"image_std": [1, 2]}, "image_std must be three numbers, not [1, 2]"),
+        ({"image_std": [0.2, 0.2, 0]}, "image_std must be more than 0, not [0.2, 0.2, 0.0]"),
+        ({"image_mean": [0.2, 0.2, float("nan")]}, "image_mean must be three numbers, not [0.2, 0.2, nan]"),
     ],
 )
 def test_rules_that_the_model_cannot_follow_are_refused_with_the_key(tmp_path, change, message):

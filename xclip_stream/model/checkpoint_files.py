@@ -1,6 +1,7 @@
 """What the files of a checkpoint say before any weight is read: the shape of a clip, how frames are made. No torch."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,12 +77,10 @@ def _frame_rules(values: Mapping[str, Any], image_px: int) -> FrameRules:
         raise CheckpointError(f"rescale_factor must be 1/255, not {factor!r}")
     if values.get("resample", BILINEAR) != BILINEAR:
         raise CheckpointError(f"resample must be {BILINEAR} (bilinear), not {values['resample']!r}")
-    return FrameRules(
-        image_px=image_px,
-        fit=_fit(values, image_px),
-        mean=_three_numbers(values, "image_mean"),
-        std=_three_numbers(values, "image_std"),
-    )
+    std = _three_numbers(values, "image_std")
+    if not min(std) > 0:
+        raise CheckpointError(f"image_std must be more than 0, not {list(std)}")
+    return FrameRules(image_px=image_px, fit=_fit(values, image_px), mean=_three_numbers(values, "image_mean"), std=std)
 
 
 def _fit(values: Mapping[str, Any], image_px: int) -> Fit:
@@ -101,9 +100,13 @@ def _fit(values: Mapping[str, Any], image_px: int) -> Fit:
 
 def _three_numbers(values: Mapping[str, Any], key: str) -> tuple[float, ...]:
     numbers = values.get(key)
-    if not isinstance(numbers, list) or len(numbers) != 3 or not all(isinstance(n, int | float) for n in numbers):
+    if not isinstance(numbers, list) or len(numbers) != 3 or not all(_is_number(each) for each in numbers):
         raise CheckpointError(f"{key} must be three numbers, not {numbers!r}")
     return tuple(float(number) for number in numbers)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def fetch_weights(checkpoint: str | Path, revision: str | None = None) -> None:
