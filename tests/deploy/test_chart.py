@@ -145,7 +145,10 @@ def test_score_is_scaled_on_the_streams_of_its_namespace(namespace: str) -> None
     assert [metadata["stream"] for metadata in asked] == [keys.live_windows, keys.file_windows]
     assert all(metadata["streamLength"] == "4" and "consumerGroup" not in metadata for metadata in asked)
     assert scaled["spec"]["scaleTargetRef"]["name"] in of_kind(objects, "Deployment")
-    assert {metadata["address"].partition(":")[0] for metadata in asked} <= set(of_kind(objects, "Service"))
+    # KEDA is in a namespace of its own, where the name of the service alone leads nowhere.
+    hosts = {metadata["address"].removesuffix(":6379") for metadata in asked}
+    assert {host.removesuffix(".video.svc") for host in hosts} <= set(of_kind(objects, "Service"))
+    assert all(host.endswith(".video.svc") for host in hosts)
 
 
 def test_a_site_without_a_namespace_of_its_own_is_scaled_on_main() -> None:
@@ -215,6 +218,72 @@ def test_the_site_is_mounted_as_the_program_reads_it_and_the_secrets_are_where_i
     assert {"name": "config", "mountPath": "/etc/xclip-stream", "readOnly": True} in pod["containers"][0][
         "volumeMounts"
     ]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        f"    # ours\n{SITE}",
+        f"        \n{SITE}",
+        SITE.replace("people", "\u2028"),
+        SITE.replace("\n", "\r\n"),
+        "{sources: [1]}",
+    ],
+)
+def test_the_configuration_arrives_as_it_was_written(config: str) -> None:
+    (mounted,) = of_kind(render(config=config), "ConfigMap").values()
+
+    assert mounted["data"]["site.yaml"] == config
+
+
+def test_a_name_that_yaml_would_take_for_something_else_stays_a_name() -> None:
+    values = {
+        "gpu": {"enabled": True, "runtimeClassName": "no"},
+        "models": {"persistence": {"enabled": True, "storageClassName": "1"}},
+        "redis": {"passwordSecret": {"name": "12", "key": "yes"}},
+        "secrets": ["0x1f"],
+    }
+    objects = render(values, name="2024")
+    pod = dict(pods_of(objects))["2024-xclip-stream-score"]
+    (projected,) = (volume["projected"]["sources"] for volume in pod["volumes"] if volume["name"] == "secrets")
+
+    assert {found["metadata"]["labels"]["app.kubernetes.io/instance"] for found in objects} == {"2024"}
+    assert projected[0]["secret"] == {"name": "12", "items": [{"key": "yes", "path": "redis_password"}]}
+    assert projected[1]["secret"] == {"name": "0x1f"}
+    assert pod["runtimeClassName"] == "no"
+    assert of_kind(objects, "PersistentVolumeClaim")["2024-xclip-stream-models"]["spec"]["storageClassName"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("url", "ports"),
+    [
+        ("rediss://:${file:/run/secrets/redis_password}@redis.example/0", {53, 6379}),
+        ("rediss://u:1:2@redis.example:6380/0?ssl_ca_certs=/run/secrets/ca:1", {53, 6379, 6380}),
+        ("redis+sentinel://u:p@one:26379,two:26380,three/mymaster/0", {53, 6379, 26379, 26380}),
+        ("redis+cluster://one:7000,[fd00::1]:7001", {53, 6379, 7000, 7001}),
+    ],
+)
+def test_every_worker_reaches_each_port_of_a_redis_that_is_named(url: str, ports: set[int]) -> None:
+    redis = {"bundled": {"enabled": False}, "external": {"url": url, "host": "redis.example"}}
+    (policy,) = (
+        policy["spec"]
+        for policy in of_kind(render({"redis": redis}), "NetworkPolicy").values()
+        if "app.kubernetes.io/component" not in policy["spec"]["podSelector"]["matchLabels"]
+    )
+
+    assert {port["port"] for rule in policy["egress"] for port in rule["ports"]} == ports
+
+
+@pytest.mark.parametrize("role", ["alert", "web"])
+def test_a_worker_may_be_let_out_to_more(role: str) -> None:
+    more = [{"ports": [{"port": 4318, "protocol": "TCP"}]}]
+    values = {**EVERYTHING, "networkPolicy": {**EVERYTHING["networkPolicy"], "egress": {role: more}}}
+    policies = [found for found in render(values) if found["kind"] == "NetworkPolicy"]
+    names = [policy["metadata"]["name"] for policy in policies]
+    own = [policy["spec"] for policy in policies if policy["spec"].get("egress") == more]
+
+    assert len(set(names)) == len(names)
+    assert [spec["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for spec in own] == [role]
 
 
 def test_the_password_of_redis_is_in_a_file_and_in_no_environment(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@
 
 {{- define "xclip-stream.selector" -}}
 app.kubernetes.io/name: xclip-stream
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "xclip-stream.labels" -}}
@@ -31,6 +31,16 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 
 {{- define "xclip-stream.redisPort" -}}
 {{- ternary 6379 .Values.redis.external.port .Values.redis.bundled.enabled }}
+{{- end }}
+
+{{/* Every port that the URL of an external Redis names, and external.port: those of Sentinels or of nodes, too. */}}
+{{- define "xclip-stream.redisPorts" -}}
+{{- $external := .Values.redis.external }}
+{{- $hosts := regexReplaceAll "[/?].*$" (regexReplaceAll "^[^:]*://(.*@)?" $external.url "") "" }}
+{{- $ports := list (toString $external.port) }}
+{{- range regexFindAll ":[0-9]+(,|$)" $hosts -1 }}{{ $ports = append $ports (regexFind "[0-9]+" .) }}{{ end }}
+{{- if contains "+sentinel" $external.url }}{{ $ports = append $ports "26379" }}{{ end }}
+{{- uniq $ports | toJson }}
 {{- end }}
 
 {{/* The workers replace the reference, so that no list of environments shows the password. */}}
@@ -62,7 +72,7 @@ readOnlyRootFilesystem: true
 - name: {{ .name }}
 {{- if $persistence.enabled }}
   persistentVolumeClaim:
-    claimName: {{ $persistence.existingClaim | default (printf "%s-%s" (include "xclip-stream.fullname" .root) .name) }}
+    claimName: {{ $persistence.existingClaim | default (printf "%s-%s" (include "xclip-stream.fullname" .root) .name) | quote }}
 {{- else }}
   emptyDir: {}
 {{- end }}
