@@ -85,6 +85,12 @@ def test_every_container_is_nobody_and_writes_only_where_it_should() -> None:
             assert container["resources"]["limits"]["memory"]
 
 
+def test_a_worker_is_not_the_first_process_and_hears_of_a_stop_while_it_starts() -> None:
+    pods = dict(pods_of(render(EVERYTHING)))
+
+    assert {name for name, pod in pods.items() if not pod.get("shareProcessNamespace")} == {"site-xclip-stream-redis"}
+
+
 def test_the_account_of_the_pods_has_no_token() -> None:
     objects = render()
     (account,) = of_kind(objects, "ServiceAccount").values()
