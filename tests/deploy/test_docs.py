@@ -24,11 +24,14 @@ def test_the_override_of_the_page_brings_a_secret_to_each_worker(tmp_path: Path)
     (override,) = (block for block in BLOCKS if "cam_password" in block)
     (tmp_path / "override.yml").write_text(override)
 
-    found = compose("-f", str(tmp_path / "override.yml"), "config", COMPOSE_PROFILES="gpu")
+    found = compose("-f", str(tmp_path / "override.yml"), "config", COMPOSE_PROFILES="gpu,metrics,tools")
+    every = yaml.safe_load(found)["services"].items()
+    readers = {name: service for name, service in every if "--config" in (service.get("command") or ())}
 
-    for role in (*ROLES, "web"):
-        sources = {secret["source"] for secret in yaml.safe_load(found)["services"][role]["secrets"]}
-        assert sources == {"redis_password", "web_token", "cam_password"}
+    assert readers.keys() >= {*ROLES, "web", "exporter", "status"}
+    for name, service in readers.items():
+        sources = {secret["source"] for secret in service["secrets"]}
+        assert sources == {"redis_password", "web_token", "cam_password"}, name
 
 
 def test_the_override_for_a_second_gpu_gives_each_scorer_its_own(tmp_path: Path) -> None:
