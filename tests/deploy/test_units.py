@@ -88,6 +88,14 @@ def test_a_worker_is_started_again_unless_its_configuration_is_wrong() -> None:
     assert found["RestartPreventExitStatus"] == [str(MISCONFIGURED)]
 
 
+@pytest.mark.parametrize("devices", ["char-nvidia*", "char-video4linux"])
+def test_a_worker_reaches_gpus_and_cameras_that_are_plugged_in(devices: str) -> None:
+    found = settings()
+
+    assert found["DevicePolicy"] == ["closed"]
+    assert f"{devices} rw" in found["DeviceAllow"]
+
+
 def test_no_two_workers_of_a_machine_serve_their_health_at_one_address() -> None:
     lines = [(UNITS / f"{role}.env").read_text().splitlines()[-1] for role in ROLES]
     addresses = [split_address(line.removeprefix("XCLIP_STREAM_HEALTH=")) for line in lines]
