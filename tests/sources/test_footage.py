@@ -70,6 +70,18 @@ def test_a_clip_begins_with_the_key_frame_before_and_ends_when_it_is_told(
     assert len(numbers) in range(20, 24)
 
 
+def test_of_a_file_without_times_there_is_evidence_too(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.h264", options={"preset": "fast", "g": "10", "bf": "0"})
+    with open_source(str(path), geometry=GEOMETRY, start_time=1000.0) as source:
+        shown = [(frame.captured_at, number_of(frame.pictures()[0])) for frame in source]
+    clip = clip_of(footage(path), tmp_path, begins_at=shown[41][0], ends_at=shown[60][0])
+
+    assert [number_of(seen(footage(path).snapshot(at, caption=""))) for at, _ in shown[::15]] == [
+        number for _, number in shown[::15]
+    ]
+    assert len(numbers_of(clip)) in range(20, 24)
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
 @pytest.mark.parametrize("at", [0.5, 3.9, 7.4, 11.9])
 def test_a_key_frame_is_found_however_far_it_is(tmp_path: Path, name: str, at: float) -> None:

@@ -143,13 +143,19 @@ class OpenVideo:
         """Whether packets have the times at which their frames are shown: AVI, say, knows but their order."""
         return any(name in _KEEPING_TIMES for name in self._container.format.name.split(","))
 
+    @property
+    def _has_times(self) -> bool:
+        return self._container.format.name not in _WITHOUT_TIMES
+
     def close(self) -> None:
         self._container.close()
 
     def seek(self, pts: int) -> None:
         """Go to the key frame at or before a time stamp, or stay where that is not possible."""
-        with suppress(FFmpegError):
-            self._container.seek(pts, stream=self._stream)
+        # Looking for a time where there is none, FFmpeg would end up behind the last packet.
+        if self._has_times:
+            with suppress(FFmpegError):
+                self._container.seek(pts, stream=self._stream)
 
     def packets(
         self,
@@ -163,13 +169,13 @@ class OpenVideo:
         Args:
             note: told of each piece of damage.
             is_fatal: whether a read error is the end; others are passed over, a few in a row.
-            clock: in seconds; where a stream has no times of its own, each packet has that at which it comes.
+            clock: asked for each packet of a stream that has no times of its own; in seconds.
 
         Raises:
             FFmpegError: a fatal read error, or too many of the others.
         """
         errors = 0
-        times = clock if self._container.format.name in _WITHOUT_TIMES else None
+        times = None if self._has_times else clock
         while True:
             try:
                 for packet in self._container.demux(self._stream):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, count
 from math import inf, isinf
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from av.error import FFmpegError, InvalidDataError
 from xclip_stream.errors import EvidenceError, SourceError
 from xclip_stream.protocols import Clip
 from xclip_stream.sources.clips import ClipWriter, evidence_errors, has_frames, is_growing, make_seekable, open_writer
-from xclip_stream.sources.decoding import Packet
+from xclip_stream.sources.decoding import OpenVideo, Packet
 from xclip_stream.sources.encoded import TICK, EncodedPacket, Head, head_of, stream_like
 from xclip_stream.sources.files import open_file
 from xclip_stream.sources.packet_ring import PacketRing
@@ -116,8 +116,7 @@ class FileFootage:
             with closing(open_file(self._path)) as video:
                 if media_s:
                     video.seek(first + int(media_s / video.time_base))
-                packets = video.packets(note=lambda _: None, is_fatal=lambda _: False)
-                for packet, stamp in _with_decoding_stamps(packets):
+                for packet, stamp in _with_decoding_stamps(_packets_of(video)):
                     self._beat()
                     if head is None and not packet.is_keyframe:
                         continue
@@ -141,13 +140,19 @@ class _Beginning:
 
 def _beginning_of(path: Path) -> _Beginning:
     with closing(open_file(path)) as video:
-        for packet in video.packets(note=lambda _: None, is_fatal=lambda _: False):
+        for packet in _packets_of(video):
             with suppress(FFmpegError):
                 for frame in packet.decode():
                     stamp = frame.dts if frame.pts is None else frame.pts
                     if stamp is not None:
                         return _Beginning(stamp, frame.rotation)
     return _Beginning()
+
+
+def _packets_of(video: OpenVideo) -> Iterator[Packet]:
+    """Return the packets of a file; where they have no times they are counted on, as its reader does with frames."""
+    times = (number * video.frame_s for number in count())
+    return video.packets(note=lambda _: None, is_fatal=lambda _: False, clock=times.__next__)
 
 
 def _with_decoding_stamps(packets: Iterable[Packet]) -> Iterator[tuple[Packet, int]]:
