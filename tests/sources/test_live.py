@@ -234,10 +234,12 @@ def test_time_is_that_of_the_clock_where_a_camera_sends_pictures_without_times()
         threading.Thread(target=server.serve_forever).start()
         with open_source(f"http://127.0.0.1:{server.server_port}/", geometry=GEOMETRY) as source:
             frames = list(islice(source, 18))
+            declared_fps = source.video.facts.declared_fps
         server.shutdown()
 
     # FFmpeg looks at some before it gives the first; at 25 a second all of them would be 0.7 s.
     assert frames[-1].pts_s >= 1.0
+    assert declared_fps is None
 
 
 def test_a_web_page_is_no_camera(tmp_path: Path, web: str) -> None:

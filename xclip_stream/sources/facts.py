@@ -6,6 +6,8 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 _LEVELLED = {"h264", "hevc"}
+_UNDECLARED = {"mjpeg", "mpjpeg"}
+"""Formats that say no rate; FFmpeg takes 25 frames a second for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,7 @@ def facts_of(container: InputContainer, stream: VideoStream) -> VideoFacts:
         pixel_format=context.pix_fmt,
         width=context.width,
         height=context.height,
-        declared_fps=float(rate) if rate else None,
+        declared_fps=float(rate) if rate and container.format.name not in _UNDECLARED else None,
         audio=tuple(sound.codec_context.name for sound in container.streams.audio),
     )
 
