@@ -50,6 +50,22 @@ def test_no_frame_was_captured_after_it_arrived() -> None:
     assert clock.stamp(1.0, now=5000.0, monotonic=10.001) == pytest.approx(5000.001)
 
 
+def test_the_frames_of_a_segment_were_not_all_captured_when_it_arrived() -> None:
+    clock = CaptureClock()
+    clock.reconnect(in_segments=True)
+    for number in range(40):  # what the server had
+        clock.stamp(number / 10, now=5000.0, monotonic=10.0)
+
+    segments = [
+        [clock.stamp(pts_s + number / 10, now=5000.0 + pts_s, monotonic=10.0 + pts_s) for number in range(40)]
+        for pts_s in (4.0, 8.0, 12.0)
+    ]
+
+    stamps = [stamp for segment in segments for stamp in segment]
+    assert [after - before for before, after in pairwise(stamps)] == pytest.approx([0.1] * 119)
+    assert segments[-1][-1] == pytest.approx(5012.0)
+
+
 def test_a_new_connection_takes_a_small_correction_over_but_does_not_go_back() -> None:
     clock = CaptureClock()
     clock.stamp(0.0, now=5000.0, monotonic=10.0)

@@ -258,6 +258,7 @@ def test_a_playlist_from_the_network_cannot_name_a_file_of_ours(tmp_path: Path, 
     (tmp_path / "bad.m3u8").write_text(playlist.format(f"file://{secret}"))
 
     with open_source(f"{web}/good.m3u8", geometry=GEOMETRY) as source:
+        assert source.video.in_segments
         assert len(list(islice(source, 20))) == 20
     assert isinstance(failure(f"{web}/bad.m3u8"), SourceUnavailable)
 

@@ -5,6 +5,8 @@ STRAY_S = 2.0
 
 A wall clock that has moved by this much against the monotonic one was set.
 """
+SEGMENT_STRAY_S = 30.0
+"""The same of a stream that comes in segments: all frames of one arrive together, the first of them long captured."""
 
 
 class CaptureClock:
@@ -12,19 +14,22 @@ class CaptureClock:
 
     The first frame of a connection was captured when it arrived; the frames after it are as far apart as their media
     times say. No frame was captured after it arrived, which also absorbs the burst that servers begin with, and none
-    more than two seconds before. When somebody sets the wall clock, event time follows it at once, also back. Small
-    corrections of the wall clock are taken over with the next connection, and never move event time back.
+    more than two seconds before, or `SEGMENT_STRAY_S`. When somebody sets the wall clock, event time follows it at
+    once, also back. Small corrections of the wall clock are taken over with the next connection, and never move event
+    time back.
     """
 
     def __init__(self) -> None:
         self._arrival_offset_s: float | None = None
         self._is_new_connection = True
+        self._stray_s = STRAY_S
         self._pts_offset_s = 0.0
         self._last = 0.0
 
-    def reconnect(self) -> None:
-        """Note that the next frame comes from a new connection."""
+    def reconnect(self, *, in_segments: bool = False) -> None:
+        """Note that the next frame comes from a new connection, whose frames come one by one or many together."""
         self._is_new_connection = True
+        self._stray_s = SEGMENT_STRAY_S if in_segments else STRAY_S
 
     def stamp(self, pts_s: float, *, now: float, monotonic: float) -> float:
         """Return the Unix time of a frame that has just arrived.
@@ -39,7 +44,7 @@ class CaptureClock:
         if set_by_s < -STRAY_S:
             self._last = 0.0
         arrived = monotonic + self._arrival_offset_s
-        if not 0 <= arrived - (pts_s + self._pts_offset_s) <= STRAY_S:
+        if not 0 <= arrived - (pts_s + self._pts_offset_s) <= self._stray_s:
             self._pts_offset_s = arrived - pts_s
         self._last = max(self._last, pts_s + self._pts_offset_s)
         return self._last

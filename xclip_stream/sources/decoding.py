@@ -144,6 +144,11 @@ class OpenVideo:
         return any(name in _KEEPING_TIMES for name in self._container.format.name.split(","))
 
     @property
+    def in_segments(self) -> bool:
+        """Whether some seconds of it come together, as in HLS."""
+        return self._container.format.name == "hls"
+
+    @property
     def _has_times(self) -> bool:
         return self._container.format.name not in _WITHOUT_TIMES
 

@@ -102,7 +102,7 @@ class LiveSource:
         )
         self._is_new_connection = True
         if self._tap is not None:
-            self._tap.reconnect()
+            self._tap.reconnect(in_segments=self._video.in_segments)
         return self
 
     def __exit__(
@@ -121,7 +121,7 @@ class LiveSource:
         for shown in self._moments(video, timeline):
             arrived = shown.arrived
             if self._is_new_connection:
-                self._reconnected(timeline, arrived.monotonic)
+                self._reconnected(video, timeline, arrived.monotonic)
             self._frame_at = arrived.monotonic
             self._next_index += 1
             pts_s = timeline.place(shown.pts, shown.dts, shown.time_base or video.time_base)
@@ -203,11 +203,11 @@ class LiveSource:
         """Return a new error: one kept in a variable would hold this frame, and with it the decoder, in a cycle."""
         return SourceUnavailable(f"{self._shown}: has been silent for {self._read_timeout_s:g} s")
 
-    def _reconnected(self, timeline: Timeline, arrived_at: float) -> None:
+    def _reconnected(self, video: OpenVideo, timeline: Timeline, arrived_at: float) -> None:
         """Let time go on by as much as passed since the last frame of the connection before, if there was one."""
         if self._frame_at is not None:
             timeline.reconnect(arrived_at - self._frame_at)
-        self._capture_clock.reconnect()
+        self._capture_clock.reconnect(in_segments=video.in_segments)
         self._is_new_connection = False
 
 

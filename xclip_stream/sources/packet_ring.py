@@ -102,11 +102,11 @@ class PacketTap:
         self._head: Head | None = None
         self._knows_head = False
 
-    def reconnect(self) -> None:
-        """Note that the next packet comes from a new connection."""
+    def reconnect(self, *, in_segments: bool = False) -> None:
+        """Note that the next packet comes from a new connection; the argument is that of `CaptureClock`."""
         if self._timeline is not None and self._arrived_at is not None:
             self._timeline.reconnect(self._monotonic() - self._arrived_at)
-        self._clock.reconnect()
+        self._clock.reconnect(in_segments=in_segments)
         self._knows_head = False
 
     def add(self, packet: Packet) -> None:
