@@ -90,8 +90,9 @@ def test_the_latest_picture_of_a_source_appears(page: Page, served: Dashboard) -
 
 
 def test_a_clip_that_is_not_whole_is_said_to_be_so(page: Page, redis_url: str, tmp_path: Path) -> None:
-    (tmp_path / "kept").mkdir()
-    film = write_video(tmp_path / "kept" / "film.mp4", steady(10, 2))
+    folder = tmp_path / "kept" / "yard" / "2026-03-01"
+    folder.mkdir(parents=True)
+    film = write_video(folder / f"{'a' * 32}.mp4", steady(10, 2))
     site = SITE + "evidence: {dir: kept}\n"
     with dashboard(redis_url, tmp_path, site=site, namespace=uuid4().hex) as kept:
         (event_id,) = kept.judge(recorded(EVENT), clip_url=film.as_uri())
@@ -250,6 +251,39 @@ def test_it_works_by_keyboard_alone(page: Page, served: Dashboard) -> None:
 
     expect(page.get_by_role("heading", name="Events")).to_be_visible()
     expect(page.locator("#main")).to_be_focused()
+
+
+def test_the_longest_names_make_no_page_wider_than_a_phone(page: Page, redis_url: str, tmp_path: Path) -> None:
+    source, rule, sink = "W" * 64, "w" * 64, "s" * 64
+    site = SITE.replace("id: yard,", f"id: {source},").replace("[yard]", f"[{source}]")
+    site = site.replace("id: climbing", f"id: {rule}").replace("ops", sink)
+    with dashboard(redis_url, tmp_path, site=site, namespace=uuid4().hex) as served:
+        (event_id,) = served.judge(recorded(EVENT, source=source), source=source)
+        served.report(source, error="E" * 300, state="failed")
+        page.set_viewport_size({"width": 390, "height": 844})
+        found: dict[str, int] = {}
+        contents = {**PAGES, f"timeline/{source}": ".charts svg", f"events/{event_id}": ".event .chart"}
+        del contents["timeline/yard"]
+        for path, content in contents.items():
+            see(page, served, path)
+            expect(page.locator(content).first).to_be_visible()
+            found[path] = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+
+    assert {path: width for path, width in found.items() if width > 0} == {}
+
+
+def test_the_name_of_a_camera_stays_in_one_piece_on_a_full_wall(page: Page, redis_url: str, tmp_path: Path) -> None:
+    cameras = "".join(f'  - {{id: cam-{number:02}, url: "rtsp://10.0.0.5/{number}"}}\n' for number in range(16))
+    site = SITE.replace("sources:\n", f"sources:\n{cameras}")
+    with dashboard(redis_url, tmp_path, site=site, namespace=uuid4().hex) as served:
+        for number in range(16):
+            served.report(f"cam-{number:02}", dropped=12345, window_step=4)
+        see(page, served)
+        expect(page.locator(".tile .word").first).to_have_text("running")
+        heights = page.locator(".tile .foot strong").evaluate_all("all => all.map((each) => each.offsetHeight)")
+
+    assert len(heights) == 18
+    assert len(set(heights)) == 1
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
