@@ -125,6 +125,7 @@ def test_the_wait_that_an_endpoint_asks_for_is_passed_on(endpoint, message, answ
         ("999999", 3600.0),
         ("-5", None),
         ("soon", None),
+        ("Mon, 99999999999999999999 Jan 2024 00:00:00 GMT", None),
         (formatdate(1060, usegmt=True), 60.0),
         (formatdate(900, usegmt=True), 0.0),
     ],

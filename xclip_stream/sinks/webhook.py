@@ -158,7 +158,7 @@ def retry_after_s(value: str | None, *, now: float) -> float | None:
         return min(float(value), MAX_RETRY_AFTER_S)
     try:
         moment = parsedate_to_datetime(value).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return min(max(0.0, moment - now), MAX_RETRY_AFTER_S)
 
