@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from tests.fakes import FakeClock
 from xclip_stream.errors import DeliveryError, DeliveryRejected, QueueUnavailable, SinkGone
+from xclip_stream.logs import hide_secrets
 from xclip_stream.pipeline.deliver import DeliverLoop
 from xclip_stream.pipeline.retry import RetryPolicy
 from xclip_stream.protocols import DeliveryQueue
@@ -155,6 +156,18 @@ def test_a_rejected_message_is_buried_at_once_with_its_reason_and_the_next_goes_
     (letter,) = queue.list_dead(max_count=10)
     assert (letter.origin, letter.subject, letter.reason) == ("outbox:ops", "a:0", "answered 422")
     assert named(logs, "message_buried")[0]["reason"] == "answered 422"
+
+
+def test_a_dead_letter_holds_no_secret_of_what_a_sink_has_said(queue, clock):
+    """Such as the last line of a program that was given one."""
+    fill(queue, "a:0")
+    hide_secrets(["t0ken-t0ken"])
+    failure = DeliveryRejected("exec notify: no answer of https://ops:pa55word@host/x with t0ken-t0ken")
+
+    a_loop(queue, ScriptedSink([failure]), clock).run()
+
+    (letter,) = queue.list_dead(max_count=10)
+    assert letter.reason == "exec notify: no answer of https://***@host/x with ***"
 
 
 def test_a_sink_that_is_gone_is_tried_rarely_and_keeps_its_messages_until_it_takes_them(queue, clock):

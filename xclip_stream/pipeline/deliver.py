@@ -8,6 +8,7 @@ from functools import partial
 from structlog.typing import FilteringBoundLogger
 
 from xclip_stream.errors import DeliveryError, DeliveryRejected, QueueUnavailable, SinkGone, StaleOwner
+from xclip_stream.logs import hidden
 from xclip_stream.meters import DeliverMeters
 from xclip_stream.pipeline.backoff import Backoff, QueueOutage
 from xclip_stream.pipeline.retry import RetryPolicy
@@ -181,7 +182,8 @@ class DeliverLoop:
             if reason is None:
                 rest.append(taken)
             else:
-                self._bury(taken, reason=reason, attempts=attempts)
+                # What a program or a server says may name a secret, and a dead letter is kept and shown.
+                self._bury(taken, reason=hidden(reason), attempts=attempts)
         return rest
 
     def _settle(self, batch: Sequence[TakenMessage], *, attempts: int, took_s: float) -> None:
