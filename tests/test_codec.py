@@ -162,21 +162,35 @@ json_values = st.recursive(
 )
 
 
-@given(scores(), windows(), messages, st.data())
-def test_a_header_with_one_wrong_field_is_refused_or_is_another_value(
-    value: Scores, window: Window, message: Message, data: st.DataObject
-) -> None:
-    encoded = {
-        "scores": codec.encode_scores(value),
-        "window": codec.encode_window(window),
-        "message": codec.encode_message(message),
-    }
-    kind = data.draw(st.sampled_from(sorted(encoded)))
-    header = header_of(encoded[kind])
+ENCODED: dict[str, st.SearchStrategy[bytes]] = {
+    "window": windows().map(codec.encode_window),
+    "scores": scores().map(codec.encode_scores),
+    "message": messages.map(codec.encode_message),
+    "picture": st.builds(Picture, captured_at=seconds, jpeg=st.binary(max_size=99)).map(codec.encode_picture),
+    "source status": source_statuses.map(codec.encode_source_status),
+    "rule status": rule_statuses.map(codec.encode_rule_status),
+}
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+@given(data=st.data())
+def test_a_header_with_one_wrong_field_is_refused_or_is_another_value(kind: str, data: st.DataObject) -> None:
+    encoded = data.draw(ENCODED[kind])
+    header = header_of(encoded)
     header[data.draw(st.sampled_from(sorted(header)))] = data.draw(json_values)
 
     with contextlib.suppress(DecodeError):
-        DECODERS[kind](with_header(encoded[kind], json.dumps(header).encode()))
+        DECODERS[kind](with_header(encoded, json.dumps(header).encode()))
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+@given(data=st.data())
+def test_a_value_with_one_wrong_byte_is_refused_or_is_another_value(kind: str, data: st.DataObject) -> None:
+    encoded = bytearray(data.draw(ENCODED[kind]))
+    encoded[data.draw(st.integers(0, len(encoded) - 1))] = data.draw(st.integers(0, 255))
+
+    with contextlib.suppress(DecodeError):
+        DECODERS[kind](bytes(encoded))
 
 
 @given(scores(), st.data())

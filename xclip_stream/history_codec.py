@@ -45,7 +45,7 @@ def decode_layout(data: bytes) -> Layout:
     try:
         regions, prompts, model_name, model_sha256 = json.loads(data)
         return Layout(tuple(map(str, regions)), tuple(map(str, prompts)), str(model_name), str(model_sha256))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise DecodeError("not a layout of the history") from error
 
 

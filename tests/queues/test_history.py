@@ -153,3 +153,17 @@ def test_a_damaged_entry_is_refused() -> None:
         decode_judged(entry, source_id="yard", layout=None)
     with pytest.raises(DecodeError):
         decode_layout(b"[1, 2]")
+    with pytest.raises(DecodeError):
+        decode_layout(b"[" * 100_000)
+
+
+def test_what_cannot_be_read_is_passed_over(redis_backend: Backend) -> None:
+    queue = redis_backend.queue()
+    other = replace(judged(1), prompts=("a", "other"))
+    commit(queue, alert_token(queue), judged=[judged(0), other])
+    assert redis_backend.server is not None
+    with closing(redis_backend.server.client()) as client:
+        client.set(redis_backend.key(f"layout:{layout_digest(encode_layout(other))}"), b"nonsense")
+        client.xadd(redis_backend.key("history:yard"), {"s": b"nonsense"})
+
+    assert [scores.id.seq for _, scores in queue.read_history("yard", since=0, max_count=9)] == [0]

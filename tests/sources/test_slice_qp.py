@@ -3,9 +3,12 @@ from pathlib import Path
 import av
 import pytest
 from av.video.frame import PictureType
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.videos import noise, steady, write_video
-from xclip_stream.sources.slice_qp import SliceQuantisers
+from xclip_stream.sources.packet_kinds import PacketKind, PacketKinds
+from xclip_stream.sources.slice_qp import Quantised, SliceQuantisers
 
 PICTURES = [noise(seed) // 4 + 90 for seed in range(24)]
 
@@ -71,3 +74,72 @@ def test_stuffing_does_not_count() -> None:
 def test_what_is_no_h264_has_no_quantiser(data: bytes) -> None:
     assert SliceQuantisers(b"\1\2\3\4\5\6\7").read(data) is None
     assert SliceQuantisers(data).read(data) is None
+
+
+def packets_of(path: Path) -> tuple[str, bytes, list[bytes]]:
+    """Return the codec, the extradata and the packets of a file."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        packets = [bytes(packet) for packet in container.demux(stream) if packet.size]
+        return stream.codec_context.name, stream.codec_context.extradata or b"", packets
+
+
+@pytest.fixture(scope="module")
+def streams(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, bytes, list[bytes]]]:
+    folder = tmp_path_factory.mktemp("streams")
+    options = {"preset": "fast", "g": "4"}
+    fields = options | {"x264-params": "interlaced=1:weightp=2:ref=4"}
+    hevc = {"preset": "ultrafast", "x265-params": "log-level=none"}
+    times = steady(25, 0.48)
+    return [
+        packets_of(write_video(folder / "boxes.mp4", times, pictures=PICTURES[:12], options=options)),
+        packets_of(write_video(folder / "codes.ts", times, pictures=PICTURES[:12], options=options)),
+        packets_of(write_video(folder / "fields.mp4", times, pictures=PICTURES[:12], options=fields)),
+        packets_of(write_video(folder / "hevc.mp4", times, pictures=PICTURES[:12], codec="libx265", options=hevc)),
+    ]
+
+
+@st.composite
+def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
+    """Draw bytes with some places of their beginning, where the headers are, changed, cut or filled."""
+    content = bytearray(whole)
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, min(len(content), 120)))
+        content[at : at + draw(st.integers(0, 8))] = draw(
+            st.binary(max_size=8) | st.sampled_from([b"\0\0\1", b"\0\0\1\x67", b"\xff" * 50, bytes(20)])
+        )
+    return bytes(content)
+
+
+@given(data=st.data())
+def test_whatever_a_camera_sends_is_read_or_is_nothing(
+    streams: list[tuple[str, bytes, list[bytes]]], data: st.DataObject
+) -> None:
+    codec, extradata, packets = data.draw(st.sampled_from(streams))
+    extradata = data.draw(st.just(extradata) | damaged(extradata))
+    quantisers, kinds = SliceQuantisers(extradata), PacketKinds(codec, extradata)
+
+    for packet in data.draw(st.lists(st.sampled_from(packets), max_size=3)):
+        content = data.draw(damaged(packet))
+
+        assert isinstance(quantisers.read(content), Quantised | None)
+        assert isinstance(kinds.read(content), PacketKind | None)
+
+
+def test_a_parameter_set_without_an_end_costs_no_more_than_one_with_it() -> None:
+    """It announces millions of picture orders, and a megabyte of them follows: hours, where all of it is read."""
+    head = format(66, "08b") + "0" * 16 + "11" + "010" + "111" + "0" * 21 + "1" * 22
+    endless = b"\x67" + int(head.ljust(-(-len(head) // 8) * 8, "1"), 2).to_bytes(-(-len(head) // 8), "big")
+    packet = b"\0\0\1" + endless + b"\xff" * 1_000_000
+
+    assert SliceQuantisers(b"").read(packet) is None
+    assert PacketKinds("h264", packet).read(packet) is None
+
+
+def test_parameter_sets_that_never_repeat_are_not_kept() -> None:
+    reader = SliceQuantisers(b"")
+    for number in range(3000):
+        reader.read(b"\0\0\1\x68" + number.to_bytes(3, "big") + b"\xff" * 200)
+
+    assert len(reader._known) < 300
+    assert len(reader._pictures) <= 256

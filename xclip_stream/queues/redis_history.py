@@ -1,5 +1,7 @@
 """The history on Redis: a stream of compact entries for each source, and what their logits mean in keys beside it."""
 
+from contextlib import suppress
+
 from xclip_stream.errors import DecodeError
 from xclip_stream.history_codec import Layout, decode_judged, decode_layout, digest_of
 from xclip_stream.queues.redis_consumer import RedisConsumer
@@ -31,8 +33,11 @@ class RedisHistory(RedisConsumer):
         return next((fields[b"rules"] for _, fields in found if fields.get(b"hash") == wanted), None)
 
     def _layouts(self, digests: set[str]) -> dict[str, Layout]:
-        found = {digest: self._call("GET", self._keys.layout(digest)) for digest in sorted(digests)}
-        return {digest: decode_layout(layout) for digest, layout in found.items() if layout}
+        layouts: dict[str, Layout] = {}
+        for digest in sorted(digests):
+            with suppress(DecodeError):
+                layouts[digest] = decode_layout(self._call("GET", self._keys.layout(digest)) or b"")
+        return layouts
 
 
 def _place(entry_id: str) -> tuple[int, int, bool]:

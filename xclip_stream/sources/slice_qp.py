@@ -13,6 +13,10 @@ _SLICES = frozenset({1, 5})
 _SPS, _PPS, _FILLER = 7, 8, 12
 _HEADER_BYTES = 80
 """A slice header is shorter, but for weighted prediction from many pictures."""
+_SET_BYTES = 4096
+"""What is read of a parameter set is shorter: its lists of scaling and of picture orders are bounded."""
+_SEQUENCES, _PICTURES = 32, 256
+"""How many parameter sets a stream can have at a time."""
 _UNREADABLE = (IndexError, KeyError, ValueError)
 _HIGH_PROFILES = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
 
@@ -90,9 +94,11 @@ class SliceQuantisers:
         return None if qp is None else Quantised(qp, num_bytes)
 
     def _learn(self, unit: memoryview) -> None:
-        content = bytes(unit)
+        content = bytes(unit[:_SET_BYTES])
         if content in self._known or not content:
             return
+        if len(self._known) >= _SEQUENCES + _PICTURES:  # some streams never repeat one
+            self._known.clear()
         self._known.add(content)
         kind = content[0] & 31
         if kind == _SPS:
@@ -188,10 +194,12 @@ def shows_whole_frames(unit: bytes) -> bool:
 
 
 def _sequence(unit: bytes) -> tuple[int, _Sequence]:
-    bits = _Bits(unit[1:])
+    bits = _Bits(unit[1:_SET_BYTES])
     profile = bits.take(8)
     bits.take(16)
     number = bits.unsigned()
+    if number >= _SEQUENCES:
+        raise ValueError("no number of a sequence parameter set")
     chroma_format, separate = 1, False
     if profile in _HIGH_PROFILES:
         chroma_format = bits.unsigned()
@@ -223,6 +231,8 @@ def _sequence(unit: bytes) -> tuple[int, _Sequence]:
 def _picture(unit: bytes) -> tuple[int, _Picture]:
     bits = _Bits(unit[1:])
     number, sequence = bits.unsigned(), bits.unsigned()
+    if number >= _PICTURES:
+        raise ValueError("no number of a picture parameter set")
     cabac, order_present = bool(bits.take(1)), bool(bits.take(1))
     if bits.unsigned():
         raise ValueError("slice groups are not read")
