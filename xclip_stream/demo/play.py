@@ -53,16 +53,35 @@ class Pass:
 
 
 def main(
-    seed: Annotated[int, typer.Option(help="Another seed, another scene.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another scene.")] = 7,
     config: Annotated[Path, typer.Option(help="The rules.")] = Path("configs/demo.yaml"),
     out: Annotated[Path, typer.Option(help="Where the scene and the logs go.")] = OUT,
     rtsp: Annotated[bool, typer.Option("--rtsp/--no-rtsp", help="Watch it as a camera too.")] = True,
-    minutes: Annotated[float | None, typer.Option(help="A long recording, watched as a file alone.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.1, help="A long recording, watched as a file alone.")] = None,
     eventless: Annotated[
         bool, typer.Option("--eventless", help="In the long recording nothing is to be told.")
     ] = False,
 ) -> None:
     """Render a scene, watch it, and compare the events with the truth."""
+    try:
+        video, truth = render(out, seed, minutes, eventless=eventless)
+    except OSError as error:
+        print(f"error: cannot write to {out}: {error}; name another folder with --out", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(1) from error
+    passes = [watch("file", str(video.resolve()), config, out, truth, limit_s=LIMIT_S + 60 * (minutes or 0))]
+    if rtsp and minutes is None and can_serve_rtsp():
+        camera = Camera(video)
+        passes.append(watch("camera (RTSP)", camera.url, config, out, truth, camera=camera))
+    elif rtsp and minutes is None:
+        console.print("[yellow]Not watched over RTSP: GStreamer's RTSP server is not installed")
+        console.print("(on Debian: gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-{base,good,bad,ugly})\n")
+    exit_code = sum_up(passes)
+    console.print(f"\nLook at the events, each with its picture and clip:\n  [cyan]{look_again(config, out)}[/cyan]")
+    raise typer.Exit(exit_code)
+
+
+def render(out: Path, seed: int, minutes: float | None, *, eventless: bool) -> tuple[Path, Sequence[TruthEvent]]:
+    """Render what is to be watched; return the file, and what really happens in it."""
     out.mkdir(parents=True, exist_ok=True)
     if minutes is None:
         video = out / f"scene-{seed}.mp4"
@@ -74,16 +93,7 @@ def main(
         with console.status(f"Rendering {minutes:g} minutes…"):
             truth = render_recording(video, seed, minutes * 60, plan=EVENTLESS if eventless else RECORDING)
         console.print(f"Rendered [bold]{video}[/bold]: {len(truth)} actions in {minutes:g} minutes.\n")
-    passes = [watch("file", str(video.resolve()), config, out, truth, limit_s=LIMIT_S + 60 * (minutes or 0))]
-    if rtsp and minutes is None and can_serve_rtsp():
-        camera = Camera(video)
-        passes.append(watch("camera (RTSP)", camera.url, config, out, truth, camera=camera))
-    elif rtsp and minutes is None:
-        console.print("[yellow]Not watched over RTSP: GStreamer's RTSP server is not installed")
-        console.print("(on Debian: gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-{base,good,bad,ugly})\n")
-    exit_code = sum_up(passes)
-    console.print(f"\nLook at the events, each with its picture and clip:\n  [cyan]{look_again(config, out)}[/cyan]")
-    raise typer.Exit(exit_code)
+    return video, truth
 
 
 def watch(
@@ -100,18 +110,21 @@ def watch(
     console.print(f"[bold]Watching as a {name}[/bold]")
     log = out / f"run-{'rtsp' if camera else 'file'}.log"
     told: list[Told] = []
-    with log.open("w") as errors:
-        run = start_run(url, config, out, errors.fileno())
+    with log.open("w") as errors, start_run(url, config, out, errors.fileno()) as run:
         guard = threading.Timer(limit_s, run.kill)
         guard.start()
-        if camera is not None:
-            threading.Thread(target=play, args=(camera, run, log), daemon=True).start()
-        for number, event in enumerate(events_of(run)):
-            if number == 0:
-                show_dashboard(log)
-            told = show(event, told, truth)
-        exit_code = run.wait()
-        guard.cancel()
+        try:
+            if camera is not None:
+                threading.Thread(target=play, args=(camera, run, log), daemon=True).start()
+            for number, event in enumerate(events_of(run)):
+                if number == 0:
+                    show_dashboard(log)
+                told = show(event, told, truth)
+            exit_code = run.wait()
+        finally:
+            run.terminate()  # of an interrupted demo; one that has ended takes no harm
+            run.wait()
+            guard.cancel()
     if exit_code:
         console.print(f"[red]the run ended with exit code {exit_code}; see {log}")
     console.print()
@@ -126,7 +139,7 @@ def look_again(config: Path, out: Path) -> str:
 
 
 def start_run(url: str, config: Path, out: Path, errors: int) -> subprocess.Popen[str]:
-    command = [PROGRAM, "run", str(config)]
+    command = [PROGRAM, "run", str(config), "--again"]  # what an interrupted demo has told is told anew
     environ = {**os.environ, VIDEO_VARIABLE: url, OUT_VARIABLE: str(out.resolve())}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environ)
 
