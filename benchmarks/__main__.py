@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def run(parts: Sequence[Part], *, quick: bool, out: Path, before: dict[str, Any]
     reports = []
     for number, part in enumerate(parts, 1):
         console.print(f"[bold]{part.name}[/] ({number} of {len(parts)}): {part.shows}")
-        reports.append(run_part(part, quick=quick))
+        reports.append(replace(run_part(part, quick=quick), commit=commit()))
         facts["load_average"] = {"start": load, "end": os.getloadavg()}
         about = {
             "quick": quick,

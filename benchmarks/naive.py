@@ -1,11 +1,11 @@
 """What one writes after the documentation of transformers: a video to its events with X-CLIP, in one straight script.
 
-    python -m benchmarks.naive VIDEO CHECKPOINT
+    python -m benchmarks.naive CHECKPOINT
 
 PyAV decodes, `XCLIPProcessor` prepares the text and the eight frames of each window, `XCLIPModel` scores both, softmax
 over the prompts, and an event begins or ends where the sum over the wanted ones crosses a threshold. The windows, the
 prompts and the rule are those of the benchmark; nothing is kept from one window to the next. A line on its standard
-input makes it watch the video once more, a line of JSON says what it took.
+input names a video to watch, a line of JSON says what it took.
 
 https://huggingface.co/docs/transformers/model_doc/xclip
 """

@@ -72,7 +72,7 @@ def missing(key: str, reason: str) -> Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartReport:
-    """What one part has measured, and when and beside what."""
+    """What one part has measured, and when and beside what; `commit` names the code, empty outside of a repository."""
 
     name: str
     figures: tuple[Figure, ...]
@@ -81,6 +81,7 @@ class PartReport:
     load_before: tuple[float, float, float]
     load_after: tuple[float, float, float]
     error: str = ""
+    commit: str = ""
 
 
 def document(
