@@ -133,7 +133,7 @@ def test_a_model_that_says_something_else_is_refused_and_nothing_is_written(home
         export_stages(model, rules, stages)
         return stages
 
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))  # where `made` has exported the exact one
     monkeypatch.setattr(quantise, "quantise_stages", spoil)
 
     with pytest.raises(typer.Exit) as ended:

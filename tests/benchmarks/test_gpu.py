@@ -1,28 +1,25 @@
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 pytest.importorskip("transformers")
 
-ROOT = Path(__file__).resolve().parents[2]
+from benchmarks.gpu import main
 
 
-def run(*options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.gpu", *options], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+def run(monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["gpu", *options])
+    return main()
 
 
-def test_it_runs_on_a_cpu_with_a_tiny_network(tmp_path):
+def test_it_runs_on_a_cpu_with_a_tiny_network(tmp_path, monkeypatch):
     out = tmp_path / "gpu.json"
 
-    done = run("--device", "cpu", "--quick", "--dtypes", "float32", "--batches", "3", "--json", str(out))
+    options = ("--device", "cpu", "--quick", "--dtypes", "float32", "--batches", "3", "--json", str(out))
 
-    assert done.returncode == 0, done.stderr
+    assert run(monkeypatch, *options) == 0
     found = json.loads(out.read_text())
     assert [(line["way"], line["batch"]) for line in found["lines"]] == [
         ("eager", 3),
@@ -34,10 +31,11 @@ def test_it_runs_on_a_cpu_with_a_tiny_network(tmp_path):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_gpu_it_says_so_in_one_line():
-    done = run()
+def test_without_a_gpu_it_says_so_in_one_line(monkeypatch, capsys):
+    assert run(monkeypatch) == 1
 
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.splitlines() == [
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines() == [
         "no GPU here: torch finds none. To see that this works: python -m benchmarks.gpu --device cpu --quick"
     ]
