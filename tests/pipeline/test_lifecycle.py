@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,32 @@ with stop_on_signals(stop):
 
     assert asked == "asked\n"
     assert process.wait(30) == -signal.SIGTERM
+    process.stdout.close()
+
+
+def test_the_second_signal_ends_a_process_whose_main_thread_is_in_a_call_that_never_returns() -> None:
+    code = """
+import ctypes, threading
+from xclip_stream.pipeline.lifecycle import StopFlag, stop_on_signals
+with stop_on_signals(StopFlag()):
+    print("ready", flush=True)
+    never = ctypes.CDLL(None).pthread_mutex_lock
+    mutex = ctypes.create_string_buffer(64)
+    never(mutex), never(mutex)
+"""
+    process = start(code)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.2)
+    process.kill()
+
+    # The latter where the first signal came just before the call.
+    assert process.wait() in {128 + signal.SIGTERM, -signal.SIGTERM}
     process.stdout.close()
 
 

@@ -89,6 +89,8 @@ class Document:
         """
         try:
             node = yaml.compose(self._text, Loader=_Loader)
+            if node is not None:
+                return self._value(node, ())
         except yaml.MarkedYAMLError as error:
             raise ConfigError(_syntax(error)) from None
         except yaml.reader.ReaderError as error:
@@ -96,9 +98,7 @@ class Document:
             raise ConfigError(f"{len(before)}:{len(before[-1]) + 1}: is not YAML: has a control character") from None
         except RecursionError:
             raise ConfigError("1:1: is nested too deeply") from None
-        if node is None:
-            raise ConfigError("1:1: is empty: it needs sources and rules")
-        return self._value(node, ())
+        raise ConfigError("1:1: is empty: it needs sources and rules")
 
     def place(self, location: Location, *, of_key: bool = False) -> Place:
         """Return where a value, or its key, stands; of what is not there, where the nearest thing around it does."""
