@@ -18,6 +18,10 @@ class CheckpointError(XclipStreamError):
     """A model checkpoint is missing, unreadable, unsafe or of the wrong shape."""
 
 
+class HubUnreachable(CheckpointError):
+    """The hub cannot be asked now, and the cache does not have the checkpoint; trying again may help."""
+
+
 class PromptError(XclipStreamError):
     """A prompt cannot be encoded, for example because it is longer than the model's context."""
 

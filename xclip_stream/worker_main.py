@@ -16,7 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from xclip_stream import __version__
 from xclip_stream.config import Config, ConfigWatch, check_geometry, expand, load_config
-from xclip_stream.errors import CheckpointError, ConfigError, QueueUnavailable, XclipStreamError
+from xclip_stream.errors import CheckpointError, ConfigError, HubUnreachable, QueueUnavailable, XclipStreamError
 from xclip_stream.exits import DONE, FAILED, MISCONFIGURED, NEEDS_THE_USER, debugging, print_error
 from xclip_stream.logs import LEVELS, set_up_logging
 from xclip_stream.metrics import expose, process_registry
@@ -188,6 +188,9 @@ def _guarded(
     try:
         reach_queue(redis_url, stop=stop, log=log)
         work()
+    except HubUnreachable as error:  # a machine may boot before its network is there
+        log.error("worker_failed", error=str(error), exc_info=debugging())
+        return FAILED
     except NEEDS_THE_USER as error:
         log.error("worker_misconfigured", error=str(error), exc_info=debugging())
         return MISCONFIGURED

@@ -167,3 +167,24 @@ def test_the_address_may_come_from_the_environment(site: Path) -> None:
     of_module = complaint(site, "-m", "workers.alert", "--config", "site.yaml", XCLIP_STREAM_HEALTH="everywhere")
 
     assert of_program == of_module == (2, line)
+
+
+@pytest.mark.parametrize("role", ["ingest", "score"])
+def test_a_worker_that_does_not_reach_the_hub_ends_as_one_that_may_be_started_again(
+    role: str, server: RedisServer, tmp_path: Path
+) -> None:
+    (tmp_path / "site.yaml").write_text(SITE.replace("./model", "microsoft/xclip-base-patch16"))
+    no_hub = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")}
+
+    done = subprocess.run(
+        [sys.executable, "-m", f"workers.{role}", "--config", "site.yaml"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=environment(tmp_path, XCLIP_STREAM_REDIS_URL=server.url, XCLIP_STREAM_LOG="json", **no_hub),
+    )
+
+    last = json.loads(done.stderr.splitlines()[-1])
+    assert (done.returncode, last["event"]) == (1, "worker_failed")
+    assert "the hub cannot be reached" in last["error"]

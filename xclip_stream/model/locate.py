@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from xclip_stream.errors import CheckpointError
+from xclip_stream.errors import CheckpointError, HubUnreachable
 
 DEMO = "demo"
 _PACKAGED = Path(__file__).parents[1] / "demo" / "checkpoint"
@@ -119,7 +119,7 @@ def ask_hub(repository: str, *, revision: str | None = None) -> None:
         return  # it answers
     except (ValueError, *HfHubHTTPError.__bases__):
         if not isinstance(hub.try_to_load_from_cache(repository, "config.json", revision=commit), str):
-            raise CheckpointError(_unreachable(repository, "config.json")) from None
+            raise HubUnreachable(_unreachable(repository, "config.json")) from None
 
 
 def _unreachable(repository: str, name: str) -> str:
@@ -131,20 +131,16 @@ def _unreachable(repository: str, name: str) -> str:
 
 def _fetch_first(repository: str, revision: str | None, names: tuple[str, ...] | list[str]) -> Path | None:
     """The first of `names` that the repository has. Without the hub, the first that the cache has."""
-    unreachable: CheckpointError | None = None
+    unreachable: HubUnreachable | None = None
     for name in names:
         try:
             if (path := _fetch(repository, revision, name)) is not None:
                 return path
-        except _HubUnreachable as error:
+        except HubUnreachable as error:
             unreachable = error
     if unreachable is not None:
-        raise CheckpointError(str(unreachable))
+        raise unreachable
     return None
-
-
-class _HubUnreachable(CheckpointError):
-    """The hub cannot be asked, and the cache does not know."""
 
 
 def _fetch(repository: str, revision: str | None, name: str) -> Path | None:
@@ -159,7 +155,7 @@ def _fetch(repository: str, revision: str | None, name: str) -> Path | None:
     except hub.LocalEntryNotFoundError:
         if _known_absent(repository, revision, name):
             return None
-        raise _HubUnreachable(_unreachable(repository, name)) from None
+        raise HubUnreachable(_unreachable(repository, name)) from None
     except hub.EntryNotFoundError:
         return None
     except hub.GatedRepoError:
