@@ -13,10 +13,10 @@ from tests.brokers import Mosquitto, MqttListener, free_port
 from tests.certificates import Certificates
 from tests.event_builders import a_life, a_message
 from xclip_stream.errors import DeliveryError, DeliveryRejected
-from xclip_stream.sinks.home_assistant import Topics
+from xclip_stream.sinks.home_assistant import Discovery, Topics, WatchedRule
 from xclip_stream.sinks.mqtt import MqttSink
 from xclip_stream.sinks.tls import TlsFiles
-from xclip_stream.types import Message
+from xclip_stream.types import WHOLE_FRAME, Message
 
 EVENTS = "site/events/yard/climbing"
 
@@ -184,6 +184,19 @@ def test_a_broker_that_does_not_let_us_publish_says_so_with_mqtt_5(tmp_path):
 
 # The library leaves the socket of a handshake that failed to the garbage collector.
 @pytest.mark.filterwarnings("ignore:.*SSLSocket:pytest.PytestUnraisableExceptionWarning")
+def test_what_was_refused_of_others_is_not_taken_for_a_refusal_of_an_event_with_the_same_number(tmp_path):
+    watched = [WatchedRule("yard", "climbing", (WHOLE_FRAME,), 300.0)]
+    discovery = Discovery(watched, topics=Topics("site"), prefix="homeassistant", version="1.2.3")
+    with (
+        with_password(tmp_path / "mqtt", "topic readwrite site/#") as broker,
+        a_sink(broker, url=broker.url.replace("//", "//ops:right@"), discovery=discovery) as sink,
+    ):
+        started, *_, ended = a_life()
+        sink.deliver(started)
+        sink._connection.wait()._last_mid = 4  # as after 65,535 publications; 5 was a document, which was refused
+        sink.deliver(ended)
+
+
 def test_over_tls_the_broker_must_be_who_it_says(tmp_path):
     certificates = Certificates.make(tmp_path)
     options = (

@@ -131,6 +131,7 @@ class MqttConnection:
             DeliveryRejected: it was refused for what it is.
         """
         client = self.wait()
+        self._refused.clear()  # of what nobody waited for: the numbers of publications come again
         for info in [client.publish(sent.topic, sent.payload, qos=1, retain=sent.retain) for sent in publications]:
             self._await(info)
 
