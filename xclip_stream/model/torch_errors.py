@@ -5,11 +5,18 @@ import torch
 from xclip_stream.errors import ScorerBroken, ScorerOutOfMemory, ScoringError
 
 # A CPU that is out of memory raises a plain RuntimeError: https://github.com/pytorch/pytorch/pull/20618. The second is
-# what drivers say where the allocator was not asked, and the last ones what cuBLAS and cuDNN say when the memory is
-# taken up before they have their workspace.
-_TOO_BIG = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+# what drivers say where the allocator was not asked, and the next ones what cuBLAS and cuDNN say when the memory is
+# taken up before they have their workspace. The last one stands in the assertion that fails where CUDA's allocator
+# wants to say who has the memory, and NVML does not tell: https://github.com/pytorch/pytorch/issues/112377.
+_TOO_BIG = (
+    "can't allocate memory",
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "NVML_SUCCESS ==",
+)
 # After one of these every further call on the device fails too, in this process only.
-_LOST = ("CUDA error", "HIP error", "cuDNN error", "device-side assert")
+_LOST = ("CUDA error", "CUDA driver error", "HIP error", "cuDNN error", "device-side assert")
 
 
 def translated(error: RuntimeError | MemoryError) -> ScoringError | ScorerBroken:
