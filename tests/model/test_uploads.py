@@ -91,3 +91,19 @@ def test_the_device_goes_on_after_a_computation_that_failed():
 
     with uploads.sent(batch) as pixels:
         assert np.array_equal(pixels.numpy(), batch)
+
+
+def out_of_memory(*_shape: object, **_options: object) -> torch.Tensor:
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_a_buffer_for_which_there_is_no_memory_is_made_at_the_next_call(monkeypatch):
+    uploads = Uploads(CPU, SHAPE)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "empty", out_of_memory)
+        with pytest.raises(torch.OutOfMemoryError), uploads.sent(clips(1, 0)):
+            pass
+    batch = clips(1, 1)
+
+    with uploads.sent(batch) as pixels:
+        assert np.array_equal(pixels.numpy(), batch)

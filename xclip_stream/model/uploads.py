@@ -82,15 +82,16 @@ class Uploads:
         """Return the lane whose turn it is, with room for so many clips."""
         if self._stream is None:
             self._stream = self._api.Stream()
-        self._turn = (self._turn + 1) % LANES
-        if self._turn == len(self._lanes):
+        turn = (self._turn + 1) % LANES
+        if turn == len(self._lanes):
             self._lanes.append(self._new_lane(count))
-        lane = self._lanes[self._turn]
+        lane = self._lanes[turn]
         if lane.room < count:
             # Its own copy is waited for, since the host's memory goes. That on the device goes to the current stream,
             # on which its last reader is: whatever gets it there comes later.
             lane.sent.synchronize()
-            self._lanes[self._turn] = lane = self._new_lane(count)
+            self._lanes[turn] = lane = self._new_lane(count)
+        self._turn = turn
         return lane
 
     def _new_lane(self, count: int) -> Lane:
