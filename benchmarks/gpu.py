@@ -238,7 +238,7 @@ class Bench:
         return round(torch.cuda.max_memory_allocated(self.device) / 2**20, 1)
 
     def _wait(self) -> None:
-        torch.get_device_module(self.device).synchronize()
+        torch.get_device_module(self.device).synchronize(self.device)
 
 
 def _encoding(encoder: GpuEncoder, clips: Clips) -> Work:
