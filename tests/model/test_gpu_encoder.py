@@ -5,7 +5,7 @@ torch.cuda: that shows the calls and their order, and nothing of what a driver m
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from typing import Any
 
@@ -190,6 +190,19 @@ def test_what_is_released_is_recorded_anew_for_half_as_many(model):
     for _ in range(3):
         one.release()
     assert one.clips_at_once == 1
+
+
+def test_an_allocator_that_gives_nothing_back_after_a_failed_recording_ends_nothing(model, monkeypatch):
+    def no_release() -> None:
+        raise RuntimeError("captures_underway.empty() INTERNAL ASSERT FAILED")
+
+    monkeypatch.setattr(torch.cuda, "device", lambda _device: nullcontext())
+    monkeypatch.setattr(torch.cuda, "empty_cache", no_release)
+    one = encoder(model, device=torch.device("cuda", 0), api=torch.cpu)
+
+    one.release()
+
+    assert one.clips_at_once == 2
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

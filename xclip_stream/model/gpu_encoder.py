@@ -1,7 +1,7 @@
 """The model on a GPU: some sizes of batches, recorded once, and clips sent while others are computed."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import numpy as np
@@ -118,7 +118,10 @@ class GpuEncoder:
             self._uploads.release()
             self._sizes = tuple(size for size in self._sizes if size == 1 or size <= self._sizes[-1] // 2)
             if self._device.type == "cuda":
-                torch.cuda.empty_cache()
+                # To the allocator of some versions of torch a recording whose end failed goes on for ever, and then
+                # it refuses: https://github.com/pytorch/pytorch/pull/180395. A lost device was told of above.
+                with suppress(RuntimeError):
+                    torch.cuda.empty_cache()
 
     def _encode(self, clips: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
         recording = self._recording(size_for(len(clips), self._sizes))
