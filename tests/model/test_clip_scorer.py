@@ -203,6 +203,47 @@ def test_a_device_that_is_lost_while_memory_is_given_back_is_told(model, scorer,
         scorer.score([ClipRequest(frames(1), WALK)])
 
 
+def full(times: int) -> Any:
+    """The encoding of prompts on a device that has no memory for it, so many times."""
+    plain, failures = Scorer.encode_prompts, iter([torch.OutOfMemoryError("CUDA out of memory. Tried\nmore")] * times)
+
+    def encode(self: Scorer, prompts: Any) -> Any:
+        for failure in failures:
+            raise failure
+        return plain(self, prompts)
+
+    return encode
+
+
+def test_prompts_for_which_there_was_no_memory_are_encoded_when_there_is_room(model, scorer, monkeypatch):
+    released: list[bool] = []
+    monkeypatch.setattr(type(model.encoder), "release", lambda self: released.append(True))
+    monkeypatch.setattr(Scorer, "encode_prompts", full(1))
+
+    scorer.prepare([WALK])
+
+    assert released == [True]
+    assert scorer.encode(WALK).prompts == WALK
+
+
+def test_prompts_for_which_there_is_no_memory_end_the_worker_and_are_not_taken_for_bad_ones(scorer, monkeypatch):
+    monkeypatch.setattr(Scorer, "encode_prompts", full(2))
+
+    with pytest.raises(ScorerBroken, match=r"no memory for 2 prompts: CUDA out of memory\. Tried") as caught:
+        scorer.prepare([WALK])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_device_that_is_lost_while_prompts_change_is_told_in_one_line(scorer, monkeypatch):
+    def fail(self: Scorer, prompts: object) -> None:
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nmore")
+
+    monkeypatch.setattr(Scorer, "encode_prompts", fail)
+
+    with pytest.raises(ScorerBroken, match=r"^the device failed: CUDA error: .* encountered$"):
+        scorer.prepare([WALK])
+
+
 @pytest.mark.parametrize(
     ("error", "expected", "message"),
     [

@@ -12,7 +12,7 @@ from xclip_stream.errors import ScorerBroken, ScorerOutOfMemory, ScoringError, X
 from xclip_stream.model.backends import Backend, Dtype
 from xclip_stream.model.gpu_memory import gpu_memory_bytes
 from xclip_stream.model.scorer import ClipFeatures, PromptFeatures, Scorer
-from xclip_stream.model.torch_errors import translated
+from xclip_stream.model.torch_errors import first_line, translated
 from xclip_stream.protocols import ClipRequest
 from xclip_stream.types import Logits
 
@@ -107,11 +107,28 @@ class BatchScorer:
         Raises:
             PromptError: a prompt is too long.
             ScoringError: the model gives no finite features for one.
+            ScorerBroken: memory does not suffice for them, or the device is lost to this process.
         """
         distinct = {prompts for prompts in prompt_lists if prompts}
         self._max_prompt_lists = max(self._max_prompt_lists, len(distinct))
         for prompts in distinct:
+            self._prepare(prompts)
+
+    def _prepare(self, prompts: tuple[str, ...]) -> None:
+        """Encode prompts; where memory does not suffice, once more when what is only kept to be fast is given back."""
+        try:
             self.encode(prompts)
+        except (RuntimeError, MemoryError) as error:
+            failure = translated(error)
+        else:
+            return
+        failure = self._with_room(failure)
+        if not isinstance(failure, ScorerOutOfMemory):
+            raise failure
+        try:
+            self.encode(prompts)
+        except (RuntimeError, MemoryError) as error:
+            raise ScorerBroken(f"no memory for {len(prompts)} prompts: {first_line(error)}") from error
 
     @property
     def usual_batch_size(self) -> int:
