@@ -18,7 +18,17 @@ try:
 finally:
     sys.stderr.write(" ".join(sys.modules))
 """
-OURS = {"", ".cli", ".cli.app", ".cli.commands", ".cli.usage", ".errors", ".exits", ".redaction"}
+OURS = {
+    "",
+    ".cli",
+    ".cli.app",
+    ".cli.commands",
+    ".cli.standard_streams",
+    ".cli.usage",
+    ".errors",
+    ".exits",
+    ".redaction",
+}
 HEAVY = {"numpy", "torch", "av", "PIL", "redis", "pydantic", "yaml", "httpx", "structlog", "prometheus_client"}
 
 

@@ -8,7 +8,7 @@ import typer
 
 import xclip_stream
 from xclip_stream.cli.commands import MARKUP, CommandGroup, list_commands
-from xclip_stream.cli.output import mend_streams
+from xclip_stream.cli.standard_streams import mend_streams
 from xclip_stream.cli.usage import UsageError, usage_line
 from xclip_stream.errors import XclipStreamError
 from xclip_stream.exits import DEBUG_VARIABLE, FAILED, INTERRUPTED, MISCONFIGURED, debugging, exit_code_of, print_error
