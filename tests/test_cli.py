@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.command_line import PROGRAM, environment, run, start
+from tests.command_line import PROGRAM, ROOT, environment, run, start
 from tests.score_builders import judge, recording, rule
 from xclip_stream.cli.connection import state_dir
 from xclip_stream.cli.status import StatusBoard, clock_text
@@ -125,6 +125,14 @@ def test_an_output_that_takes_not_everything_is_no_defect(
     )
 
     assert (done.returncode, done.stderr) == (code, errors)
+
+
+def test_ctrl_c_while_it_is_loaded_ends_it_quietly(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+
+    done = run("check", "site.yaml", home=tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}")
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 @pytest.mark.parametrize("arguments", [(), ("events",)], ids=" ".join)
