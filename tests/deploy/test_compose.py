@@ -81,7 +81,7 @@ def test_prometheus_finds_the_workers_and_the_exporter_where_they_serve() -> Non
     job = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())["scrape_configs"][0]
     wanted = {(name, place["port"]) for place in job["dns_sd_configs"] for name in place["names"]}
 
-    assert wanted == {*((role, 8080) for role in ROLES), ("exporter", 9475)}
+    assert wanted == {*((role, 8080) for role in (*ROLES, "web")), ("exporter", 9475)}
     assert "score" in found["score-cpu"]["networks"]["queue"]["aliases"]
     assert "0.0.0.0:9475" in found["exporter"]["entrypoint"]
     assert all("queue" in found[name]["networks"] for name in (*WORKERS, *WATCHERS))
