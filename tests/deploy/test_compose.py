@@ -133,6 +133,7 @@ def test_the_workers_wait_for_a_redis_that_never_evicts() -> None:
     found = services(REDIS_MAXMEMORY="7gb")
 
     assert all(found[name]["depends_on"]["redis"]["condition"] == "service_healthy" for name in WORKERS)
+    assert found["redis"]["healthcheck"]["start_period"] == "10m0s"  # it may read its log for as long
     (script,) = found["redis"]["command"]
     assert "--maxmemory 7gb --maxmemory-policy noeviction" in script
     assert "--appendonly yes" in script
