@@ -3,10 +3,11 @@
 import ctypes
 import os
 import signal
+import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from queue import Empty, SimpleQueue
 from types import FrameType
 
@@ -99,10 +100,39 @@ def stop_on_signals(stop: threading.Event, *, force: Callable[[], None] | None =
 
     before = {number: signal.signal(number, handle) for number in watched}
     try:
-        yield
+        with nullcontext() if force else _end_on_second(watched):
+            yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _end_on_second(watched: Collection[int]) -> Iterator[None]:
+    """End the process at the second signal while the main thread is inside a native call.
+
+    Python runs no handler there, but says to a descriptor which signal has come, and a thread reads that.
+    """
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+
+    def listen() -> None:
+        unheard = 0
+        while told := ours.recv(1):
+            unheard += told[0] in watched
+            if unheard > 1:
+                os._exit(128 + told[0])
+
+    with ours, theirs:
+        before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        listener = threading.Thread(target=listen, name="signals", daemon=True)
+        listener.start()
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            theirs.close()
+            listener.join()
 
 
 def die_with_supervisor() -> bool:
