@@ -1,5 +1,6 @@
 import json
 import os
+import subprocess
 import sys
 
 import pytest
@@ -93,3 +94,26 @@ def test_a_program_that_is_not_there_is_worth_another_try(message, tmp_path):
 def test_an_event_that_is_too_long_for_an_argument_is_a_rejection_that_names_the_way_out(message):
     with ExecSink(command=["true"]) as sink, pytest.raises(DeliveryRejected, match="too long for an argument"):
         sink.deliver(message("e1:0", b'"' + b"x" * 200_000 + b'"'))
+
+
+def test_a_program_does_not_outlive_a_worker_that_stops_meanwhile(tmp_path):
+    told = tmp_path / "told"
+    os.mkfifo(told)
+    worker = f"""
+import sys, threading
+from xclip_stream.sinks.exec import ExecSink
+from xclip_stream.types import Message
+message = Message(message_id="e1:0", source_id="yard", body=b"{{}}", committed_at=0.0)
+sink = ExecSink(command=["sh", "-c", "exec 3>{told}; echo begun >&3; sleep 30; echo late >&3"], timeout_s=600)
+delivery = threading.Thread(target=sink.deliver, args=(message,), daemon=True)
+delivery.start()
+sys.stdin.read()
+delivery.join(2)  # the grace of a stop
+"""
+    with subprocess.Popen([sys.executable, "-c", worker], stdin=subprocess.PIPE) as process, told.open() as said:
+        begun = said.readline()
+        process.stdin.close()
+        rest = said.read()
+
+    assert (begun, rest) == ("begun\n", "")
+    assert process.returncode == 0

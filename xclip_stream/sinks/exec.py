@@ -1,11 +1,13 @@
 """Events to a program that is started for each of them."""
 
+import atexit
 import errno
 import os
 import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import IO, Literal, Self
 
@@ -67,14 +69,16 @@ class ExecSink:
             if error.errno == errno.E2BIG:
                 raise DeliveryRejected(f"{self._name}: the event is too long for an argument: use stdin") from None
             raise DeliveryError(f"{self._name}: cannot be started: {error.strerror}") from None
+        # A worker that stops does not wait for it for long, and nobody would look at its time afterwards.
+        end = partial(_end, process)
+        atexit.register(end)
         try:
             return process.wait(self._timeout_s)
         except subprocess.TimeoutExpired:
             raise DeliveryError(f"{self._name}: did not end within {self._timeout_s:g} s") from None
         finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            end()
+            atexit.unregister(end)
 
     def _judge(self, code: int, told: str) -> None:
         if code == 0:
@@ -82,6 +86,13 @@ class ExecSink:
         how = f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"
         failure = f"{self._name}: {how}" + (f": {told}" if told else "")
         raise DeliveryRejected(failure) if code in self._reject_codes else DeliveryError(failure)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill what still runs, with all that it has started."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _last_line(told: IO[bytes]) -> str:
