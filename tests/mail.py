@@ -9,7 +9,7 @@ from typing import Any, Self
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from tests.brokers import free_port
+from tests.ports import free_port
 
 USER, PASSWORD = b"ops", b"right"
 

@@ -10,7 +10,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from tests.certificates import Certificates
-from tests.redis_groups import free_port, wait_until
+from tests.ports import free_port
+from tests.redis_groups import wait_until
 from tests.redis_servers import RedisServer
 from xclip_stream.queues.redis_client import open_client
 
@@ -26,6 +27,7 @@ class Cluster:
         self._node_timeout_ms = node_timeout_ms
         self._stack = ExitStack()
         self.servers: dict[int, RedisServer] = {}
+        self._buses: dict[int, int] = {}
 
     def __enter__(self) -> Self:
         try:
@@ -70,11 +72,12 @@ class Cluster:
             with closing(self.servers[port].client()) as client:
                 first, last = number * SLOTS // MASTERS, (number + 1) * SLOTS // MASTERS - 1
                 client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
-                client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+                client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)  # not once it knows another
+            self._introduce(port)
         wait_until(self._is_whole, "the cluster")
 
     def _start_node(self) -> int:
-        """Start a node and make it known to the first one; return its port."""
+        """Start a node that knows no other; return its port."""
         port, bus = free_port(), free_port()
         ports = self._certificates.server_options(port) if self._certificates else ["--port", str(port)]
         options = ["--bind", "127.0.0.1", *ports, "--appendonly", "no", "--cluster-enabled", "yes"]
@@ -82,10 +85,15 @@ class Cluster:
         options += ["--tls-cluster", "yes"] if self._certificates else []
         options += ["--repl-diskless-sync-delay", "0", "--user", "app", "on", ">p@ss", "~*", "&*", "+@all"]
         self.servers[port] = self._stack.enter_context(RedisServer("7", *options))
-        if len(self.servers) > 1:
-            with closing(next(iter(self.servers.values())).client()) as client:
-                client.execute_command("CLUSTER", "MEET", "127.0.0.1", port, bus)
+        self._buses[port] = bus
         return port
+
+    def _introduce(self, port: int) -> None:
+        """Make a node known to the first one."""
+        first = next(iter(self.servers))
+        if port != first:
+            with closing(self.servers[first].client()) as client:
+                client.execute_command("CLUSTER", "MEET", "127.0.0.1", port, self._buses[port])
 
     def _is_whole(self) -> bool:
         for server in self.servers.values():
@@ -149,6 +157,7 @@ class ReplicatedCluster(Cluster):
     def _start(self) -> None:
         super()._start()
         port = self._start_node()
+        self._introduce(port)
         with closing(self.master.client()) as client:
             master_id = client.execute_command("CLUSTER", "MYID")
         with closing(self.servers[port].client()) as client:

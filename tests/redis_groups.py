@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,7 @@ from redis.retry import Retry
 
 from tests.certificates import Certificates
 from tests.guarded_redis import GuardedServer, login, password_of
+from tests.ports import free_port
 from tests.redis_servers import RedisServer, binary
 from xclip_stream.queues.redis_client import open_client
 
@@ -171,12 +171,6 @@ def tcp_client(port: int, *, password: str = "", certificates: Certificates | No
         socket_timeout=2,
         **files,
     )
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:

@@ -1,7 +1,6 @@
 """A real RTSP camera for tests: GStreamer's server, playing a file, in a process that can be killed and frozen."""
 
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import missing_part
+from tests.ports import free_port
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 SERVER = Path(__file__).parents[1] / "xclip_stream" / "demo" / "rtsp_server.py"
@@ -111,9 +111,3 @@ def can_serve() -> bool:
     if not Path(SYSTEM_PYTHON).exists():
         return False
     return subprocess.run([SYSTEM_PYTHON, "-c", PROBE], check=False, capture_output=True).returncode == 0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.rtsp import free_port
+from tests.ports import free_port
 
 console = Console(highlight=False, soft_wrap=True)
 ROOT = Path(__file__).resolve().parents[2]

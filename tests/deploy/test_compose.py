@@ -12,8 +12,8 @@ import yaml
 
 from tests.conftest import missing_part
 from tests.deploy.commands import complaint_of
+from tests.ports import free_port
 from tests.redis_servers import binary
-from tests.rtsp import free_port
 from xclip_stream.config import expand, read_config
 from xclip_stream.errors import QueueError
 from xclip_stream.queues.redis import open_queue

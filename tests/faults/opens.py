@@ -11,7 +11,8 @@ from tests.faults.live_site import write_clip
 from tests.faults.processes import Usage
 from tests.faults.storm import Figure, Scale, Storm
 from tests.faults.system import ROOT
-from tests.rtsp import Camera, free_port, need_server
+from tests.ports import free_port
+from tests.rtsp import Camera, need_server
 
 WARM_AFTER = 0.3
 """The part of all opens after which the allocator has what it needs."""

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import urllib.parse
 import urllib.request
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import missing_part
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "alerts.yml"
@@ -59,8 +59,7 @@ def running_prometheus(folder: Path, targets: Mapping[str, str], *, token: str |
     (folder / "prometheus.yml").write_text(
         json.dumps({"global": every, "rule_files": [str(RULES)], "scrape_configs": [job]})
     )
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     command = [binary("prometheus"), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/tsdb"]
     with (
         (folder / "prometheus.log").open("w") as log,

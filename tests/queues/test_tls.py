@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import Certificates
+from tests.ports import free_port
 from tests.queues.builders import fill, take
-from tests.redis_groups import free_port
 from tests.redis_servers import RedisServer
 from xclip_stream.errors import ConfigError, QueueUnavailable
 from xclip_stream.queues.redis import open_queue

@@ -3,10 +3,10 @@ from collections.abc import Iterator
 import pytest
 from PIL import Image
 
-from tests.brokers import free_port
 from tests.certificates import Certificates
 from tests.event_builders import a_life, a_message
 from tests.mail import MailServer
+from tests.ports import free_port
 from xclip_stream.errors import DeliveryError, DeliveryRejected
 from xclip_stream.protocols import BatchSink
 from xclip_stream.sinks.email import EmailSink

@@ -3,7 +3,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.brokers import KafkaBroker, free_port
+from tests.brokers import KafkaBroker
+from tests.ports import free_port
 from xclip_stream.errors import DeliveryError, DeliveryRejected
 from xclip_stream.sinks.kafka import KafkaSink, binary_form
 from xclip_stream.sinks.tls import TlsFiles

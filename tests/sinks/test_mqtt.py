@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import Mosquitto, MqttListener, free_port
+from tests.brokers import Mosquitto, MqttListener
 from tests.certificates import Certificates
 from tests.event_builders import a_life, a_message
+from tests.ports import free_port
 from xclip_stream.errors import DeliveryError, DeliveryRejected
 from xclip_stream.sinks.home_assistant import Discovery, Topics, WatchedRule
 from xclip_stream.sinks.mqtt import MqttSink

@@ -7,8 +7,9 @@ from pathlib import Path
 import nats
 import pytest
 
-from tests.brokers import JetStream, NatsServer, free_port
+from tests.brokers import JetStream, NatsServer
 from tests.certificates import Certificates
+from tests.ports import free_port
 from xclip_stream.errors import DeliveryError, DeliveryRejected
 from xclip_stream.sinks.nats import NatsSink
 from xclip_stream.sinks.tls import TlsFiles

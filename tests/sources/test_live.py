@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.rtsp import Camera, StartCamera, free_port, start_camera
+from tests.ports import free_port
+from tests.rtsp import Camera, StartCamera, start_camera
 from tests.videos import GEOMETRY, grey, noise, number_of, steady, write_video
 from xclip_stream.errors import SourceError, SourceRejected, SourceUnavailable
 from xclip_stream.protocols import SourceFrame

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rtsp import free_port
+from tests.ports import free_port
 from xclip_stream.errors import ConfigError
 from xclip_stream.web.ask_health import ask_health
 from xclip_stream.web.health import HealthServer

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -107,9 +107,10 @@ def start_worker(tmp_path: Path, checkpoint: Path, redis_url: str) -> Iterator[S
 
 
 def children(pid: int) -> list[int]:
-    found = []
+    found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        found += [int(child) for child in task.read_text().split()]
+        with suppress(OSError):  # a thread that ends while one looks
+            found += [int(child) for child in task.read_text().split()]
     return found
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.brokers import JetStream, KafkaBroker, Mosquitto, MqttListener, NatsServer, free_port
+from tests.brokers import JetStream, KafkaBroker, Mosquitto, MqttListener, NatsServer
 from tests.certificates import Certificates
 from tests.event_builders import a_life
 from tests.kafka_gate import MECHANISMS, KafkaGate
+from tests.ports import free_port
 from tests.workers.running import running
 from workers.deliver import run
 from xclip_stream.config import Config, read_config
