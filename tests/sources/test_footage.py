@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.videos import GEOMETRY, noise, number_of, steady, turn_clockwise, write_video
-from xclip_stream.errors import EvidenceError
+from xclip_stream.errors import EvidenceError, NeverEvidence
 from xclip_stream.sources import FileFootage, LiveFootage, PacketRing, Painter, open_source
 from xclip_stream.sources.pictures import upright
 from xclip_stream.types import Box, Pixels
@@ -255,6 +255,13 @@ def test_a_file_that_is_gone_is_told(tmp_path: Path) -> None:
     path.unlink()
 
     with pytest.raises(EvidenceError, match=r"a\.mp4: cannot be read again"):
+        footage(path).snapshot(1003.0, caption="")
+
+
+def test_a_codec_that_only_its_own_container_can_hold_is_told_as_what_never_works(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.avi", codec="rawvideo", options={})
+
+    with pytest.raises(NeverEvidence, match=r"a\.avi: rawvideo cannot be cut out of its container"):
         footage(path).snapshot(1003.0, caption="")
 
 

@@ -60,8 +60,14 @@ class EncodedPacket:
 
 
 def head_of(stream: VideoStream, key_frame: bytes, *, rotation: int = 0) -> Head:
-    """Return how the packets of a stream are coded. To be called in the thread that reads it."""
+    """Return how the packets of a stream are coded. To be called in the thread that reads it.
+
+    Raises:
+        ValueError, FFmpegError: only its own container can hold it.
+    """
     context = stream.codec_context
+    if context.name == "rawvideo":
+        raise ValueError("NUT takes bare pixels, and gives them back as of another kind")
     body = io.BytesIO()
     with av.open(body, "w", format="nut") as container:
         copy = container.add_stream_from_template(stream, opaque=True)

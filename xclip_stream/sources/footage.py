@@ -9,8 +9,9 @@ from pathlib import Path
 
 import av
 from av.error import FFmpegError, InvalidDataError
+from av.video.stream import VideoStream
 
-from xclip_stream.errors import EvidenceError, SourceError
+from xclip_stream.errors import EvidenceError, NeverEvidence, SourceError
 from xclip_stream.protocols import Clip
 from xclip_stream.sources.clips import ClipWriter, evidence_errors, has_frames, is_growing, make_seekable, open_writer
 from xclip_stream.sources.decoding import OpenVideo, Packet
@@ -121,13 +122,20 @@ class FileFootage:
                     if head is None and not packet.is_keyframe:
                         continue
                     data = bytes(packet)
-                    head = head or head_of(packet.stream, data, rotation=beginning.rotation)
+                    head = head or self._head_of(packet.stream, data, rotation=beginning.rotation)
                     unit = packet.time_base or TICK
                     shown_after_s = 0.0 if packet.pts is None else seconds_of(packet.pts - stamp, unit)
                     packet_at = self._start_time + seconds_of(stamp - first, unit)
                     yield EncodedPacket(packet_at, shown_after_s, packet.is_keyframe, data, head)
         except (FFmpegError, SourceError, ValueError) as error:
             raise EvidenceError(f"{self._path}: cannot be read again ({error})") from error
+
+    def _head_of(self, stream: VideoStream, key_frame: bytes, *, rotation: int) -> Head:
+        try:
+            return head_of(stream, key_frame, rotation=rotation)
+        except (FFmpegError, ValueError) as error:
+            codec = stream.codec_context.name
+            raise NeverEvidence(f"{self._path}: {codec} cannot be cut out of its container") from error
 
 
 @dataclass(frozen=True, slots=True)

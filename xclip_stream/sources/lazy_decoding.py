@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 from xclip_stream.sources.decoding import Packet, decoded
 from xclip_stream.sources.packet_kinds import PacketKinds
 
-_MAX_GROUP_BYTES, _MAX_GROUP_PACKETS = 32 * 1024 * 1024, 1500
+_MAX_GROUP_BYTES, _MAX_GROUP_PACKETS = 32 * 1024 * 1024, 500
 """A longer group is decoded as it comes: its packets take memory, and who waits for its last frame waits for all."""
 
 
