@@ -449,6 +449,7 @@ def test_every_mistake_is_told_at_once_in_the_order_of_the_file() -> None:
         ("a: &a {<<: &b {<<: *a}}", "aliases that never end"),
         ("a: *b", "site.yaml:1:4: is not YAML: found undefined alias"),
         ("[" * 5000, "site.yaml:1:1: is nested too deeply"),
+        ("labels: " + "[" * 180 + "]" * 180, "is nested too deeply"),
         ("version: 99999999999999999999999999999999999999999999999", "version: must be 1"),
     ],
 )

@@ -18,6 +18,8 @@ from xclip_stream.errors import ConfigError
 
 MAX_NODES = 200_000
 """Aliases can make a small file huge; no honest configuration has this many values."""
+MAX_DEPTH = 50
+"""The parser gives up at a few hundred levels, and what comes after it sooner."""
 MAX_DIGITS = 40
 MAX_SECRET_BYTES = 64 * 1024
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
@@ -109,6 +111,8 @@ class Document:
 
     def _value(self, node: yaml.Node, at: Location) -> Any:
         self._values[at] = _place(node)
+        if len(at) > MAX_DEPTH:
+            raise ConfigError(f"{node.start_mark.line + 1}:{node.start_mark.column + 1}: is nested too deeply")
         self._enter(node)
         value = self._read(node, at)
         self._open.discard(id(node))
