@@ -77,13 +77,15 @@ def test_a_run_that_fails_is_not_right_whatever_it_told(
     ("told", "exit_code"),
     [
         ([Told("climb", 5.0)], 0),
+        ([Told("climb", 2.1)], 0),
+        ([Told("climb", 12.9)], 0),
         ([], 1),
         ([Told("climb", 5.0), Told("climb", 6.0)], 1),
         ([Told("climb", 1.9)], 1),
         ([Told("climb", 13.1)], 1),
         ([Told("fall", 5.0)], 1),
     ],
-    ids=["right", "missed", "double", "early", "late", "other"],
+    ids=["right", "first", "last", "missed", "double", "early", "late", "other"],
 )
 def test_the_exit_code_is_0_only_where_all_of_the_truth_was_told_and_nothing_else(
     told: list[Told], exit_code: int

@@ -1,8 +1,14 @@
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.videos import steady, write_video
 from xclip_stream.sources.encoded import EncodedPacket, Head
-from xclip_stream.sources.packet_ring import PacketRing
+from xclip_stream.sources.packet_ring import PacketRing, PacketTap
 
 HEAD = Head("h264", 320, 240, b"", b"")
 
@@ -97,3 +103,18 @@ def test_a_ring_is_bounded_and_begins_with_a_key_frame_whatever_comes(
         held = ring.since(float("-inf"))
         assert ring.num_bytes == sum(len(each.data) for _, each in held) <= 400
         assert not held or held[0][1].is_key
+
+
+def test_a_tap_tells_when_packets_are_decoded_where_pictures_come_in_another_order(tmp_path: Path) -> None:
+    options = {"g": "25", "bf": "2", "x264-params": "b-adapt=0"}
+    path = write_video(tmp_path / "clip.mp4", steady(25, 1), options=options)
+    ring, at = PacketRing(span_s=100.0, max_bytes=1_000_000), 10.0
+    tap = PacketTap(ring, now=lambda: 5000.0 + at, monotonic=lambda: at)
+    with av.open(str(path)) as container:
+        for packet in container.demux(video=0):
+            tap.add(packet)
+            at += 0.04
+
+    held = [each for _, each in ring.since(0.0)]
+    assert [after.at - before.at for before, after in pairwise(held)] == pytest.approx([0.04] * 24)
+    assert {each.shown_after_s > 0.04 for each in held} == {True, False}

@@ -31,6 +31,7 @@ def test_a_draft_takes_its_place_in_one_step_and_may_be_read_by_a_web_server(tmp
     place.write_text("growing")
     draft = place.with_name(".a.mp4.draft")
     draft.write_text("whole")
+    draft.chmod(0o600)
 
     store.keep(draft, f"{DAY}/a.mp4")
 
