@@ -289,6 +289,20 @@ def test_a_source_that_stays_unknown_is_waited_for_once(queue, clock, scorer):
     assert later_s == [0.0, 0.0]
 
 
+def test_many_sources_that_stay_unknown_are_not_waited_for_one_after_the_other(queue, clock, scorer):
+    for number in range(10):
+        fill(queue, clock, source_id=f"new-{number}", live=True)
+    fill(queue, clock, live=True)
+    loop = a_loop(queue, scorer, clock, batch_size=4)
+    began_at = clock.monotonic()
+
+    for _ in range(3):
+        loop.step()
+
+    assert clock.monotonic() - began_at == pytest.approx(STRANGER_WAIT_S, abs=0.1)
+    assert [(scores.id.source_id, scores.status) for scores in published(queue)] == [("yard", ScoreStatus.SCORED)]
+
+
 def test_only_the_bad_window_of_a_batch_suffers(queue, clock, scorer):
     fill(queue, clock, count=8, bad=[3])
     failing = FailingScorer(scorer, chokes_on_bad_windows)

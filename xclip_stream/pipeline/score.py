@@ -17,6 +17,8 @@ from xclip_stream.types import Logits, Scores, ScoreStatus
 MAX_HALVINGS = 3
 STRANGER_WAIT_S = 2.0
 """How long a source that is not known is looked for in a changed configuration: ingest may have read it sooner."""
+STRANGER_REST_S = 10.0
+"""After a wait in vain no other source is waited for: many new ones at a time must not let all other windows age."""
 MAX_FORMER_SOURCES = 10_000
 
 
@@ -31,8 +33,9 @@ class ScoreLoop:
       after the queue's claim time, and goes to the dead letters when it has failed `max_deliveries` times.
     - New prompts are taken up between two batches. What a source that was removed has left is scored against nothing,
       as is a source with no prompts at all.
-    - A source that was never in `prompts` is waited for a little, once, and then fails like a bad window: while a
-      changed configuration is being rolled out, a worker that knows the source gets the window in time.
+    - A source that was never in `prompts` is waited for a little, once and not one after the other, and then fails like
+      a bad window: while a changed configuration is being rolled out, a worker that knows the source gets the window in
+      time.
     - A batch too big for the device is halved, and so are all that follow, up to three times in the life of the worker.
       After that, and when the model is broken for good, ScorerBroken leaves the loop: the process has to end with an
       exit code that is not 0, and its windows are claimed by another.
@@ -71,6 +74,7 @@ class ScoreLoop:
         self._new_prompts = new_prompts
         self._hurry = hurry
         self._strangers: set[str] = set()
+        self._rest_until = float("-inf")
         self._clock = clock
         self._stopping = stopping
         self._log = log
@@ -135,11 +139,14 @@ class ScoreLoop:
         if source_id in self._prompts or source_id in self._strangers:
             return source_id in self._prompts
         self._strangers.add(source_id)
-        until = self._clock.monotonic() + STRANGER_WAIT_S
+        now = self._clock.monotonic()
+        until = now if now < self._rest_until else now + STRANGER_WAIT_S
         while source_id not in self._prompts and self._clock.monotonic() < until and not self._stopping():
             self._clock.sleep(0.1)
             self._hurry()
             self._exchange_prompts()
+        if until > now and source_id not in self._prompts:
+            self._rest_until = until + STRANGER_REST_S
         return source_id in self._prompts
 
     def _score(self, batch: Sequence[TakenWindow]) -> None:
