@@ -202,6 +202,8 @@ def test_ctrl_c_drains_and_the_next_run_goes_on(site: Path) -> None:
     assert process.returncode == 0, log
     stopped = [json.loads(line)["worker"] for line in log.splitlines() if "worker_stopped" in line]
     assert stopped == ["ingest", "score", "alert", "deliver", "web"]
+    summary = next(json.loads(line) for line in log.splitlines() if "source_summary" in line)
+    assert summary["state"] == "stopped"
     assert re.match(r"film: goes on after \d+ windows", said)
 
 

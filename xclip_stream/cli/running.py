@@ -28,7 +28,7 @@ from xclip_stream.metrics import SupervisionCollector, expose, process_registry
 from xclip_stream.pipeline.lifecycle import StopFlag, SystemClock, stop_on_signals
 from xclip_stream.pipeline.progress import Progress, Scope, Snapshot
 from xclip_stream.pipeline.supervisor import Outcome, Supervisor, Verdict
-from xclip_stream.protocols import Overview, QueueDepths
+from xclip_stream.protocols import Overview, QueueDepths, SourceState, SourceStatus
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.redaction import redact_text
 from xclip_stream.web.address import address_url
@@ -214,7 +214,7 @@ class Run:
                 windows=rule.windows if rule else 0,
                 dropped=status.dropped,
                 events=rule.events if rule else 0,
-                state=str(status.state),
+                state=_state_at_end(status),
             )
 
     def _judge(self, outcome: Outcome, snapshot: Snapshot | None) -> int:
@@ -244,9 +244,14 @@ def summary_table(source_ids: Sequence[str], snapshot: Snapshot) -> FittingTable
         status, rule = snapshot.sources.get(name), snapshot.rules.get(name)
         windows, events = (rule.windows, rule.events) if rule else (0, 0)
         dropped = (status.dropped if status else 0) + (rule.expired if rule else 0)
-        state = str(status.state) if status else "never started"
+        state = _state_at_end(status) if status else "never started"
         table.add_row(*(Text(str(cell)) for cell in (name, windows, dropped, events, state)))
     return table
+
+
+def _state_at_end(status: SourceStatus) -> str:
+    """Return what to call the state of a source when the run is over, which its last word may not know."""
+    return "stopped" if status.state is SourceState.RUNNING else str(status.state)
 
 
 def _scope(config: Config) -> Scope:
