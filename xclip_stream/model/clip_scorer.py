@@ -74,7 +74,7 @@ class BatchScorer:
             CheckpointError: the checkpoint cannot be read.
             PromptError: a prompt is too long.
             ScoringError: the device is not there, its memory does not suffice, or a prompt has no finite features.
-            ScorerBroken: the device is lost to this process.
+            ScorerBroken: the device is lost to this process, or has no memory left for the prompts.
         """
         if threads is not None:
             torch.set_num_threads(threads)
