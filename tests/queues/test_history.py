@@ -88,6 +88,14 @@ def test_it_has_an_age(backend: Backend) -> None:
     assert kept[-1] == 250
 
 
+def test_a_server_whose_clock_is_younger_than_the_history_commits_all_of_a_step(own_server: RedisServer) -> None:
+    with open_queue(own_server.url, history_s=2 * time.time()) as queue:
+        commit(queue, alert_token(queue), judged=[judged(0)])
+
+        assert queue.load_states() == {"yard": b"state"}
+        assert [scores for _, scores in queue.read_history("yard", since=0, max_count=9)] == [judged(0)]
+
+
 def test_it_makes_room_where_memory_is_short(own_server: RedisServer) -> None:
     with closing(open_queue(own_server.url)) as queue, closing(own_server.client()) as client:
         token = alert_token(queue)

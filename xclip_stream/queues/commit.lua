@@ -44,7 +44,8 @@ end
 if is_short then redis.call('XTRIM', history, 'MAXLEN', math.floor(0.9 * redis.call('XLEN', history))) end
 if judged > 0 then
   local time = redis.call('TIME')
-  redis.call('XTRIM', history, 'MINID', '~', string.format('%.0f', time[1] * 1000 - kept_ms))
+  -- A machine without a battery may begin in 1970. A script that fails here has done half of its work.
+  redis.call('XTRIM', history, 'MINID', '~', string.format('%.0f', math.max(0, time[1] * 1000 - kept_ms)))
   -- What is not added to for so long is all too old, and so is what nothing points to.
   redis.call('PEXPIRE', history, kept_ms)
 end
