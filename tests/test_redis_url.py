@@ -48,6 +48,8 @@ def test_a_url_says_where_the_redis_is(text: str, meant: RedisUrl) -> None:
         ("redis+kafka://h", "must start with redis://"),
         ("redis://", "has no host"),
         ("redis://h:70000", "a port that is none"),
+        ("redis://u:hunter2@queue..example.org", "host name that cannot be one"),
+        (f"redis+cluster://a,{'b' * 64}", "host name that cannot be one"),
         ("redis://u:hunter2/x@h", "percent-encode"),
         ("redis://u:hunter2#x@h", "percent-encode"),
         ("redis://u:hunter2?x@h", "percent-encode"),

@@ -182,7 +182,12 @@ def _hosts(text: str, topology: Topology) -> tuple[tuple[str, int], ...]:
         match = _HOST.fullmatch(part)
         if match is None or (match["port"] and not 0 < int(match["port"]) < 65536):
             raise ValueError(f"is not a valid URL: it has no host, or a port that is none ({_ENCODE})")
-        found.append((unquote(match["host"].strip("[]")), int(match["port"] or _DEFAULT_PORT[topology])))
+        host = unquote(match["host"].strip("[]"))
+        try:
+            host.encode("idna")
+        except UnicodeError:
+            raise ValueError(f"is not a valid URL: it has a host name that cannot be one ({_ENCODE})") from None
+        found.append((host, int(match["port"] or _DEFAULT_PORT[topology])))
     if topology is Topology.SERVER and len(found) > 1:
         raise ValueError(
             "has several hosts: begin it with redis+sentinel:// where they are Sentinels, with redis+cluster:// where "
