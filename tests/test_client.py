@@ -211,6 +211,19 @@ def test_what_was_trimmed_before_it_was_acknowledged_is_let_go_of(server: RedisS
         assert client.xpending("xclip:{main}:events", "door")["pending"] == 0
 
 
+def test_a_group_that_is_there_goes_on_at_a_full_redis_and_a_new_one_is_told(server: RedisServer) -> None:
+    publish(server, 1)
+    with EventClient(server.url, group="door", start="oldest"):
+        pass
+    with closing(server.client()) as client:
+        client.config_set("maxmemory", 1)
+
+    with EventClient(server.url, group="door", start="oldest") as events:
+        assert handle(events, 1) == [1]
+    with pytest.raises(QueueUnavailable, match="is full"), EventClient(server.url, group="gate"):
+        pass
+
+
 @pytest.mark.parametrize("group", [None, "door"])
 def test_what_is_retained_can_be_read_to_its_end(server: RedisServer, group: str | None) -> None:
     publish(server, *range(250))

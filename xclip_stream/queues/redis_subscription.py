@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xclip_stream.errors import QueueError
-from xclip_stream.queues.redis_connection import Argument, NoGroup, RedisConnection, RedisKeys
+from xclip_stream.queues.redis_connection import Argument, NoGroup, RedisConnection, RedisKeys, ServerFull
 from xclip_stream.queues.redis_consumer import block_ms, fields_of, milliseconds
 
 OLDEST = "0"
@@ -52,6 +52,10 @@ class RedisSubscription:
         """Create the group where there is none; it begins after `start_id`."""
         try:
             self._connection.call("XGROUP CREATE", self._stream, group, start_id, "MKSTREAM")
+        except ServerFull:
+            # A full server refuses this also where the group is there.
+            if not self._has_group(group):
+                raise
         except QueueError as error:
             if "BUSYGROUP" not in str(error):
                 raise
@@ -76,6 +80,13 @@ class RedisSubscription:
 
     def acknowledge(self, group: str, entry_id: str) -> None:
         self._connection.call("XACK", self._stream, group, entry_id)
+
+    def _has_group(self, group: str) -> bool:
+        try:
+            self._connection.call("XPENDING", self._stream, group)
+        except NoGroup:
+            return False
+        return True
 
     def _claim(self, group: str, consumer: str, *, idle_s: float, after_id: str) -> EventEntry | None:
         arguments: list[Argument] = [group, consumer, milliseconds(idle_s), after_id]
