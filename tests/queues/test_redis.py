@@ -383,6 +383,16 @@ class TestAFullServer:
 
             assert [taken.window.id.seq for taken in take(queue)] == [0, 1]
 
+    def test_an_alert_worker_can_begin_there_with_rules_that_are_not_kept_yet(self, own_server: RedisServer) -> None:
+        with open_queue(own_server.url) as queue:
+            queue.keep_rulebook("c0", b"rules")
+            make_full(own_server)
+
+            queue.keep_rulebook("c1", b"other rules")
+            queue.want_rescored(WindowId("yard", "e1", 0), ttl_s=60)
+
+            assert queue.read_rulebook("c1") == b"other rules"
+
     def test_it_still_hears_what_workers_report(self, own_server: RedisServer) -> None:
         with open_queue(own_server.url) as queue:
             make_full(own_server)

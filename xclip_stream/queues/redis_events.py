@@ -12,7 +12,7 @@ from xclip_stream.evidence import EvidenceRecord, EvidenceRequest
 from xclip_stream.history_codec import encode_judged, encode_layout, layout_digest
 from xclip_stream.protocols import RuleStatus, TakenMessage, TakenScores
 from xclip_stream.queues.limits import REQUESTS_KEPT, RULEBOOKS_KEPT
-from xclip_stream.queues.redis_connection import Argument
+from xclip_stream.queues.redis_connection import Argument, ServerFull
 from xclip_stream.queues.redis_consumer import (
     ALERT,
     Fields,
@@ -95,7 +95,9 @@ class RedisAlert(RedisConsumer):
 
     def want_rescored(self, window_id: WindowId, *, ttl_s: float) -> None:
         name = f"{window_id.seq}:{window_id.epoch}"
-        self._call("SET", self._keys.rescore(window_id.source_id), name, "PX", milliseconds(ttl_s))
+        # A full server takes no window to be scored either, and the commits go on without.
+        with suppress(ServerFull):
+            self._call("SET", self._keys.rescore(window_id.source_id), name, "PX", milliseconds(ttl_s))
 
     def evidence_of(self, event_ids: Sequence[str]) -> Mapping[str, EvidenceRecord]:
         found = self._call("MGET", *map(self._keys.evidence_made, event_ids)) if event_ids else ()
