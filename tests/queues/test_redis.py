@@ -467,6 +467,29 @@ class TestErrors:
         assert "s3cret" not in str(refused.value)
         assert "\n" not in str(refused.value)
 
+    def test_scripts_that_are_forgotten_again_and_again_are_an_outage_and_not_an_error(
+        self, queue: RedisQueue, own_server: RedisServer
+    ) -> None:
+        is_over = threading.Event()
+
+        def forget_scripts() -> None:
+            with closing(own_server.client()) as client:
+                while not is_over.is_set():
+                    client.script_flush()
+
+        def run_scripts() -> None:
+            while True:
+                queue.watch_pictures(["yard"], ttl_s=1)
+
+        flushing = threading.Thread(target=forget_scripts)
+        flushing.start()
+        try:
+            with pytest.raises(QueueUnavailable, match="has forgotten a script"):
+                run_scripts()
+        finally:
+            is_over.set()
+            flushing.join()
+
     def test_a_url_of_something_else_is_an_error(self) -> None:
         with pytest.raises(ConfigError, match="is not a Redis URL") as refused:
             open_queue("http://user:s3cret@example.org")
