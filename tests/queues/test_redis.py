@@ -529,6 +529,16 @@ class TestErrors:
         assert all(key.startswith("xclip:{main}:") for key in keys)
 
 
+def test_any_number_of_threads_may_wait_at_once(queue: RedisQueue) -> None:
+    pool = queue._connection._client.connection_pool
+    connections = [pool.get_connection() for _ in range(150)]
+    try:
+        queue.ping()
+    finally:
+        for connection in connections:
+            pool.release(connection)
+
+
 def test_any_consumer_group_can_read_the_event_stream(own_server: RedisServer, queue: RedisQueue) -> None:
     commit(queue, alert_token(queue), b"state", events=["m1"])
     with closing(own_server.client()) as client:

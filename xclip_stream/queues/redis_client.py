@@ -77,6 +77,8 @@ def open_client(
 _COMMON: dict[str, Any] = {
     "protocol": 2,
     "retry": Retry(NoBackoff(), 0),
+    # The client's own default is 100, and each sink of a deliver worker waits on a connection of its own.
+    "max_connections": 1 << 31,
     # A window comes in few pieces: each is a system call, and a wait for a server that has been waited for itself.
     "socket_read_size": 2 << 20,
     # CLIENT SETINFO would be two more round trips, and one more right that each user needs.
