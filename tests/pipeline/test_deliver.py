@@ -443,6 +443,21 @@ def test_a_sink_of_digests_gets_what_comes_within_its_window_in_one_piece(queue,
     assert queue.depths(["ops"]).outbox["ops"] == 0
 
 
+def test_what_the_queue_hands_out_again_while_a_digest_is_gathered_is_in_it_once(queue, clock):
+    fill(queue, "e1:0", "e1:1")
+    sink = DigestSink()
+
+    def sleep(duration_s: float) -> None:
+        clock.advance(duration_s)
+        queue._cursors["sink:ops"] = 0  # as on a server to which another connection was made
+
+    clock.sleep = sleep
+
+    a_loop(queue, sink, clock, stopping=clock.stopping_after(200.0)).run()
+
+    assert sink.taken == [["e1:0", "e1:1"]]
+
+
 def test_a_digest_that_is_not_taken_is_tried_again_as_a_whole_and_none_of_it_is_settled_before(queue, clock):
     fill(queue, "e1:0", "e1:1")
     sink = DigestSink([OUTAGE, OUTAGE])

@@ -130,7 +130,10 @@ class DeliverLoop:
             self._pulse.beat()
             self._lease.renew()
             max_count, block_s = MAX_BATCH - len(messages), min(left_s, self._block_s)
-            messages += self._queue.take_messages(self._sink_id, max_count=max_count, block_s=block_s)
+            found = self._queue.take_messages(self._sink_id, max_count=max_count, block_s=block_s)
+            # After an outage, or what may have been one, the queue hands out again what is not settled.
+            known = {taken.entry_id for taken in messages}
+            messages += [taken for taken in found if taken.entry_id not in known]
         return [messages] if messages else []
 
     def _finish(self, batch: list[TakenMessage]) -> None:
