@@ -211,6 +211,18 @@ def test_what_was_trimmed_before_it_was_acknowledged_is_let_go_of(server: RedisS
         assert client.xpending("xclip:{main}:events", "door")["pending"] == 0
 
 
+def test_what_was_trimmed_does_not_hide_what_the_consumer_has_besides(server: RedisServer) -> None:
+    publish(server, *range(100))
+    with EventClient(server.url, group="door", consumer="one", start="oldest") as events:
+        held = take(events, 100)
+    with closing(server.client()) as client:
+        client.xdel("xclip:{main}:events", *(delivery.id for delivery in held[:-1]))
+    publish(server, 100)
+
+    with EventClient(server.url, group="door", consumer="one") as events:
+        assert handle(events, 2) == [99, 100]
+
+
 def test_a_group_that_is_there_goes_on_at_a_full_redis_and_a_new_one_is_told(server: RedisServer) -> None:
     publish(server, 1)
     with EventClient(server.url, group="door", start="oldest"):
