@@ -1163,6 +1163,20 @@ class TestForgetting:
         queue.acquire_sink("ops", ttl_s=60)
         assert names(queue) == ["m3"]
 
+    def test_who_has_still_a_message_of_a_forgotten_sink_does_not_settle_another_with_it(self, queue: Queue) -> None:
+        token = alert_token(queue)
+        commit(queue, token, events=["m1"], sinks=["ops"])
+        lease = queue.acquire_sink("ops", ttl_s=60)
+        assert lease is not None
+        (taken,) = queue.take_messages("ops", max_count=9, block_s=0)
+        queue.release_sink("ops", lease)
+        queue.forget_sink("ops")
+        commit(queue, token, events=["m2"], sinks=["ops"])
+
+        queue.settle_message("ops", taken)
+
+        assert queue.waiting_messages("ops", max_count=9) == ["m2"]
+
     def test_a_sink_that_is_delivered_for_is_not_forgotten(self, backend: Backend) -> None:
         queue, deliver = backend.queue(), backend.queue("deliver")
         post(queue, "m1")

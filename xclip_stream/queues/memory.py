@@ -104,8 +104,10 @@ class MemoryOverview(MemoryInspection):
         with self._store.changed:
             if self._store.lease(f"sink:{sink_id}") is not None:
                 raise QueueError(f"sink {sink_id}: a worker delivers for it")
-            outbox = self._store.outboxes.pop(sink_id, None)
-            return 0 if outbox is None else len(outbox)
+            outbox = self._store.outboxes[sink_id]
+            count = len(outbox)
+            outbox.trim(0)  # it stays itself, so that no id is used twice
+            return count
 
 
 class MemoryQueue(
