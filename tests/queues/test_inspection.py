@@ -1,6 +1,7 @@
 """What an operator sees of a queue: the same of the one in memory and of Redis 6.2 and 7."""
 
 import time
+from contextlib import closing
 
 import pytest
 
@@ -200,3 +201,13 @@ def test_a_full_server_can_be_looked_at(own_server: RedisServer) -> None:
     assert (seen.files.waiting, seen.max_memory_bytes) == (2, 1 << 20)
     assert seen.memory_bytes > 0
     client.close()
+
+
+def test_one_look_goes_over_the_keys_of_the_server_once(own_server: RedisServer) -> None:
+    with open_queue(own_server.url) as queue, closing(own_server.client()) as client:
+        queue.acquire_sink("ops", ttl_s=60)
+        client.config_resetstat()
+
+        queue.inspect()
+
+        assert client.info("commandstats")["cmdstat_scan"]["calls"] == 1

@@ -44,15 +44,15 @@ class RedisInspection(RedisConsumer):
         )
 
     def _names(self) -> Iterator[str]:
-        """Yield the outboxes and leases that there are; one may come twice."""
-        for kind in (_OUTBOX, _LEASE):
-            cursor = 0
-            while True:
-                pattern = _literally(self._keys.of(kind)) + "*"
-                cursor, found = self._call("SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_COUNT)
-                yield from (self._keys.name(key.decode()) for key in found)
-                if int(cursor) == 0:
-                    break
+        """Yield the outboxes and leases that there are, and perhaps other names; one may come twice."""
+        # One pass for both kinds: it goes over all keys of the server, whoever they belong to.
+        pattern = f"{_literally(self._keys.of(''))}[{_OUTBOX[0]}{_LEASE[0]}][{_OUTBOX[1]}{_LEASE[1]}]*"
+        cursor = 0
+        while True:
+            cursor, found = self._call("SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_COUNT)
+            yield from (self._keys.name(key.decode()) for key in found)
+            if int(cursor) == 0:
+                break
 
 
 def _literally(text: str) -> str:
