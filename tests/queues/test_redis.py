@@ -529,6 +529,23 @@ class TestErrors:
         assert all(key.startswith("xclip:{main}:") for key in keys)
 
 
+def test_a_reply_that_an_interrupt_has_left_is_not_given_to_the_next_step(queue: RedisQueue) -> None:
+    commit(queue, alert_token(queue), b"state")
+    (connection,) = queue._connection._client.connection_pool._available_connections
+    send = connection.send_command
+
+    def interrupted(*words: Any, **options: Any) -> None:
+        send(*words, **options)
+        connection.send_command = send
+        raise KeyboardInterrupt
+
+    connection.send_command = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        queue.read_events(after_id="0", max_count=1, block_s=0.5)
+
+    assert queue.load_states() == {"yard": b"state"}
+
+
 def test_any_number_of_threads_may_wait_at_once(queue: RedisQueue) -> None:
     pool = queue._connection._client.connection_pool
     connections = [pool.get_connection() for _ in range(150)]

@@ -198,6 +198,10 @@ class RedisConnection:
                 # Who is behind them may not be the master any more, and does not say so to those who only read.
                 self._client.connection_pool.disconnect(inuse_connections=False)
             raise translated from error
+        except BaseException:
+            # An interrupt, perhaps between a command and its reply, which the next command must not be given.
+            self._client.connection_pool.disconnect(inuse_connections=False)
+            raise
 
     def _greet(self, connection: Any) -> None:  # the client has several kinds
         self.connects += 1
