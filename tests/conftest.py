@@ -1,10 +1,14 @@
 """What every test may need: the rule for missing system parts, and the real footage where it lies beside a checkout."""
 
+import logging
 import os
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 # How long an example takes says how busy the machine is, and nothing about the code.
@@ -26,6 +30,17 @@ def missing_part(name: str, install: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Take back what a worker that ran inside of a test has set for its log."""
+    root = logging.getLogger()
+    handlers, level, showwarning = root.handlers, root.level, warnings.showwarning
+    yield
+    logging.captureWarnings(capture=False)
+    root.handlers, root.level, warnings.showwarning = handlers, level, showwarning
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -6,13 +6,11 @@ import logging
 import os
 import subprocess
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from tests.servers import redis_server
 from xclip_stream.errors import ConfigError
@@ -22,14 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
-def leave_logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_style_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XCLIP_STREAM_LOG", raising=False)
-    root = logging.getLogger()
-    handlers, level, showwarning = root.handlers, root.level, warnings.showwarning
-    yield
-    logging.captureWarnings(capture=False)
-    root.handlers, root.level, warnings.showwarning = handlers, level, showwarning
-    structlog.reset_defaults()
 
 
 def lines_of(stream: io.StringIO) -> list[dict[str, Any]]:

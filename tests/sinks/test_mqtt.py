@@ -183,8 +183,6 @@ def test_a_broker_that_does_not_let_us_publish_says_so_with_mqtt_5(tmp_path):
     assert not isinstance(caught.value, DeliveryRejected)
 
 
-# The library leaves the socket of a handshake that failed to the garbage collector.
-@pytest.mark.filterwarnings("ignore:.*SSLSocket:pytest.PytestUnraisableExceptionWarning")
 def test_what_was_refused_of_others_is_not_taken_for_a_refusal_of_an_event_with_the_same_number(tmp_path):
     watched = [WatchedRule("yard", "climbing", (WHOLE_FRAME,), 300.0)]
     discovery = Discovery(watched, topics=Topics("site"), prefix="homeassistant", version="1.2.3")
@@ -198,6 +196,8 @@ def test_what_was_refused_of_others_is_not_taken_for_a_refusal_of_an_event_with_
         sink.deliver(ended)
 
 
+# The library leaves the socket of a handshake that failed to the garbage collector.
+@pytest.mark.filterwarnings("ignore:.*SSLSocket:pytest.PytestUnraisableExceptionWarning")
 def test_over_tls_the_broker_must_be_who_it_says(tmp_path):
     certificates = Certificates.make(tmp_path)
     options = (
