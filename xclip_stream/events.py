@@ -3,6 +3,7 @@
 `python -m xclip_stream.events` writes the JSON Schema and the AsyncAPI document that stand in docs/events.
 """
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,6 +30,7 @@ from xclip_stream.event_schema import (
 from xclip_stream.types import Event, Latency, Phase, PromptScore, WindowRef
 
 A_YEAR_S = 365 * 86_400.0
+_ENTRY_ID = re.compile(r"[0-9]{1,18}(-[0-9]{1,18})?")
 
 
 def encode_event(event: Event, *, number: int) -> bytes:
@@ -73,6 +75,11 @@ def parse_envelope(body: bytes) -> CloudEvent:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the message"
         raise DecodeError(f"not an event of {SCHEMA_ID}: {place}: {first['msg']}") from error
+
+
+def is_entry_id(text: str) -> bool:
+    """Tell whether a text can be the id of an entry of the public stream: `1718000000000-0`, or its first part."""
+    return _ENTRY_ID.fullmatch(text) is not None
 
 
 def format_time(at: float) -> str:

@@ -1,6 +1,5 @@
 """`xclip-stream events`: the public event stream, as a consumer reads it."""
 
-import re
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -10,12 +9,11 @@ from xclip_stream.cli.connection import queue_for
 from xclip_stream.cli.options import ConfigFile, Namespace, RedisUrl
 from xclip_stream.cli.output import emit
 from xclip_stream.errors import DecodeError
-from xclip_stream.events import parse_event
+from xclip_stream.events import is_entry_id, parse_event
 from xclip_stream.protocols import EventLog
 from xclip_stream.sinks.wording import event_line
 
 OLDEST = "0"
-_ENTRY_ID = re.compile(r"\d{1,18}(-\d{1,18})?")
 BLOCK_S = 1.0
 PAGE = 200
 NOT_RUNNING = "nothing runs with this configuration now; --no-follow prints what is retained"
@@ -49,7 +47,7 @@ def tail(
       xclip-stream events tail --config site.yaml --from 0 --no-follow --json | jq .data.rule_id
       xclip-stream events tail --redis redis://queue:6379 --json
     """
-    if after is not None and not _ENTRY_ID.fullmatch(after):
+    if after is not None and not is_entry_id(after):
         raise typer.BadParameter("--from takes an id, such as 1718000000000-0")
     with queue_for(config, redis, namespace=namespace, not_running=NOT_RUNNING if follow else None) as queue:
         start = after or (queue.last_event_id() if follow else OLDEST)

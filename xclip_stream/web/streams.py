@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator
 
 from starlette.concurrency import run_in_threadpool
@@ -11,12 +10,12 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from xclip_stream.errors import QueueError
+from xclip_stream.events import is_entry_id
 from xclip_stream.web.event_feed import PAGE, Entry, EventFeed, Subscription, place
 
 HEARTBEAT_S = 15.0
 RETRY_MS = 2000
 """How long a page waits before it connects again."""
-_ENTRY_ID = re.compile(r"[0-9]{1,18}(-[0-9]{1,18})?")
 _TRY_AGAIN_LATER = 1013
 _WRONG = 1008
 
@@ -73,7 +72,7 @@ class EventStreams:
     async def events(self, request: Request) -> Response:
         """Serve `GET /events`: server-sent events, from `Last-Event-ID` or `?after=` on."""
         after = request.headers.get("last-event-id") or request.query_params.get("after")
-        if after is not None and not _ENTRY_ID.fullmatch(after):
+        if after is not None and not is_entry_id(after):
             return JSONResponse({"error": "after is not an id of the event stream"}, 400)
         return StreamingResponse(self._sent(after), media_type="text/event-stream")
 
@@ -81,7 +80,7 @@ class EventStreams:
         """Serve `/ws/events`: each message is `{"id": …, "event": …}`; pass the last id as `?after=`."""
         await socket.accept()
         after = socket.query_params.get("after")
-        if after is not None and not _ENTRY_ID.fullmatch(after):
+        if after is not None and not is_entry_id(after):
             await socket.close(_WRONG, "after is not an id of the event stream")
             return
         telling, leaving = asyncio.create_task(self._tell(socket, after)), asyncio.create_task(_left(socket))
