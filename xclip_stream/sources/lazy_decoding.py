@@ -54,9 +54,7 @@ class LazyDecoder:
         self._note = note
         self._last: av.VideoFrame | None = None
         self._group: _Group | None = None
-        """The last one, where it was decoded on demand."""
-        self._holds_frames = False
-        """Whether the decoder may hold frames back that nobody was shown."""
+        """The last one, where it was decoded on demand. Of any other the decoder may hold frames back to be shown."""
         self.decoded = 0
         """How many packets the decoder was given so far."""
 
@@ -117,7 +115,6 @@ class LazyDecoder:
             self._group.complete()  # it may be referred to
             known = range(self._group.first_pts, self._group.last_pts + 1)
             self._group = None
-        self._holds_frames = True
         for packet in packets:
             for frame in self._decode(packet):
                 if frame.pts is not None and frame.pts in known:
@@ -128,9 +125,8 @@ class LazyDecoder:
 
     def _held_back(self) -> Iterator[Moment]:
         """Yield the frames that the decoder holds back, and make it ready for another group."""
-        if self._holds_frames:
+        if self._group is None:
             yield from map(self._moment, self._decode(None))
-        self._holds_frames = False
         self._codec.flush_buffers()
 
     def _moment(self, frame: av.VideoFrame) -> Moment:
