@@ -379,10 +379,10 @@ def test_the_readers_that_there_are_now_are_shown(registry: CollectorRegistry) -
     del counts["yard"]
 
     assert before("readers") == 2
-    names = ("frames_decoded", "frames_still", "windows_queued", "windows_unchanged", "windows_dropped")
+    names = ("frames_read", "frames_still", "windows_queued", "windows_unchanged", "windows_dropped")
     counted = [before(f"{name}_total", source="yard") for name in (*names, "source_losses", "reader_deaths")]
     assert counted == [100, 80, 9, 4, 2, 1, 3]
-    assert list(shown(registry).series("frames_decoded_total")) == [(("source", "door"),)]
+    assert list(shown(registry).series("frames_read_total")) == [(("source", "door"),)]
 
 
 def test_the_pictures_and_clips_of_each_source_are_shown_and_those_that_were_given_up(

@@ -89,7 +89,7 @@ def test_one_scrape_has_each_worker_and_the_queue(run: Run) -> None:
     assert [shown("worker_running", role=role, worker="run") for role in Role] == [1] * len(Role)
     assert [shown("worker_restarts_total", role=role, worker="run") for role in Role] == [0] * len(Role)
     assert all(shown("process_start_time_seconds", worker=role) for role in Role)
-    assert shown("frames_decoded_total", source="film", worker="ingest") > 0
+    assert shown("frames_read_total", source="film", worker="ingest") > 0
     assert shown("windows_scored_total", source="film", outcome="scored", worker="score") > 0
     assert shown("events_total", source="film", rule="anything", phase="started", worker="alert") > 0
     assert shown("messages_delivered_total", sink="log", worker="deliver") > 0

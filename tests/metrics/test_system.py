@@ -23,7 +23,7 @@ def test_what_one_worker_hands_on_the_next_one_counts(system: System) -> None:
     queued = reader("windows_queued_total", source="film")
 
     assert 0 < judged <= scored <= queued
-    assert reader("frames_decoded_total", source="film") >= 2.5 * queued  # five frames a second, two windows
+    assert reader("frames_read_total", source="film") >= 2.5 * queued  # five frames a second, two windows
     assert reader("readers") == 2
 
 

@@ -92,9 +92,9 @@ WORKER_RESTARTS = _counter(
 
 # ------------------------------------------------------------------------------------------- ingest, for each source
 
-FRAMES_DECODED = _counter(
-    "frames_decoded_total",
-    "Frames that were read: decoded, of an idle camera taken for still, or of a file passed over.",
+FRAMES_READ = _counter(
+    "frames_read_total",
+    "Frames that were read: decoded, taken for still in an idle camera, or passed over in a file.",
     "source",
 )
 FRAMES_STILL = _counter("frames_still_total", "Of these, those that were not decoded, because nothing moved.", "source")

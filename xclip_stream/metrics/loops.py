@@ -162,7 +162,7 @@ class ReadersCollector(Collector):
 
 
 _OF_READERS: Mapping[d.Definition, Callable[[ReaderCounts], int]] = {
-    d.FRAMES_DECODED: attrgetter("frames"),
+    d.FRAMES_READ: attrgetter("frames"),
     d.FRAMES_STILL: attrgetter("still"),
     d.WINDOWS_QUEUED: attrgetter("windows"),
     d.WINDOWS_UNCHANGED: attrgetter("unchanged"),
