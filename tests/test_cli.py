@@ -153,7 +153,7 @@ def test_check_shows_what_a_configuration_means_and_no_secret(site: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert "rtsp://***@127.0.0.1:1/x?token=***" in done.stdout
     assert done.stdout.endswith("site.yaml: ok\n")
-    for secret in ("hunter22", "abc", "bob", "c2VjcmV0"):
+    for secret in ("hunter22", "abc", "bob", "c2VjcmV0", "T0K3N"):
         assert secret not in done.stdout + done.stderr
 
 
@@ -164,6 +164,7 @@ def test_check_prints_json(site: Path) -> None:
     assert shown["rules"][0]["enter"] == 0.6
     assert len(shown["config_hash"]) == 16
     assert "hunter22" not in done.stdout
+    assert "T0K3N" not in done.stdout
 
 
 def test_check_tells_every_mistake_and_ends_with_two(site: Path) -> None:

@@ -15,7 +15,9 @@ from xclip_stream.errors import DecodeError
 
 Value = TypeVar("Value")
 SNAPSHOT, CLIP = ".jpg", ".mp4"
-_FILE = re.compile(r"(?!\.{1,2}/)[^/]+/\d{4}-\d\d-\d\d/[0-9a-f]{32}\.(jpg|mp4)")
+_FOLDER = r"(?!\.{1,2}/)[^/\0]+/\d{4}-\d\d-\d\d"
+_NAME = re.compile(rf"{_FOLDER}/\w+", re.ASCII)
+_FILE = re.compile(rf"{_FOLDER}/[0-9a-f]{{32}}\.(jpg|mp4)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +46,12 @@ class EvidenceRequest:
         """Read what `encode` wrote.
 
         Raises:
-            DecodeError: it is no request.
+            DecodeError: it is no request, or its name leads out of where evidence is kept.
         """
-        return _decoded(_REQUEST, body)
+        request = _decoded(_REQUEST, body)
+        if not _NAME.fullmatch(request.name):
+            raise DecodeError("this is no evidence: its name is not that of a source, a day and an event")
+        return request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

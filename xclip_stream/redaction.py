@@ -3,7 +3,8 @@
 import re
 from urllib.parse import urlsplit, urlunsplit
 
-_MASK = "***"
+MASK = "***"
+"""What stands for what is not shown."""
 # Without the colon behind it, with which a sentence goes on.
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>]*[^\s'\"<>:]")
 # Some cameras carry the password in the path: /user=admin_password=x_channel=1.sdp
@@ -22,16 +23,16 @@ def redact_url(url: str) -> str:
     address, mark, query = rest.partition("?")
     user, at, address = address.rpartition("@")
     if "@" in query:
-        return f"{scheme}://{_MASK}"
+        return f"{scheme}://{MASK}"
     try:
         others, address = _without_other_hosts(address)
         parts = urlsplit(f"{scheme}://{address}{mark}{query}")
         _ = parts.port  # raises where "user:password" stands in the place of the host
     except ValueError:
-        return f"{scheme}://{_MASK}"
-    host = f"{_MASK}@{others}{parts.netloc}" if at and user else f"{others}{parts.netloc}"
-    path = _SECRET_IN_PATH.sub(rf"\1={_MASK}", parts.path)
-    return urlunsplit((parts.scheme, host, path, _masked_query(parts.query), _MASK if parts.fragment else ""))
+        return f"{scheme}://{MASK}"
+    host = f"{MASK}@{others}{parts.netloc}" if at and user else f"{others}{parts.netloc}"
+    path = _SECRET_IN_PATH.sub(rf"\1={MASK}", parts.path)
+    return urlunsplit((parts.scheme, host, path, _masked_query(parts.query), MASK if parts.fragment else ""))
 
 
 def redact_text(text: str) -> str:
@@ -54,5 +55,5 @@ def _without_other_hosts(address: str) -> tuple[str, str]:
 
 def _masked_query(query: str) -> str:
     if query and "=" not in query:
-        return _MASK
-    return _VALUE_IN_QUERY.sub(f"={_MASK}", query)
+        return MASK
+    return _VALUE_IN_QUERY.sub(f"={MASK}", query)

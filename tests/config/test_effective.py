@@ -20,6 +20,8 @@ rules:
   - {id: climb, prompts: [a person climbing], regions: [frame], schedule: {from: "20:00", timezone: UTC}}
 sinks:
   - {id: ops, type: webhook, url: "https://u:p@example.org/hook", secret: "${WEBHOOK_SECRET}", headers: {X: tokentoken}}
+  - {id: chat, type: webhook, url: "https://chat.example.org/services/T0K3N"}
+  - {id: phone, type: apprise, url: "slack://TokenA/TokenB/TokenC"}
 """
 
 
@@ -47,7 +49,10 @@ def test_what_it_is_reads_as_itself() -> None:
     assert effective_yaml(read(once)) == once
 
 
-@pytest.mark.parametrize("secret", ["spy", "hunter22", "topsecret", "pass-word", "tokentoken", "w" * 20, "abc", "u:p@"])
+@pytest.mark.parametrize(
+    "secret",
+    ["spy", "hunter22", "topsecret", "pass-word", "tokentoken", "w" * 20, "abc", "u:p@", "T0K3N", "TokenA", "TokenC"],
+)
 def test_no_secret_is_in_it(secret: str) -> None:
     assert secret not in effective_yaml(read(SITE))
 

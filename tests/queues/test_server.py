@@ -66,6 +66,17 @@ def test_the_folder_is_for_its_user_alone_and_there_is_no_port(tmp_path: Path) -
     assert not sockets[0].exists()
 
 
+def test_in_a_folder_that_others_can_enter_they_cannot_read_what_it_holds(tmp_path: Path) -> None:
+    directory = tmp_path / "state"
+    directory.mkdir(mode=0o755)
+
+    with EmbeddedRedis(directory) as server, open_queue(server.url) as queue:
+        queue.ping()
+        open_to_others = [path.name for path in directory.iterdir() if path.lstat().st_mode & 0o077]
+
+    assert open_to_others == []
+
+
 def test_a_second_one_in_the_same_folder_joins_the_first_and_leaves_it_running(tmp_path: Path) -> None:
     with EmbeddedRedis(tmp_path) as first:
         with EmbeddedRedis(tmp_path) as second:

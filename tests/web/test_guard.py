@@ -91,6 +91,18 @@ def test_without_the_token_nothing_is_told(locked: Dashboard) -> None:
     assert not [answer for answer in answers if "yard" in answer.text]
 
 
+@pytest.mark.parametrize("path", ["/log%0Ain", "/login%09", "//login", "/login/", "/login;x", "/login%3Fx"])
+def test_only_the_login_itself_is_open(locked: Dashboard, path: str) -> None:
+    with locked.client(authorization="") as client:
+        assert client.get(path).status_code == 401
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1/login?", "127.0.0.1:8080/login#", "127.0.0.1/static/login.css?"])
+def test_a_host_with_a_path_in_it_opens_nothing(locked: Dashboard, host: str) -> None:
+    with locked.client(authorization="", host=host) as client:
+        assert client.get("/api/site").status_code == 401
+
+
 def test_a_browser_is_sent_to_the_login(locked: Dashboard) -> None:
     with locked.client(authorization="", accept="text/html") as client:
         answer = client.get("/")

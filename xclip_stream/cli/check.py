@@ -14,7 +14,6 @@ from xclip_stream.cli.output import emit, table_console
 from xclip_stream.config import Config, RuleConfig, check_geometry, load_config
 from xclip_stream.model import clip_geometry
 from xclip_stream.model.locate import is_at_hand
-from xclip_stream.redaction import redact_url
 from xclip_stream.sinks.extras import missing_extra
 
 
@@ -107,5 +106,5 @@ def _plain(config: Config) -> dict[str, Any]:
         shown["url"] = source.shown_url
     for sink, shown in zip(config.sinks, plain["sinks"], strict=True):
         if sink.type == "webhook":
-            shown["url"] = redact_url(sink.url.get_secret_value())
+            shown["url"] = sink.place
     return {**plain, "config_hash": config.config_hash}

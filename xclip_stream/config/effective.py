@@ -11,8 +11,8 @@ from pydantic import BaseModel, SecretStr
 
 from xclip_stream.config.document import HIDDEN
 from xclip_stream.config.parts import FRAME, RuleConfig, SourceConfig
+from xclip_stream.config.values import shown_url
 from xclip_stream.config.whole import Config
-from xclip_stream.redaction import redact_url
 from xclip_stream.types import WHOLE_FRAME
 
 Hide: TypeAlias = Callable[[str], str]
@@ -37,7 +37,7 @@ def effective_yaml(config: Config, *, hide: Hide = str) -> str:
 def _plain(value: Any, hide: Hide) -> Any:
     match value:
         case SecretStr():
-            plain: Any = _shown(value.get_secret_value())
+            plain: Any = _shown(value)
         case BaseModel():
             plain = _section(value, hide)
         case Mapping():
@@ -69,7 +69,8 @@ def _section(section: BaseModel, hide: Hide) -> dict[str, Any]:
     return {key: value for key, value in plain.items() if key not in useless}
 
 
-def _shown(text: str) -> str:
+def _shown(secret: SecretStr) -> str:
+    text = secret.get_secret_value()
     if "://" in text:
-        return redact_url(text)
+        return shown_url(secret)
     return text if text.startswith("/") else HIDDEN

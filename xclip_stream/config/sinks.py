@@ -21,6 +21,7 @@ from xclip_stream.config.values import (
     WebhookSecret,
     WebhookUrl,
     distinct,
+    shown_url,
 )
 from xclip_stream.redaction import redact_url
 from xclip_stream.types import Phase
@@ -90,7 +91,7 @@ class WebhookSinkConfig(SinkSection):
 
     @property
     def place(self) -> str:
-        return redact_url(self.url.get_secret_value())
+        return shown_url(self.url)
 
 
 class MqttSinkConfig(SinkSection):
@@ -200,7 +201,7 @@ class AppriseSinkConfig(SinkSection):
 
     @property
     def place(self) -> str:
-        return self.url.get_secret_value().partition("://")[0] + "://***"
+        return shown_url(self.url)
 
 
 class ExecSinkConfig(SinkSection):

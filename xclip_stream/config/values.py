@@ -8,13 +8,14 @@ import binascii
 import re
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, SecretStr, ValidationInfo
 
 from xclip_stream.config.suggestions import did_you_mean
 from xclip_stream.device_url import DEVICE_SCHEME, DeviceUrl, is_device_path
 from xclip_stream.network_url import check_address
+from xclip_stream.redaction import MASK, redact_url
 from xclip_stream.redis_url import RedisUrl
 
 LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https")
@@ -23,14 +24,33 @@ MQTT_SCHEMES = ("mqtt", "mqtts")
 NATS_SCHEMES = ("nats", "tls")
 SMTP_SCHEMES = ("smtp", "smtp+starttls", "smtps")
 
+Url = TypeVar("Url", bound=SecretStr)
+
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):\d{1,5}")
 _MAIL_ADDRESS = re.compile(r"[^\s@<>,;:\"()]+@[^\s@<>,;:\"()]+")
 _ADDRESS_WITHOUT_SCHEME = re.compile(r"[^/\s]*:[^/\s]*@|[\w.-]+:\d+/")
 
 
-class SecretUrl(SecretStr):
-    """A URL that is secret as a whole: its path is a token."""
+class TokenUrl(SecretStr):
+    """A URL whose path may be a token, as that of a webhook mostly is."""
+
+
+class SecretUrl(TokenUrl):
+    """A URL that is secret as a whole: its path is a token, and so may its host be."""
+
+
+def shown_url(url: SecretStr) -> str:
+    """Return as much of a URL as may be shown; read as a URL of its kind again, it shows the same."""
+    text = redact_url(url.get_secret_value())
+    scheme, _, rest = text.partition("://")
+    host, _, path = rest.partition("/")
+    match url:
+        case SecretUrl():
+            return f"{scheme}://{MASK}"
+        case TokenUrl() if path:
+            return f"{scheme}://{host}/{MASK}"
+    return text
 
 
 def anchored(text: str, info: ValidationInfo) -> Path:
@@ -89,7 +109,7 @@ def _redis_url(url: SecretStr) -> SecretStr:
 def _url_of(schemes: tuple[str, ...]) -> AfterValidator:
     """Return the check that a URL has a host and one of these schemes."""
 
-    def check(url: SecretStr) -> SecretStr:
+    def check(url: Url) -> Url:
         _checked_url(url.get_secret_value(), schemes)
         return url
 
@@ -183,7 +203,7 @@ Prompts = Annotated[tuple[Prompt, ...], Field(min_length=1, max_length=1000), Af
 Box = Annotated[tuple[float, float, float, float], AfterValidator(_box)]
 AnchoredPath = Annotated[Path, AfterValidator(_anchored_path)]
 SourceUrl = Annotated[SecretStr, AfterValidator(_source_url)]
-WebhookUrl = Annotated[SecretStr, _url_of(WEBHOOK_SCHEMES)]
+WebhookUrl = Annotated[TokenUrl, _url_of(WEBHOOK_SCHEMES)]
 MqttUrl = Annotated[SecretStr, _url_of(MQTT_SCHEMES)]
 NatsUrl = Annotated[SecretStr, _url_of(NATS_SCHEMES)]
 SmtpUrl = Annotated[SecretStr, _url_of(SMTP_SCHEMES)]

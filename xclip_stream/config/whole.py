@@ -24,10 +24,9 @@ from xclip_stream.config.parts import (
 )
 from xclip_stream.config.problems import dotted
 from xclip_stream.config.sinks import SinkConfig
-from xclip_stream.config.values import SecretUrl
+from xclip_stream.config.values import SecretUrl, shown_url
 from xclip_stream.config.viewing import HistoryConfig, WebConfig
 from xclip_stream.errors import ConfigError
-from xclip_stream.redaction import redact_url
 from xclip_stream.types import WHOLE_FRAME, Region
 from xclip_stream.windowing import Windowing
 
@@ -162,7 +161,7 @@ def _canonical(value: Any) -> Any:
     """Return plain JSON values without secrets and without the folder of any path."""
     match value:
         case SecretStr():
-            shown = redact_url(value.get_secret_value())
+            shown = shown_url(value)
             return shown if "://" in shown else None
         case BaseModel():
             return _canonical_fields(value)

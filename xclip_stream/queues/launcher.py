@@ -16,6 +16,7 @@ def main() -> None:
     parent, program = int(sys.argv[1]), sys.argv[2]
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    os.umask(0o077)  # the server's files hold pictures, and its folder may be open to others
     # The parent may have died before it could be watched.
     if os.getppid() == parent:
         os.execv(program, sys.argv[2:])  # noqa: S606 - becoming the program is the point

@@ -75,7 +75,8 @@ class Guard:
         acts = request.scope["type"] == "websocket" or request.scope["method"] not in _SAFE_METHODS
         if acts and not _is_same_origin(request.headers, host):
             return _told(HTTPStatus.FORBIDDEN, "only pages of this dashboard may do that")
-        if self._token is None or request.url.path in OPEN_PATHS or self._has_token(request):
+        # Not `request.url`: it is put together with what the client calls this host, which may hold a path too.
+        if self._token is None or request.scope["path"] in OPEN_PATHS or self._has_token(request):
             return None
         if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/login", HTTPStatus.SEE_OTHER)
