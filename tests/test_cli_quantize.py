@@ -16,7 +16,7 @@ from xclip_stream.cli.quantize import quantize
 from xclip_stream.demo.figures import Picture
 from xclip_stream.demo.render import build_recording
 from xclip_stream.demo.video import write_h264
-from xclip_stream.errors import CheckpointError, ScoringError, XclipStreamError
+from xclip_stream.errors import CheckpointError, ConfigError, XclipStreamError
 from xclip_stream.model import Scorer, XCLIPModel, XCLIPProcessor, quantise
 from xclip_stream.model.openvino_encoder import OpenVinoEncoder, export_stages
 from xclip_stream.model.stage_files import ExportedStages
@@ -84,7 +84,7 @@ def test_a_folder_is_checked_before_it_is_used(home, made, tmp_path):
     assert made.returncode == 0, made.stderr
     with pytest.raises(CheckpointError, match=f"{tmp_path}: holds no quantized model"):
         Scorer.from_checkpoint("demo", device="cpu", quantised=tmp_path)
-    with pytest.raises(ScoringError, match=r"model\.quantized needs model\.backend openvino or auto"):
+    with pytest.raises(ConfigError, match=r"model\.quantized needs model\.backend openvino or auto"):
         Scorer.from_checkpoint("demo", device="cpu", quantised=home / "int8", backend="torch")
     for path in (home / "int8").iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from xclip_stream.errors import ScoringError
+from xclip_stream.errors import ConfigError
 from xclip_stream.model import Scorer, XCLIPVisionConfig
 from xclip_stream.model.backends import choose_backend
 from xclip_stream.model.encoders import TorchEncoder
@@ -36,10 +36,10 @@ def test_what_is_asked_for_is_taken():
 
 
 def test_openvino_has_to_be_there_and_computes_on_the_cpu(monkeypatch):
-    with pytest.raises(ScoringError, match=r"set model\.device to cpu"):
+    with pytest.raises(ConfigError, match=r"set model\.device to cpu"):
         choose_backend("openvino", GPU, BASE)
     monkeypatch.setattr("xclip_stream.model.backends.find_spec", lambda name: None)
-    with pytest.raises(ScoringError, match=r"xclip-stream\[openvino\]"):
+    with pytest.raises(ConfigError, match=r"xclip-stream\[openvino\]"):
         choose_backend("openvino", CPU, BASE)
 
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from tests.model.reference import config_values, difference, make_pair, randomise
 from tests.model.vocabulary import learn_vocabulary
-from xclip_stream.errors import CheckpointError, PromptError, ScoringError
+from xclip_stream.errors import CheckpointError, ConfigError, PromptError, ScoringError
 from xclip_stream.model import ClipGeometry, Scorer, XCLIPConfig, XCLIPModel, XCLIPProcessor, scorer
 from xclip_stream.model.checkpoint_files import FrameRules
 from xclip_stream.model.encoders import TorchEncoder
@@ -158,12 +158,9 @@ def test_half_precision_gives_nearly_the_same_single_precision_logits(folder, lo
     assert difference(torch.from_numpy(logits), torch.from_numpy(whole)) < tolerance
 
 
-@pytest.mark.parametrize(
-    ("device", "message"), [("gpu", "is none that torch knows"), ("cuda:64", "is not there: torch finds")]
-)
-def test_a_device_that_is_not_there_is_refused(folder, device, message):
-    with pytest.raises(ScoringError, match=message):
-        Scorer.from_checkpoint(folder, device=device)
+def test_a_device_that_is_not_there_is_a_mistake_of_the_configuration(folder):
+    with pytest.raises(ConfigError, match="device 'cuda:64' is not there"):
+        Scorer.from_checkpoint(folder, device="cuda:64")
 
 
 def test_a_checkpoint_without_weights_or_tokenizer_is_refused(folder, tmp_path):

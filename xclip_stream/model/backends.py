@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 
-from xclip_stream.errors import ScoringError
+from xclip_stream.errors import ConfigError
 from xclip_stream.model.checkpoint_files import FrameRules
 from xclip_stream.model.configuration import XCLIPVisionConfig
 from xclip_stream.model.cuda_graphs import CudaRecorder
@@ -30,17 +30,17 @@ def choose_backend(
     An eight-bit form is OpenVINO's, whatever `auto` would be without it.
 
     Raises:
-        ScoringError: OpenVINO was asked for, and is not installed or cannot use the device.
+        ConfigError: OpenVINO was asked for, and is not installed or cannot use the device.
     """
     there = find_spec("openvino") is not None
     if quantised and backend == "torch":
-        raise ScoringError("model.quantized needs model.backend openvino or auto, not torch")
+        raise ConfigError("model.quantized needs model.backend openvino or auto, not torch")
     if backend == "openvino" or quantised:
         asked = "model.quantized" if quantised else "model.backend openvino"
         if device.type != "cpu":
-            raise ScoringError(f"{asked} is for the CPU, not for {device}; set model.device to cpu")
+            raise ConfigError(f"{asked} is for the CPU, not for {device}; set model.device to cpu")
         if not there:
-            raise ScoringError(f"{asked} needs its extra: pip install 'xclip-stream[openvino]'")
+            raise ConfigError(f"{asked} needs its extra: pip install 'xclip-stream[openvino]'")
         return "openvino"
     if backend == "torch" or device.type != "cpu" or not there:
         return "torch"
@@ -103,7 +103,7 @@ def require_quantiser() -> None:
     """Check that eight-bit forms can be made here.
 
     Raises:
-        ScoringError: a library is missing; names what to install.
+        ConfigError: a library is missing; names what to install.
     """
     if any(find_spec(name) is None for name in ("openvino", "nncf")):
-        raise ScoringError("quantizing needs its extra: pip install 'xclip-stream[quantize]'")
+        raise ConfigError("quantizing needs its extra: pip install 'xclip-stream[quantize]'")

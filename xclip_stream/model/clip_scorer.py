@@ -72,8 +72,9 @@ class BatchScorer:
 
         Raises:
             CheckpointError: the checkpoint cannot be read.
+            ConfigError: the device or the backend is not there.
             PromptError: a prompt is too long.
-            ScoringError: the device is not there, its memory does not suffice, or a prompt has no finite features.
+            ScoringError: the memory of the device does not suffice, or a prompt has no finite features.
             ScorerBroken: the device is lost to this process, or has no memory left for the prompts.
         """
         if threads is not None:

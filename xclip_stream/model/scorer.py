@@ -14,6 +14,7 @@ from xclip_stream.errors import CheckpointError, PromptError, ScoringError
 from xclip_stream.model.backends import Backend, Dtype, choose_backend, make_encoder, torch_encoder
 from xclip_stream.model.checkpoint_files import find_weights
 from xclip_stream.model.configuration import XCLIPConfig
+from xclip_stream.model.devices import choose_device, choose_dtype
 from xclip_stream.model.encoders import ClipEncoder
 from xclip_stream.model.locate import open_checkpoint
 from xclip_stream.model.network import XCLIPModel
@@ -85,17 +86,17 @@ class Scorer:
     ) -> Self:
         """Read a checkpoint: a local folder or a hub id.
 
-        `device` `auto` is the GPU where there is one. `dtype` `auto` is half precision on a GPU and single on a CPU;
-        logits are computed in single precision in any case. `backend` `auto` is OpenVINO on a CPU, where it is
-        installed and the model is not tiny, else torch. `quantised` is a folder with the eight-bit form of the same
-        checkpoint; name and digest of the scorer say so. Raises CheckpointError, in one line, and ScoringError for a
-        device or a backend that is not there.
+        `device` `auto` is the GPU where there is one that torch can use. `dtype` `auto` is half precision on a GPU and
+        single on a CPU; logits are computed in single precision in any case. `backend` `auto` is OpenVINO on a CPU,
+        where it is installed and the model is not tiny, else torch. `quantised` is a folder with the eight-bit form of
+        the same checkpoint; name and digest of the scorer say so. Raises CheckpointError, in one line, and ConfigError
+        for a device or a backend that is not there.
         """
         opened = open_checkpoint(checkpoint, revision=revision)
-        chosen = _choose_device(device)
+        chosen = choose_device(device)
         vision = XCLIPConfig.from_checkpoint(opened).vision_config
         computed_by = choose_backend(backend, chosen, vision, quantised=quantised is not None)
-        own = torch.float32 if computed_by == "openvino" else _choose_dtype(dtype, chosen)
+        own = torch.float32 if computed_by == "openvino" else choose_dtype(dtype, chosen)
         model = XCLIPModel.from_pretrained(checkpoint, revision=opened.revision, device=chosen, dtype=own)
         processor = XCLIPProcessor.from_pretrained(checkpoint, revision=opened.revision)
         room = model.config.text_config.vocab_size
@@ -212,24 +213,6 @@ class Scorer:
     @property
     def _dtype(self) -> torch.dtype:
         return self.model.text_projection.weight.dtype
-
-
-def _choose_device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ScoringError(f"device {name!r} is none that torch knows; use auto, cpu or cuda:0") from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ScoringError(f"device {name!r} is not there: torch finds {torch.cuda.device_count()} GPUs")
-    return device
-
-
-def _choose_dtype(name: Dtype, device: torch.device) -> torch.dtype:
-    if name == "auto":
-        return torch.float16 if device.type == "cuda" else torch.float32
-    return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[name]
 
 
 def _rows_of_equal_length(ids: Sequence[Sequence[int]]) -> list[list[int]]:
