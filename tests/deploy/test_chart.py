@@ -164,6 +164,13 @@ def test_a_site_without_a_namespace_of_its_own_is_scaled_on_main() -> None:
     assert scaled["spec"]["triggers"][0]["metadata"]["stream"] == RedisKeys("main").live_windows
 
 
+def test_what_is_scraped_bears_the_namespace_of_the_queue() -> None:
+    (monitor,) = of_kind(render(EVERYTHING), "PodMonitor").values()
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+
+    assert endpoint["relabelings"] == [{"targetLabel": "xclip_namespace", "replacement": "north"}]
+
+
 def test_keda_and_the_chart_do_not_both_set_the_number_of_scorers() -> None:
     fixed, scaled = (of_kind(render(values), "Deployment")["site-xclip-stream-score"] for values in ({}, EVERYTHING))
 

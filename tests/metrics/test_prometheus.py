@@ -24,7 +24,7 @@ ROWS = ["Overview", "Sources", "Scoring", "Queue", "Delivery", "Evidence"]
 
 def plain(expression: str) -> str:
     """Return an expression of the dashboard with its variables filled in."""
-    return expression.replace("$__rate_interval", "1m").replace("$source", ".*")
+    return expression.replace("$__rate_interval", "1m").replace("$source", ".*").replace("$namespace", ".*")
 
 
 EXPRESSIONS = {
@@ -120,6 +120,14 @@ def test_the_example_of_a_configuration_is_one() -> None:
     done = subprocess.run([binary("promtool"), "check", "config", config], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_panel_shows_the_namespace_that_is_chosen() -> None:
+    chosen = '{xclip_namespace=~"$namespace"'
+    asked = [target["expr"] for panel in PANELS for target in panel["targets"]]
+
+    assert all(expression.count(chosen) == len(re.findall(r"\w+_\w+\{", expression)) for expression in asked)
+    assert all(f"{name}{chosen}" in expression for expression in asked for name in names_in(expression))
 
 
 def test_the_dashboard_has_its_rows_and_no_panel_covers_another() -> None:

@@ -24,6 +24,12 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- toJson $config }}
 {{- end }}
 
+{{/* The namespace of the queue, which is none of Kubernetes. */}}
+{{- define "xclip-stream.namespace" -}}
+{{- $config := include "xclip-stream.config" . | fromJson }}
+{{- (($config.redis).namespace) | default "main" }}
+{{- end }}
+
 {{- define "xclip-stream.redisHost" -}}
 {{- if .Values.redis.bundled.enabled }}{{ include "xclip-stream.fullname" . }}-redis
 {{- else }}{{ required "redis.external.host is needed where redis.bundled.enabled is false" .Values.redis.external.host }}{{ end }}
