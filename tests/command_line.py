@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PROGRAM = (sys.executable, "-c", "from xclip_stream.cli import main; main()")
+PROGRAM = (sys.executable, "-P", "-c", "from xclip_stream.cli import main; main()")
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:

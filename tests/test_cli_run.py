@@ -66,6 +66,16 @@ def test_a_file_gives_its_events_on_standard_output_and_ends_the_run(site: Path)
     assert summary["windows"] > 15
 
 
+def test_programs_beside_the_configuration_are_not_taken_for_parts_of_the_workers(site: Path) -> None:
+    for name in ("redis", "av", "queue"):
+        (site / f"{name}.py").write_text(f"raise SystemExit('the {name}.py of the user was run')\n")
+
+    done = run("run", "site.yaml", "--no-web", home=site)
+
+    assert done.returncode == 0, done.stderr
+    assert phases(done.stdout)
+
+
 def test_a_second_run_plays_a_finished_file_again_with_the_same_events(site: Path) -> None:
     first = run("run", "site.yaml", home=site)
     second = run("run", "site.yaml", home=site)

@@ -36,7 +36,8 @@ def worker_specs(
         environ: tuple[tuple[str, str], ...] = (),
     ) -> WorkerSpec:
         options = ("--config", str(config_path), "--log-level", log_level, *(shown.options_of(name) if shown else ()))
-        command = (sys.executable, "-m", f"workers.{name}", *options)
+        # Without -P Python would take its modules from the folder of the user first: a redis.py there, say.
+        command = (sys.executable, "-P", "-m", f"workers.{name}", *options)
         return WorkerSpec(name, command, is_idle, may_end, done, vital, environ=environ)
 
     dashboard = [spec("web", lambda _depths: True, vital=False)] if shown else []
