@@ -40,6 +40,7 @@ def write_video(
     *,
     size: tuple[int, int] = SIZE,
     codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
     tick: Fraction = TICK,
     pictures: Sequence[Pixels] | None = None,
     options: dict[str, str] | None = None,
@@ -49,7 +50,7 @@ def write_video(
     with av.open(str(path), "w", container_options=container_options) as container:
         stream = container.add_stream(codec, rate=Fraction(25))
         stream.width, stream.height = size
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = pix_fmt
         stream.codec_context.time_base = tick
         stream.options = {"preset": "ultrafast", "g": "10", "bf": "0"} if options is None else options
         for number, time_s in enumerate(times_s):

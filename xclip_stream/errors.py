@@ -58,10 +58,6 @@ class EvidenceError(XclipStreamError):
     """A picture or a clip of an event cannot be made or kept now; trying again may help."""
 
 
-class NeverEvidence(EvidenceError):
-    """No picture and no clip can ever be made of this video."""
-
-
 class NoSuchSpan(EvidenceError):
     """A part of a picture or a clip was asked for that lies behind its end."""
 

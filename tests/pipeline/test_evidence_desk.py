@@ -9,7 +9,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from tests.fakes import FakeClock
-from xclip_stream.errors import EvidenceError, NeverEvidence, QueueUnavailable
+from xclip_stream.errors import EvidenceError, QueueUnavailable
 from xclip_stream.evidence import EvidenceRecord, EvidenceRequest
 from xclip_stream.meters import ReaderCounts
 from xclip_stream.pipeline.evidence_desk import GIVE_UP_S, EvidenceDesk
@@ -43,7 +43,7 @@ class Video:
         self.grows = grows
         self.since = 0.0
         self.until = 0.0
-        self.is_broken = self.is_hopeless = False
+        self.is_broken = False
         self.has_pictures = True
         self.begun: list[float] = []
 
@@ -62,8 +62,6 @@ class Video:
         return f"{at}".encode()
 
     def check(self) -> None:
-        if self.is_hopeless:
-            raise NeverEvidence("prores cannot be cut out of its container")
         if self.is_broken:
             raise EvidenceError("the disk is full")
 
@@ -294,19 +292,6 @@ def test_what_fails_for_long_is_given_up_and_counted(scene: Scene) -> None:
     assert scene.record() == EvidenceRecord(is_complete=True, error="the disk is full")
     assert (scene.desk.made, scene.desk.failed, scene.waiting()) == (0, 1, 0)
     assert scene.tally.counts() == ReaderCounts(snapshots_failed=1, clips_failed=1)
-
-
-def test_what_can_never_be_made_is_given_up_with_the_end_of_the_event(scene: Scene) -> None:
-    scene.video.is_hopeless = True
-    scene.ask(request(ends_at=None))
-    scene.step(until=104.0)
-    assert scene.waiting() == 1
-
-    scene.ask(request(ends_at=110.0))
-    scene.step(until=140.0)
-
-    assert scene.record() == EvidenceRecord(is_complete=True, error="prores cannot be cut out of its container")
-    assert (scene.desk.failed, scene.waiting()) == (1, 0)
 
 
 def test_a_picture_that_cannot_be_taken_is_given_up_with_the_end_of_the_clip(scene: Scene) -> None:

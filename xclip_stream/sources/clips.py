@@ -14,12 +14,10 @@ from av.error import FFmpegError, InvalidDataError
 from av.video.stream import VideoStream
 
 from xclip_stream.errors import EvidenceError
-from xclip_stream.sources.encoded import TICK, EncodedPacket, stream_like
+from xclip_stream.sources.encoded import REMUXED, TICK, EncodedPacket, decoder_of, stream_like
 from xclip_stream.sources.painting import Painter
 from xclip_stream.sources.pictures import upright
 
-REMUXED = frozenset({"h264", "hevc", "av1", "vp9"})
-"""What browsers play from an MP4; all else is encoded as H.264, and so is what has to be turned."""
 # A file that can be looked at while it grows, and is whole up to its last key frame should the writer be killed.
 _GROWING = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
 _BOX_HEAD = struct.Struct(">I4s")
@@ -38,7 +36,10 @@ class ClipWriter(Protocol):
 
 
 def open_writer(path: Path, first: EncodedPacket, *, painter: Painter, caption: str) -> ClipWriter:
-    """Begin a clip; the first packet, still to be added, is its time 0 and says how all are coded."""
+    """Begin a clip; the first packet, still to be added, is its time 0 and says how all are coded.
+
+    What browsers do not play is encoded as H.264, and so is what has to be painted on or turned.
+    """
     if painter.paints or first.head.rotation or first.head.codec not in REMUXED:
         return _Encoder(path, first, painter=painter, caption=caption)
     return _Remuxer(path, first)
@@ -124,10 +125,8 @@ class _Encoder:
         self._rotation = first.head.rotation
         self._last_pts = -1
         self._stream: VideoStream | None = None
-        with ExitStack() as stack:
-            self._container = stack.enter_context(av.open(str(path), "w", format="mp4", options=_GROWING))
-            self._decoder = stack.enter_context(stream_like(first.head)).codec_context
-            self._stack = stack.pop_all()
+        self._decoder = decoder_of(first.head)
+        self._container = av.open(str(path), "w", format="mp4", options=_GROWING)
 
     def add(self, packet: EncodedPacket) -> None:
         made = packet.packet(dts=self._ticks.next(packet.at))
@@ -137,7 +136,7 @@ class _Encoder:
                 self._encode(frame)
 
     def close(self) -> None:
-        with self._stack:
+        with self._container:
             for frame in self._decoder.decode(None):
                 self._encode(frame)
             if self._stream is not None:

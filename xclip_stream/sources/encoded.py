@@ -10,28 +10,37 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 import av
+from av.codec.context import CodecContext
 from av.stream import Stream
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 TICK = Fraction(1, 90_000)
 """The unit of time stamps in what is written; also that of MPEG and RTP."""
+REMUXED = frozenset({"h264", "hevc", "av1", "vp9"})
+"""What browsers play from an MP4, and a clip holds as it came."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """How a run of packets is coded. Two are equal when one clip can hold the packets of both.
-
-    `body` is a small file in the NUT format with the first key frame: what is opened of it is a stream like the one
-    that was read, with its parameters untouched, for whoever needs one.
-    """
+    """How a run of packets is coded. Two are equal when one clip can hold the packets of both."""
 
     codec: str
+    decoder: str
+    """FFmpeg's name of what decodes it, which is not always that of the codec."""
     width: int
     height: int
     extradata: bytes
-    body: bytes = field(repr=False, compare=False)
+    tag: str = ""
+    """The four letters by which containers tell one way of a codec from another."""
+    pixel_format: str | None = field(default=None, compare=False)
+    bits: int = 0
+    """Of a pixel, where its container says it."""
     rotation: int = 0
-    """Degrees counter-clockwise by which its container says that pictures have to be turned. `body` does not say it."""
+    """Degrees counter-clockwise by which its container says that pictures have to be turned."""
+    template: bytes = field(default=b"", repr=False, compare=False)
+    """A small file in the NUT format with the first key frame, where packets can be written to a clip as they are. What
+    is opened of it is a stream like the one that was read, with its parameters untouched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +72,56 @@ def head_of(stream: VideoStream, key_frame: bytes, *, rotation: int = 0) -> Head
     """Return how the packets of a stream are coded. To be called in the thread that reads it.
 
     Raises:
-        ValueError, FFmpegError: only its own container can hold it.
+        FFmpegError: its size is not known yet.
     """
     context = stream.codec_context
-    if context.name == "rawvideo":
-        raise ValueError("NUT takes bare pixels, and gives them back as of another kind")
+    codec = context.codec.canonical_name
+    return Head(
+        codec=codec,
+        decoder=context.name,
+        width=context.width,
+        height=context.height,
+        extradata=context.extradata or b"",
+        tag=_tag(context),
+        pixel_format=context.pix_fmt,
+        bits=context.bits_per_coded_sample,
+        rotation=rotation,
+        template=_template(stream, key_frame) if codec in REMUXED else b"",
+    )
+
+
+def decoder_of(head: Head) -> VideoCodecContext:
+    """Return a new decoder of packets that are coded so."""
+    decoder = CodecContext.create(head.decoder, "r")
+    if not isinstance(decoder, VideoCodecContext):
+        raise TypeError(f"{head.decoder} decodes no video")
+    decoder.thread_count = 1
+    decoder.width, decoder.height = head.width, head.height
+    decoder.bits_per_coded_sample = head.bits
+    if head.extradata:
+        decoder.extradata = head.extradata
+    if head.tag:
+        decoder.codec_tag = head.tag
+    if head.pixel_format:
+        decoder.pix_fmt = head.pixel_format
+    return decoder
+
+
+@contextmanager
+def stream_like(head: Head) -> Iterator[VideoStream]:
+    """Yield a stream that is coded as `head` says: a template for a writer."""
+    with av.open(io.BytesIO(head.template), format="nut") as container:
+        yield container.streams.video[0]
+
+
+def _tag(context: VideoCodecContext) -> str:
+    try:
+        return context.codec_tag.strip("\0") and context.codec_tag
+    except UnicodeDecodeError:  # some are numbers
+        return ""
+
+
+def _template(stream: VideoStream, key_frame: bytes) -> bytes:
     body = io.BytesIO()
     with av.open(body, "w", format="nut") as container:
         copy = container.add_stream_from_template(stream, opaque=True)
@@ -75,15 +129,4 @@ def head_of(stream: VideoStream, key_frame: bytes, *, rotation: int = 0) -> Head
         packet.time_base, packet.pts, packet.dts, packet.is_keyframe = TICK, 0, 0, True
         packet.stream = copy
         container.mux(packet)
-    name, extradata = context.codec.canonical_name, context.extradata or b""
-    return Head(name, context.width, context.height, extradata, body.getvalue(), rotation)
-
-
-@contextmanager
-def stream_like(head: Head) -> Iterator[VideoStream]:
-    """Yield a stream that is coded as `head` says: a template for a writer, and with a decoder of its own."""
-    container = av.open(io.BytesIO(head.body), format="nut")
-    with container:
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1
-        yield stream
+    return body.getvalue()

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import av
 from av.error import FFmpegError, InvalidDataError
-from av.video.stream import VideoStream
 
-from xclip_stream.errors import EvidenceError, NeverEvidence, SourceError
+from xclip_stream.errors import EvidenceError, SourceError
 from xclip_stream.protocols import Clip
 from xclip_stream.sources.clips import ClipWriter, evidence_errors, has_frames, is_growing, make_seekable, open_writer
 from xclip_stream.sources.decoding import OpenVideo, Packet
-from xclip_stream.sources.encoded import TICK, EncodedPacket, Head, head_of, stream_like
+from xclip_stream.sources.encoded import TICK, EncodedPacket, Head, decoder_of, head_of
 from xclip_stream.sources.files import open_file
 from xclip_stream.sources.packet_ring import PacketRing
 from xclip_stream.sources.painting import Painter
@@ -122,20 +121,13 @@ class FileFootage:
                     if head is None and not packet.is_keyframe:
                         continue
                     data = bytes(packet)
-                    head = head or self._head_of(packet.stream, data, rotation=beginning.rotation)
+                    head = head or head_of(packet.stream, data, rotation=beginning.rotation)
                     unit = packet.time_base or TICK
                     shown_after_s = 0.0 if packet.pts is None else seconds_of(packet.pts - stamp, unit)
                     packet_at = self._start_time + seconds_of(stamp - first, unit)
                     yield EncodedPacket(packet_at, shown_after_s, packet.is_keyframe, data, head)
         except (FFmpegError, SourceError, ValueError) as error:
             raise EvidenceError(f"{self._path}: cannot be read again ({error})") from error
-
-    def _head_of(self, stream: VideoStream, key_frame: bytes, *, rotation: int) -> Head:
-        try:
-            return head_of(stream, key_frame, rotation=rotation)
-        except (FFmpegError, ValueError) as error:
-            codec = stream.codec_context.name
-            raise NeverEvidence(f"{self._path}: {codec} cannot be cut out of its container") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,16 +296,14 @@ def picture_of(packets: Iterable[EncodedPacket], at: float, *, painter: Painter,
 
 def _decoded(first: EncodedPacket, packets: Iterable[EncodedPacket]) -> Iterator[tuple[float, av.VideoFrame]]:
     """Yield the frames of packets that are coded as the first is, each with the event time at which it is shown."""
-    with stream_like(first.head) as stream:
-        decoder, last = stream.codec_context, -1
-        for packet in chain([first], packets):
-            if packet.head != first.head:
-                break
-            last = max(last + 1, round((packet.at - first.at) / TICK))
-            # Damage on the way from the camera costs a frame, not the picture.
-            with suppress(InvalidDataError):
-                yield from (
-                    (first.at + float((frame.pts or 0) * TICK), frame)
-                    for frame in decoder.decode(packet.packet(dts=last))
-                )
-        yield from ((first.at + float((frame.pts or 0) * TICK), frame) for frame in decoder.decode(None))
+    decoder, last = decoder_of(first.head), -1
+    for packet in chain([first], packets):
+        if packet.head != first.head:
+            break
+        last = max(last + 1, round((packet.at - first.at) / TICK))
+        # Damage on the way from the camera costs a frame, not the picture.
+        with suppress(InvalidDataError):
+            yield from (
+                (first.at + float((frame.pts or 0) * TICK), frame) for frame in decoder.decode(packet.packet(dts=last))
+            )
+    yield from ((first.at + float((frame.pts or 0) * TICK), frame) for frame in decoder.decode(None))

@@ -127,8 +127,8 @@ class PacketTap:
     def _learn_head(self, stream: VideoStream, key_frame: bytes) -> None:
         try:
             head = head_of(stream, key_frame)
-        except (FFmpegError, ValueError):
-            return  # a codec that only its own container can hold; the next key frame is another try
+        except FFmpegError:
+            return  # its size is not known yet; the next key frame is another try
         self._head = self._head if self._head == head else head
         self._knows_head = True
 
