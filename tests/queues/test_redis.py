@@ -29,6 +29,7 @@ from tests.queues.conftest import Backend
 from tests.redis_servers import RedisServer
 from xclip_stream.errors import ConfigError, QueueError, QueueUnavailable, StaleOwner
 from xclip_stream.protocols import Admission, Admitted, RuleStatus, SourceState, SourceStatus
+from xclip_stream.queues import redis_windows
 from xclip_stream.queues.redis import RedisQueue, open_queue
 from xclip_stream.types import ScoreStatus, WindowId
 
@@ -589,6 +590,25 @@ def test_consumers_that_are_gone_for_long_are_forgotten_but_not_what_they_hold(r
         names = [found["name"] for found in client.xinfo_consumers(redis_backend.key("windows:file"), "score")]
 
     assert names == [b"holder"]
+
+
+def test_windows_that_failed_here_and_went_to_others_are_forgotten_one_day(
+    redis_backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_windows, "_MAX_HELD", 4)
+    fails, scores = redis_queue(redis_backend), redis_queue(redis_backend, "two", claim_idle_s=0)
+    fails.begin_epoch("yard", "e1", live=True)
+    for seq in range(20):
+        fails.add_window(window(seq, live=True))
+        (failed,) = take(fails)
+        (claimed,) = take(scores)
+        assert scores.publish_scores(claimed, scores_of(claimed))
+
+    assert len(fails._held) == 4
+    assert not fails.publish_scores(failed, scores_of(failed))
+    fails.add_window(window(20, live=True))
+    (taken,) = take(fails)
+    assert fails.publish_scores(taken, scores_of(taken))
 
 
 class LossyLink:

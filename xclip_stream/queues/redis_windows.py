@@ -37,6 +37,8 @@ _UNLIMITED = 1 << 53
 _REQUESTS_AT_ONCE = 100
 _CLAIM_EVERY_S = 1.0
 """How often is looked for what others have left, while they leave nothing."""
+_MAX_HELD = 4096
+"""More than two batches of the greatest size. The rest are windows that failed here and went to others."""
 
 
 class RedisIngest(RedisConsumer):
@@ -264,6 +266,8 @@ class RedisScoring(RedisConsumer):
             self._bury(held, reason=str(error), deliveries=deliveries)
             return None
         self._held[held.entry_id] = held
+        if len(self._held) > _MAX_HELD:
+            del self._held[next(iter(self._held))]
         return TakenWindow(held.entry_id, window, held.generation, deliveries)
 
     def _bury(self, held: HeldWindow, *, reason: str, deliveries: int, asked_for: bool = False) -> bool:
