@@ -1,8 +1,8 @@
 -- Store the state of a source with what follows from it, and let go of the scores that it came from.
--- After the eight fixed keys come the outboxes, as many as are named, and then the layouts of the history.
+-- After the nine fixed keys come the outboxes, as many as are named, and then the layouts of the history.
 -- The answer is the number of commits so far, or -1 when somebody else may have committed, or this server lost a commit.
-local lease, alert, state, events, scores, history, wanted, judged_to_end = unpack(KEYS, 1, 8)
-local first_outbox = 9
+local lease, alert, state, events, scores, history, wanted, judged_to_end, known = unpack(KEYS, 1, 9)
+local first_outbox = 10
 local token, commits, commit_id = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local source_id, new_state, retained = ARGV[4], ARGV[5], ARGV[6]
 local position = 7
@@ -32,7 +32,9 @@ for _ = 1, tonumber(argument()) do
   redis.call('XADD', events, 'MAXLEN', '~', retained, '*', 'id', argument(), 'event', argument())
 end
 for _ = 1, tonumber(argument()) do
-  redis.call('XADD', KEYS[first_outbox + tonumber(argument())], '*', 'message', argument())
+  local outbox = KEYS[first_outbox + tonumber(argument())]
+  redis.call('HSET', known, outbox, '')
+  redis.call('XADD', outbox, '*', 'message', argument())
 end
 local kept_ms, kept_entries, judged = tonumber(argument()), argument(), tonumber(argument())
 -- Of all that is here the history is missed least. It makes room before something else finds none.

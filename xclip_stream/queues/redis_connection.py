@@ -76,6 +76,8 @@ class RedisKeys:
         self.alert = self.of("alert")
         self.rulebooks = self.of("rulebooks")
         self.counters = self.of("counters")
+        self.known = self.of("known")
+        """The names of the leases and outboxes that there are or were, so that who looks need not search for them."""
         self.ingest_team = self.of("ingest")
         self.source_statuses = self.of("status:ingest")
         self.rule_statuses = self.of("status:rules")

@@ -110,7 +110,7 @@ class RedisConsumer:
 
     def _acquire(self, role: str, *, ttl_s: float) -> tuple[int, int] | None:
         """Take a role: the token and the number of commits so far."""
-        keys = [self._keys.lease(role), self._keys.counters, *self._commits_of(role)]
+        keys = [self._keys.lease(role), self._keys.counters, self._keys.known, *self._commits_of(role)]
         reply = self._run("acquire_lease", keys, [self._holder, milliseconds(ttl_s)])
         token, commits = reply
         return (token, commits) if token else None

@@ -73,7 +73,7 @@ class RedisAlert(RedisConsumer):
         sinks = sorted({sink_id for sink_id, _ in outbox})
         keys = [self._keys.lease(ALERT), self._keys.alert, self._keys.state, self._keys.events, self._keys.scores]
         keys += [self._keys.history(source_id), self._keys.evidence_wanted(source_id)]
-        keys += [self._keys.evidence_judged(source_id), *map(self._keys.outbox, sinks)]
+        keys += [self._keys.evidence_judged(source_id), self._keys.known, *map(self._keys.outbox, sinks)]
         content: list[Argument] = [source_id, state, self._limits.events_retained, len(done), *done]
         content += [len(events), *(part for message in events for part in (message.message_id, message.body))]
         content += [len(outbox)]

@@ -1,13 +1,12 @@
 """One look at a queue on Redis, for the operator."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from xclip_stream.inspection import HeldLease, Inspection, ScoreWorker, Waiting, WindowsWaiting
 from xclip_stream.queues.redis_consumer import RedisConsumer
 from xclip_stream.queues.redis_windows import GROUP
 
-_SCAN_COUNT = 1000
 _OUTBOX, _LEASE = "outbox:", "lease:"
 
 
@@ -16,7 +15,7 @@ class RedisInspection(RedisConsumer):
 
     def inspect(self, sink_ids: Sequence[str] = ()) -> Inspection:
         keys = self._keys
-        names = sorted(self._names())
+        names = sorted(keys.name(key.decode()) for key in self._call("HGETALL", keys.known))
         sinks = list(dict.fromkeys([*sink_ids, *_after(_OUTBOX, names)]))
         roles = _after(_LEASE, names)
         streams = [keys.live_windows, keys.file_windows, keys.scores, keys.dead, keys.events]
@@ -43,25 +42,9 @@ class RedisInspection(RedisConsumer):
             max_memory_bytes=int(memory.get("maxmemory", 0)),
         )
 
-    def _names(self) -> Iterator[str]:
-        """Yield the outboxes and leases that there are, and perhaps other names; one may come twice."""
-        # One pass for both kinds: it goes over all keys of the server, whoever they belong to.
-        pattern = f"{_literally(self._keys.of(''))}[{_OUTBOX[0]}{_LEASE[0]}][{_OUTBOX[1]}{_LEASE[1]}]*"
-        cursor = 0
-        while True:
-            cursor, found = self._call("SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_COUNT)
-            yield from (self._keys.name(key.decode()) for key in found)
-            if int(cursor) == 0:
-                break
 
-
-def _literally(text: str) -> str:
-    """Return the pattern of Redis that matches this text alone."""
-    return "".join(f"\\{character}" if character in r"\*?[]^" else character for character in text)
-
-
-def _after(kind: str, names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(name.removeprefix(kind) for name in names if name.startswith(kind)))
+def _after(kind: str, names: Sequence[str]) -> list[str]:
+    return [name.removeprefix(kind) for name in names if name.startswith(kind)]
 
 
 def _age_s(entry_id: bytes, now_ms: int) -> float | None:
