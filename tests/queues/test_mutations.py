@@ -28,7 +28,7 @@ MISSED_BY_THE_MODEL = [
     Mutation("add_window", "tonumber(record[1]) >= max_waiting", "false"),
     Mutation("replay_letter", "remove_letter(dead, counters, id, tonumber(letter[2][2]))"),
     Mutation("replay_letter", "if source then count_window(", "if false then count_window("),
-    Mutation("forget_source", "if entry[2][2] == source_id then redis.call('XDEL', scores, entry[1]) end"),
+    Mutation("forget_source", "redis.call('XDEL', scores, unpack(ARGV, i, math.min(i + at_once - 1, #ARGV)))"),
     Mutation("commit", "redis.call('XDEL', scores, argument())", "argument()"),
 ]
 MISSED_BY_THE_TWIN = [

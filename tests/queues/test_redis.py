@@ -29,6 +29,7 @@ from tests.queues.conftest import Backend
 from tests.redis_servers import RedisServer
 from xclip_stream.errors import ConfigError, QueueError, QueueUnavailable, StaleOwner
 from xclip_stream.protocols import Admission, Admitted, RuleStatus, SourceState, SourceStatus
+from xclip_stream.queues import redis as redis_queue_module
 from xclip_stream.queues import redis_windows
 from xclip_stream.queues.redis import RedisQueue, open_queue
 from xclip_stream.types import ScoreStatus, WindowId
@@ -592,6 +593,31 @@ def test_consumers_that_are_gone_for_long_are_forgotten_but_not_what_they_hold(r
     assert names == [b"holder"]
 
 
+class TestForgettingASourceWithManyScores:
+    def test_they_are_looked_for_in_short_steps_among_those_of_others(
+        self, own_server: RedisServer, queue: RedisQueue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(redis_queue_module, "_LOOKED_AT_ONCE", 3)
+        publish_by_turns(queue, "yard", "gate", count=10)
+        with closing(own_server.client()) as client:
+            client.config_resetstat()
+            queue.forget_source("yard")
+            looks = client.info("commandstats")["cmdstat_xrange"]["calls"]
+
+        assert looks >= 20 // 3
+        assert [found.id.source_id for found in waiting_scores(queue)] == ["gate"] * 10
+
+    def test_those_that_come_meanwhile_are_forgotten_too(
+        self, queue: RedisQueue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        publish_by_turns(queue, "yard", "gate", count=3)
+        before_all = [b"0-0"]
+        monkeypatch.setattr(queue, "_scores_of", lambda _source_id: before_all)
+        queue.forget_source("yard")
+
+        assert [found.id.source_id for found in waiting_scores(queue)] == ["gate"] * 3
+
+
 def test_windows_that_failed_here_and_went_to_others_are_forgotten_one_day(
     redis_backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -701,6 +727,15 @@ def redis_queue(backend: Backend, consumer: str = "one", *, claim_idle_s: float 
     queue = backend.queue(consumer, claim_idle_s=claim_idle_s)
     assert isinstance(queue, RedisQueue)
     return queue
+
+
+def publish_by_turns(queue: RedisQueue, *sources: str, count: int) -> None:
+    for source in sources:
+        queue.begin_epoch(source, "e1", live=True)
+    for seq in range(count):
+        for source in sources:
+            window_id = WindowId(source, "e1", seq)
+            queue.add_tombstone(window_id, status=ScoreStatus.DROPPED, live=True, pts_s=seq, captured_at=seq)
 
 
 def redis_server(backend: Backend) -> RedisServer:

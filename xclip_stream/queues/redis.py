@@ -12,7 +12,7 @@ from xclip_stream.errors import DecodeError, QueueError
 from xclip_stream.protocols import QueueDepths, RuleStatus, SourceStatus
 from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.redis_connection import RedisConnection, RedisKeys
-from xclip_stream.queues.redis_consumer import ALERT, FIRST_OF_CONTENT, Fields, RedisConsumer
+from xclip_stream.queues.redis_consumer import ALERT, FIRST_OF_CONTENT, NO_CURSOR, Fields, RedisConsumer
 from xclip_stream.queues.redis_events import RedisAlert, RedisDelivery, RedisEvents
 from xclip_stream.queues.redis_history import RedisHistory
 from xclip_stream.queues.redis_inspection import RedisInspection
@@ -23,6 +23,8 @@ from xclip_stream.types import DeadLetter
 
 Status = TypeVar("Status")
 _DEFAULTS = QueueLimits()
+_LOOKED_AT_ONCE = 500
+"""So many scores are looked at in one step of the server, which does nothing else meanwhile."""
 
 
 class RedisDeadLetters(RedisConsumer):
@@ -85,7 +87,17 @@ class RedisOverview(RedisInspection):
         tables = [keys.state, keys.source_statuses, keys.rule_statuses]
         own = [keys.history(source_id), keys.evidence_wanted(source_id), keys.evidence_judged(source_id)]
         names = [keys.source(source_id), keys.scores, *tables, keys.lease(ALERT), *own, keys.rescore(source_id)]
-        self._run("forget_source", names, [source_id])
+        self._run("forget_source", names, [source_id, *self._scores_of(source_id)])
+
+    def _scores_of(self, source_id: str) -> list[bytes]:
+        """Return the id up to which the scores were looked at, and the ids of those of one source."""
+        cursor, ids = NO_CURSOR.encode(), list[bytes]()
+        while True:
+            found, last = self._run("scores_of_source", [self._keys.scores], [source_id, cursor, _LOOKED_AT_ONCE])
+            if not last:
+                return [cursor, *ids]
+            ids += found
+            cursor = last
 
     def forget_sink(self, sink_id: str) -> int:
         keys = [self._keys.outbox(sink_id), self._keys.deliveries(sink_id), self._keys.lease(f"sink:{sink_id}")]
