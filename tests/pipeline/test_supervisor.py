@@ -119,6 +119,26 @@ def test_it_ends_when_nothing_is_left_to_do(stage: Stage) -> None:
     assert "score stopped" in stage.diary
 
 
+def test_at_the_end_each_worker_may_finish_what_it_holds(stage: Stage) -> None:
+    finishes = """
+from xclip_stream.pipeline.lifecycle import StopFlag, stop_on_signals
+stop = StopFlag()
+with stop_on_signals(stop):
+    note("ready")
+    stop.wait()
+    if name == "two":
+        while "one finished" not in open(diary).read(): time.sleep(0.01)
+        time.sleep(0.5)
+note("finished")
+"""
+    supervisor = stage.supervisor(
+        [stage.spec("one", finishes), stage.spec("two", finishes)], is_finished=lambda: len(stage.diary) == 4
+    )
+    supervisor.run()
+
+    assert stage.diary[4:] == ["one finished", "two finished"]
+
+
 def test_a_worker_that_crashes_is_started_again(stage: Stage) -> None:
     crashing_once = f"if open(diary).read().count(name + ' started') == 1: os.abort()\n{WORKS}"
     supervisor = stage.supervisor(

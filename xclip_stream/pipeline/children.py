@@ -60,6 +60,7 @@ class Child:
         self._on_log = on_log
         self._on_output = on_output
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_asked_to_stop = False
         self._listeners: list[threading.Thread] = []
         self.last_error = ""
         """The newest line that tells of an error, else the newest line of any kind."""
@@ -83,6 +84,7 @@ class Child:
 
     def start(self) -> None:
         self.last_error = ""
+        self._is_asked_to_stop = False
         self._process = subprocess.Popen(
             self._spec.command,
             stdin=subprocess.DEVNULL,
@@ -96,7 +98,9 @@ class Child:
             self._listeners.append(self._listen(cast(IO[bytes], self._process.stdout), self._pass_on))
 
     def ask_to_stop(self) -> None:
-        if self.running and self._process is not None:
+        """Ask it once: a worker takes a second signal for the wish that it ends in the middle of its work."""
+        if self.running and self._process is not None and not self._is_asked_to_stop:
+            self._is_asked_to_stop = True
             self._process.terminate()
 
     def kill(self) -> None:
