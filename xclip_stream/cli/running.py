@@ -169,8 +169,8 @@ class Run:
         return HealthServer(address, alive=lambda: None, ready=lambda: None, metrics=partial(expose, registry))
 
     def _look(self, display: Display) -> bool:
-        """Look at the run, not too often; return whether it is done."""
-        if time.monotonic() - self._looked_at < LOOK_EVERY_S:
+        """Look at the run, not too often but for the last time; return whether it is done."""
+        if time.monotonic() - self._looked_at < LOOK_EVERY_S and not self._progress.seems_done:
             return False
         self._looked_at = time.monotonic()
         if (changed := self._watch.poll()) is not None:

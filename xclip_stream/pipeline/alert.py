@@ -80,7 +80,7 @@ class AlertLoop:
         log: FilteringBoundLogger,
         lease_s: float = 5.0,
         max_age_s: float = 10.0,
-        block_s: float = 1.0,
+        block_s: float = 0.25,
         max_count: int = 256,
         pulse: Pulse | None = None,
         meters: AlertMeters | None = None,

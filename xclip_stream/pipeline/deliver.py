@@ -53,7 +53,7 @@ class DeliverLoop:
         retry: RetryPolicy | None = None,
         lease_s: float = 5.0,
         batch_size: int = 32,
-        block_s: float = 1.0,
+        block_s: float = 0.25,
         draw: Callable[[], float] = random.random,
         pulse: Pulse | None = None,
         meters: DeliverMeters | None = None,

@@ -51,7 +51,8 @@ class Progress:
         self._overview = overview
         self._scope = scope
         self._started_at = started_at
-        self._was_done = False
+        self.seems_done = False
+        """Whether the last look at whether all is done said yes: the next one decides."""
         self._seen: set[str] = set()
         self._passed: dict[str, int] = {}
         self.scored = 0
@@ -77,8 +78,8 @@ class Progress:
         The queue cannot be read in one atomic look, so two in a row have to agree.
         """
         is_done = snapshot is not None and snapshot.drained and self.is_read(snapshot)
-        was_done, self._was_done = self._was_done, is_done
-        return is_done and was_done
+        seemed_done, self.seems_done = self.seems_done, is_done
+        return is_done and seemed_done
 
     def is_read(self, snapshot: Snapshot | None) -> bool:
         """Tell whether no source has anything more to give."""

@@ -63,7 +63,7 @@ class ScoreLoop:
         batch_size: int = 8,
         max_age_s: float = 10.0,
         max_deliveries: int = 3,
-        block_s: float = 1.0,
+        block_s: float = 0.25,
         pulse: Pulse | None = None,
         meters: ScoreMeters | None = None,
     ) -> None:
