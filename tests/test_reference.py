@@ -31,6 +31,12 @@ def test_every_command_is_told_with_its_examples() -> None:
         assert all(f"xclip-stream {page.words}" in " ".join(page.examples) for _ in page.examples), page.words
 
 
+def test_an_example_is_one_line_of_a_terminal_of_usual_width() -> None:
+    examples = [example for page in command_pages() for example in page.examples]
+
+    assert [example for example in examples if len(example) > 76] == []
+
+
 def test_nothing_of_the_terminal_is_left_in_the_page() -> None:
     assert not re.search(r"\[/?bold\]|\\\[", commands_page())
 

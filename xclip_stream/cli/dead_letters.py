@@ -41,7 +41,7 @@ def list_letters(
     [bold]Examples[/bold]
 
       xclip-stream dead-letters list --config site.yaml
-      xclip-stream dead-letters list --redis redis://queue:6379 --json | jq .reason
+      xclip-stream dead-letters list --config site.yaml --json | jq .reason
     """
     with queue_for(config, redis, namespace=namespace) as queue:
         letters = queue.list_dead(max_count=MAX_LETTERS)

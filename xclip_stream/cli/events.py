@@ -44,8 +44,8 @@ def tail(
     [bold]Examples[/bold]
 
       xclip-stream events tail --config site.yaml
-      xclip-stream events tail --config site.yaml --from 0 --no-follow --json | jq .data.rule_id
-      xclip-stream events tail --redis redis://queue:6379 --json
+      xclip-stream events tail --config site.yaml --from 0 --no-follow
+      xclip-stream events tail --redis redis://queue --json | jq .data.rule_id
     """
     if after is not None and not is_entry_id(after):
         raise typer.BadParameter("--from takes an id, such as 1718000000000-0")

@@ -38,7 +38,7 @@ def exporter(
     [bold]Examples[/bold]
 
       xclip-stream exporter --config site.yaml
-      xclip-stream exporter --redis redis://status:password@queue:6379 --listen 0.0.0.0:9475
+      xclip-stream exporter --redis redis://queue:6379 --listen 0.0.0.0:9475
     """
     log = set_up_logging(worker="exporter", level=log_level, secrets=())
     stop = StopFlag()

@@ -60,8 +60,8 @@ def init(
     [bold]Examples[/bold]
 
       xclip-stream init
-      xclip-stream init yard.yaml --url rtsp://viewer:secret@10.0.0.5/stream1 --prompt "two people fighting" --yes
-      xclip-stream init --from-frigate /config/config.yml --prompt "a person lying on the ground" --secrets file
+      xclip-stream init yard.yaml -u rtsp://me:secret@10.0.0.5/s1 -p "a fight" -y
+      xclip-stream init --from-frigate config.yml -p "a fight" --secrets file
     """
     questions = Questions(silent=yes)
     may_write(file, force=force, questions=questions)

@@ -56,7 +56,7 @@ def quantize(
 
     [bold]Examples[/bold]
 
-      xclip-stream quantize site.yaml yard=monday.mp4 yard=night.mp4 gate=gate.mp4 --out site-int8
+      xclip-stream quantize site.yaml yard=day.mp4 yard=night.mp4 gate=gate.mp4
       xclip-stream quantize site.yaml --json | jq .fidelity
     """
     loaded = load_config(config)

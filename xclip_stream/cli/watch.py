@@ -83,9 +83,9 @@ def watch(
 
     [bold]Examples[/bold]
 
-      xclip-stream watch yard.mp4 "a person climbing over a fence" -b "an empty yard" -b "a person walking"
-      xclip-stream watch rtsp://user:password@10.0.0.5/stream1 "two people fighting" -b group:street
-      xclip-stream watch demo.mp4 "a person falling down" --checkpoint demo --json | jq .data.score
+      xclip-stream watch yard.mp4 "a person climbing a fence" -b "an empty yard"
+      xclip-stream watch rtsp://me:secret@10.0.0.5/s1 "a fight" -b group:street
+      xclip-stream watch demo.mp4 "a person falling down" --checkpoint demo --json
     """
     wishes = Wishes(
         source=source,

@@ -44,7 +44,7 @@ def worker(
       xclip-stream worker score --config site.yaml
       xclip-stream worker score --config site.yaml --health 0.0.0.0:8080
       xclip-stream worker web --config site.yaml --listen 127.0.0.1:8080
-      XCLIP_STREAM_REDIS_URL=redis://queue:6379 xclip-stream worker ingest -c site.yaml
+      XCLIP_STREAM_REDIS_URL=redis://queue xclip-stream worker ingest -c site.yaml
     """
     if listen is not None:
         if role is not Role.WEB:
