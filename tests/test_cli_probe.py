@@ -103,7 +103,7 @@ def test_a_snapshot_that_cannot_be_is_told_before_anything_is_opened(tmp_path: P
 
     done = run("probe", "rtsp://10.255.255.1/live", "--snapshot", name, home=tmp_path)
 
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == f"error: {sentence}\n"
 
@@ -135,13 +135,15 @@ def test_what_is_no_video_is_said_as_the_readers_say_it(tmp_path: Path) -> None:
         ("rtsp://viewer:hunter2@camera:554x/live", "rtsp://***: its port must be a number from 1 to 65535"),
         ("rtsp://camera:0/live", "rtsp://camera:0/live: its port must be a number from 1 to 65535"),
         ("rtsp://[::1/live", "rtsp://***: is not a valid URL"),
+        ("ftp://viewer:hunter2@camera/live", "ftp://***@camera/live: ftp:// is not supported; use a file or rtsp"),
+        ("v4l2:///dev/video0?siz=1x1", "v4l2:///dev/video0?siz=1x1: has no option 'siz'"),
         ("rtsp:///live", "rtsp:///live: is not a valid URL: it has no host, or has spaces in it"),
     ],
 )
 def test_a_wrong_address_is_named_without_its_password(tmp_path: Path, url: str, line: str) -> None:
     done = run("probe", url, home=tmp_path)
 
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith(f"error: {line}")
     assert len(done.stderr.splitlines()) == 1
     assert "hunter2" not in done.stderr

@@ -50,6 +50,10 @@ class SourceRejected(SourceError):
     """A source cannot be read and trying again will not help: missing file, no video, wrong password."""
 
 
+class NoSuchAddress(SourceRejected):
+    """No source has such a URL: another scheme, no host, a port or an option that is none."""
+
+
 class LoginRejected(SourceRejected):
     """A camera refuses the user or the password. Trying often can lock the account."""
 

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from xclip_stream.errors import CheckpointError, ConfigError, PromptError, XclipStreamError
+from xclip_stream.errors import CheckpointError, ConfigError, NoSuchAddress, PromptError, XclipStreamError
 
 DONE = 0
 FAILED = 1
@@ -11,7 +11,7 @@ MISCONFIGURED = 2
 INTERRUPTED = 130
 DEBUG_VARIABLE = "XCLIP_STREAM_DEBUG"
 
-NEEDS_THE_USER = (ConfigError, CheckpointError, PromptError)
+NEEDS_THE_USER = (ConfigError, CheckpointError, NoSuchAddress, PromptError)
 """Starting again does not help against these."""
 
 

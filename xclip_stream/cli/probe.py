@@ -11,7 +11,7 @@ from xclip_stream.cli.output import emit, table_console
 from xclip_stream.cli.probe_advice import advice
 from xclip_stream.cli.probe_report import plain_probe, probe_table
 from xclip_stream.cli.terminal_picture import print_picture
-from xclip_stream.errors import XclipStreamError
+from xclip_stream.errors import ConfigError, XclipStreamError
 from xclip_stream.exits import DONE, FAILED, print_error
 
 _PICTURES = {".jpg", ".jpeg", ".png"}
@@ -85,14 +85,14 @@ def check_snapshot(path: Path) -> None:
     """Look whether a picture can be written there, before anybody waits for a camera.
 
     Raises:
-        XclipStreamError: it cannot.
+        ConfigError: it cannot.
     """
     if path.suffix.lower() not in _PICTURES:
-        raise XclipStreamError(f"{path}: the name of a picture ends with .jpg or .png")
+        raise ConfigError(f"{path}: the name of a picture ends with .jpg or .png")
     if not path.parent.is_dir():
-        raise XclipStreamError(f"{path}: there is no folder {path.parent}")
+        raise ConfigError(f"{path}: there is no folder {path.parent}")
     if path.is_dir():
-        raise XclipStreamError(f"{path}: is a folder")
+        raise ConfigError(f"{path}: is a folder")
 
 
 def keep_snapshot(picture: Any, path: Path) -> bool:

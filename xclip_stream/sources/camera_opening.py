@@ -18,7 +18,7 @@ from av.error import (
 )
 
 from xclip_stream.device_url import DEVICE_SCHEME, DeviceUrl, is_device_path
-from xclip_stream.errors import LoginRejected, SourceError, SourceRejected, SourceUnavailable
+from xclip_stream.errors import LoginRejected, NoSuchAddress, SourceError, SourceRejected, SourceUnavailable
 from xclip_stream.redaction import redact_url
 from xclip_stream.sources.decoding import OpenVideo, open_video
 
@@ -141,7 +141,7 @@ def _device_address(url: str) -> _Address:
     try:
         device = DeviceUrl.parse(url)
     except ValueError as error:
-        raise SourceRejected(f"{url}: {error}") from None
+        raise NoSuchAddress(f"{url}: {error}") from None
     wanted = {"video_size": device.size, "framerate": device.fps, "input_format": device.format}
     return _Address(device.path, {name: value for name, value in wanted.items() if value is not None}, DEVICE_SCHEME)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from xclip_stream.device_url import DEVICE_SCHEME
-from xclip_stream.errors import SourceRejected
+from xclip_stream.errors import NoSuchAddress
 from xclip_stream.network_url import check_address
 from xclip_stream.redaction import redact_url
 from xclip_stream.sources.camera_opening import LIVE_SCHEMES, is_camera_url
@@ -49,7 +49,7 @@ def open_source(
         idle: of a camera, how boldly it is watched without decoding it while nothing moves.
 
     Raises:
-        SourceRejected: no source has such a URL.
+        NoSuchAddress: no source has such a URL.
     """
     view = View(tuple(regions), geometry, tuple(masks))
     if is_live_url(url):
@@ -85,15 +85,13 @@ def local_path(url: str) -> Path:
     """Return the path that `url` names, a plain path or a file:// URL.
 
     Raises:
-        SourceRejected: it is a URL of another kind.
+        NoSuchAddress: it is a URL of another kind.
     """
     scheme = _scheme(url)
     if scheme == "file":
         return Path(unquote(urlsplit(url).path))
     if scheme:
-        raise SourceRejected(
-            f"{redact_url(url)}: {scheme}:// is not supported; use a file or {', '.join(LIVE_SCHEMES)}"
-        )
+        raise NoSuchAddress(f"{redact_url(url)}: {scheme}:// is not supported; use a file or {', '.join(LIVE_SCHEMES)}")
     return Path(url)
 
 
@@ -103,7 +101,7 @@ def _check_address(url: str) -> None:
     try:
         check_address(url)
     except ValueError as error:
-        raise SourceRejected(f"{redact_url(url)}: {error}") from None
+        raise NoSuchAddress(f"{redact_url(url)}: {error}") from None
 
 
 def _scheme(url: str) -> str:
