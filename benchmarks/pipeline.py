@@ -69,7 +69,7 @@ def write_config(folder: Path, videos: list[Path]) -> Path:
 
 
 def run_pipeline(config: Path, *, limit_s: float) -> Run:
-    command = [str(Path(sys.executable).with_name("xclip-stream")), "run", str(config)]
+    command = [str(Path(sys.executable).with_name("xclip-stream")), "run", str(config), "--log-level", "debug"]
     started = time.monotonic()
     peak_mib: dict[str, float] = {}
     with (config.parent / "log").open("w") as log:

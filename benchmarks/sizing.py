@@ -55,7 +55,7 @@ def cost_of(video: Path, folder: Path, *, seconds: float) -> Cost:
     with log.open("w") as file, playing(video) as url:
         config = write_config(folder, url)
         run = subprocess.Popen(
-            [str(Path(sys.executable).with_name("xclip-stream")), "run", str(config)],
+            [str(Path(sys.executable).with_name("xclip-stream")), "run", str(config), "--log-level", "debug"],
             stderr=file,
             stdout=subprocess.DEVNULL,
         )

@@ -24,6 +24,8 @@ NOWHERE = {"id": "nowhere", "url": "rtsp://127.0.0.1:9/none"}
 _LOOK_EVERY_S = 0.1
 """Looking asks Redis, which is measured."""
 _STOP_WITHIN_S = 20.0
+_LEVELS = {"alert": "debug"}
+"""What a worker logs, where that is more than `info`: each commit is counted."""
 
 
 class Workers:
@@ -77,7 +79,7 @@ class Workers:
         }
         with (self._folder / f"{role}.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", *program, "--config", str(config)],
+                [sys.executable, "-m", *program, "--config", str(config), "--log-level", _LEVELS.get(role, "info")],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

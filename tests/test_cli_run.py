@@ -366,7 +366,7 @@ def test_a_terminal_shows_progress_events_and_a_summary(site: Path) -> None:
     assert code == 0, terminal.text
     assert any(re.search(r"film +(running|ended) .*ETA .* windows/s", line) for line in lines)
     assert any(line.startswith('{"specversion"') and line.endswith("}") for line in lines)
-    assert "batch_scored" not in terminal.text
+    assert "worker_started" not in terminal.text
     assert any(re.search(r"film .*\d+ .*│ 0 .*│ 1 .*│ ended", line) for line in lines)
 
 

@@ -69,6 +69,16 @@ def test_the_standard_library_logs_in_the_same_way() -> None:
     assert (line["logger"], line["level"], line["worker"]) == ("library", "warning", "score")
 
 
+def test_the_web_server_tells_of_what_fails_and_not_of_each_page() -> None:
+    stream = io.StringIO()
+    set_up_logging(worker="web", stream=stream)
+
+    logging.getLogger("uvicorn.error").info("connection open")
+    logging.getLogger("uvicorn.error").error("Exception in ASGI application")
+
+    assert [line["event"] for line in lines_of(stream)] == ["Exception in ASGI application"]
+
+
 def test_no_value_shows_a_secret() -> None:
     stream = io.StringIO()
     log = set_up_logging(worker="ingest", secrets=["hunter22", "x"], stream=stream)

@@ -19,7 +19,7 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 MIN_SECRET_CHARS = 4
 """A shorter secret is not searched for in other text: it would blacken half of every line."""
 
-_CHATTY_LIBRARIES = ("httpx", "httpcore", "urllib3", "huggingface_hub", "filelock", "asyncio")
+_CHATTY_LIBRARIES = ("httpx", "httpcore", "urllib3", "huggingface_hub", "filelock", "asyncio", "uvicorn")
 
 
 def set_up_logging(

@@ -2,7 +2,6 @@
 
 import json
 import statistics
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -157,7 +156,6 @@ def run(scale: Scale) -> Sequence[Figure]:
             redis_url=server.url,
             workers=dict.fromkeys(ROLES, 1),
             folder=scale.folder / "logs",
-            commands=CHATTY,
         )
         changes = Changes(system, editor)
         editor.change("sources", {LATE: None, FLEETING: None})
@@ -195,10 +193,6 @@ def blow(changes: Changes, system: System) -> int:
         changes.cycle(number)
         number += 1
     return number
-
-
-CHATTY = {role: (sys.executable, "-m", f"workers.{role}", "--log-level", "debug") for role in ROLES}
-"""A worker under a supervisor leaves it to that one to tell of the configuration, and says it at `debug` only."""
 
 
 def is_over(system: System) -> bool:

@@ -95,6 +95,8 @@ class System:
         workers: how many of each role.
         folder: where their logs go, one file for each worker.
         commands: for a role, what is started in place of `python -m workers.<role>`; `--config FILE` follows it.
+
+    They log at `debug`: that tells of each batch and, where there is a supervisor, of each configuration.
     """
 
     def __init__(
@@ -239,7 +241,7 @@ class System:
         }
         with worker.log.open("ab") as log:
             worker.process = subprocess.Popen(
-                [*worker.command, "--config", str(self._config)],
+                [*worker.command, "--config", str(self._config), "--log-level", "debug"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

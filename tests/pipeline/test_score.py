@@ -167,13 +167,14 @@ def test_scores_carry_what_the_window_said_and_which_model_it_was(queue, clock, 
     assert (scores.model_name, scores.model_sha256) == (scorer.name, scorer.sha256)
 
 
-def test_a_batch_leaves_one_line_in_the_log(queue, clock, scorer, logs):
+def test_a_batch_leaves_one_line_in_the_log_for_who_asks_for_it(queue, clock, scorer, logs):
     fill(queue, clock, count=3)
     clock.advance(2.0)
 
     a_loop(queue, scorer, clock).run()
 
     (line,) = named(logs, "batch_scored")
+    assert line["log_level"] == "debug"
     assert (line["count"], line["scored"], line["oldest_age_ms"]) == (3, 3, 2000)
 
 

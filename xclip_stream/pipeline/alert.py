@@ -338,7 +338,7 @@ class AlertLoop:
         source.reported(now_s)
 
     def _log_commit(self, source: AlertSource, *, count: int, events: int, now_s: float) -> None:
-        self._log.info(
+        self._log.debug(
             "scores_committed",
             source=source.state.source_id,
             count=count,

@@ -235,7 +235,7 @@ class ScoreLoop:
         self._meters.window_done(taken.window, outcome, now=self._clock.now())
 
     def _log_batch(self, *, took_s: float, oldest_s: float) -> None:
-        self._log.info(
+        self._log.debug(
             "batch_scored",
             count=self._outcomes.total(),
             **{str(outcome): number for outcome, number in self._outcomes.items()},
