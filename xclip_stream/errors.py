@@ -62,6 +62,10 @@ class EvidenceError(XclipStreamError):
     """A picture or a clip of an event cannot be made or kept now; trying again may help."""
 
 
+class FootageGone(EvidenceError):
+    """There is no video of that time any more: no clip can ever be made of it."""
+
+
 class NoSuchSpan(EvidenceError):
     """A part of a picture or a clip was asked for that lies behind its end."""
 

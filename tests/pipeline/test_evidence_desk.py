@@ -9,7 +9,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from tests.fakes import FakeClock
-from xclip_stream.errors import EvidenceError, QueueUnavailable
+from xclip_stream.errors import EvidenceError, FootageGone, QueueUnavailable
 from xclip_stream.evidence import EvidenceRecord, EvidenceRequest
 from xclip_stream.meters import ReaderCounts
 from xclip_stream.pipeline.evidence_desk import GIVE_UP_S, EvidenceDesk
@@ -43,7 +43,7 @@ class Video:
         self.grows = grows
         self.since = 0.0
         self.until = 0.0
-        self.is_broken = False
+        self.is_broken = self.is_gone = False
         self.has_pictures = True
         self.begun: list[float] = []
 
@@ -75,6 +75,8 @@ class Growing:
 
     def extend(self, *, ends_at: float) -> bool:
         self._video.check()
+        if self._video.is_gone:
+            raise FootageGone("the video of that time is gone")
         self._ends_at = min(self._video.until, ends_at)
         self._path.write_text(f"{self._begins_at} to {self._ends_at}, growing")
         return self._video.until > ends_at
@@ -292,6 +294,19 @@ def test_what_fails_for_long_is_given_up_and_counted(scene: Scene) -> None:
     assert scene.record() == EvidenceRecord(is_complete=True, error="the disk is full")
     assert (scene.desk.made, scene.desk.failed, scene.waiting()) == (0, 1, 0)
     assert scene.tally.counts() == ReaderCounts(snapshots_failed=1, clips_failed=1)
+
+
+def test_a_clip_whose_video_is_gone_is_given_up_with_the_end_of_the_event(scene: Scene) -> None:
+    scene.video.is_gone = True
+    scene.ask(request(ends_at=None))
+    scene.step(until=104.0)
+    assert scene.waiting() == 1
+
+    scene.ask(request(ends_at=110.0))
+    scene.step(until=140.0)
+
+    assert scene.record() == EvidenceRecord(snapshot=True, is_complete=True, error="the video of that time is gone")
+    assert (scene.desk.failed, scene.waiting()) == (1, 0)
 
 
 def test_a_picture_that_cannot_be_taken_is_given_up_with_the_end_of_the_clip(scene: Scene) -> None:

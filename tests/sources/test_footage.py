@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.videos import GEOMETRY, noise, number_of, steady, turn_clockwise, write_video
-from xclip_stream.errors import EvidenceError
+from xclip_stream.errors import EvidenceError, FootageGone
 from xclip_stream.sources import FileFootage, LiveFootage, PacketRing, Painter, open_source
 from xclip_stream.sources.pictures import upright
 from xclip_stream.types import Box, Pixels
@@ -245,6 +245,14 @@ def test_a_clip_that_was_killed_before_its_first_frame_is_begun_again(tmp_path: 
     source = LiveFootage(ring_of(film(tmp_path / "a.mp4")), painter=Painter())
 
     assert len(numbers_of(clip_of(source, tmp_path, begins_at=1000.0, ends_at=1002.0))) == 21
+
+
+def test_of_a_time_before_all_that_is_left_of_a_camera_there_will_never_be_a_clip(tmp_path: Path) -> None:
+    source = LiveFootage(ring_of(film(tmp_path / "a.mp4")), painter=Painter())
+    clip = source.begin_clip(tmp_path / "growing.mp4", begins_at=990.0, caption="")
+
+    with pytest.raises(FootageGone, match=r"growing\.mp4: the camera's video of that time is gone"):
+        clip.extend(ends_at=995.0)
 
 
 def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
-from xclip_stream.errors import EvidenceError, QueueUnavailable
+from xclip_stream.errors import EvidenceError, FootageGone, QueueUnavailable
 from xclip_stream.evidence import CLIP, SNAPSHOT, EvidenceRecord, EvidenceRequest
 from xclip_stream.pipeline.backoff import Backoff
 from xclip_stream.pipeline.tally import Tally
@@ -196,7 +196,8 @@ class EvidenceDesk:
             job.failing_since = now
             self._log.warning("evidence_failed", event_id=job.request.event_id, error=str(error))
         job.retry_at = now + job.backoff.next_delay_s()
-        is_last_try = job.record.is_complete and job.request.ends_at is not None
+        is_hopeless = job.record.is_complete or isinstance(error, FootageGone)
+        is_last_try = is_hopeless and job.request.ends_at is not None
         if is_last_try or now - job.failing_since > GIVE_UP_S:
             self.failed += 1
             self._tally.add(snapshots_failed=not job.record.snapshot, clips_failed=not job.record.is_complete)

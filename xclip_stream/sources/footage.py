@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 from av.error import FFmpegError, InvalidDataError
 
-from xclip_stream.errors import EvidenceError, SourceError
+from xclip_stream.errors import EvidenceError, FootageGone, SourceError
 from xclip_stream.protocols import Clip
 from xclip_stream.sources.clips import ClipWriter, evidence_errors, has_frames, is_growing, make_seekable, open_writer
 from xclip_stream.sources.decoding import OpenVideo, Packet
@@ -187,6 +187,7 @@ class _LiveClip:
         self._number, first = found[0][0] - 1, found[0][1]
         self._begins_at = self._seen_until = first.at
         self._head = first.head
+        self._is_empty = True
         with evidence_errors(path):
             self._writer = open_writer(path, first, painter=painter, caption=caption)
 
@@ -197,8 +198,11 @@ class _LiveClip:
                     return True
                 self._seen_until = packet.at
                 if packet.at > ends_at:
+                    if self._is_empty:
+                        raise FootageGone(f"{self._path}: the camera's video of that time is gone")
                     return True
                 self._writer.add(packet)
+                self._is_empty = False
                 self._number = number
         return False
 
