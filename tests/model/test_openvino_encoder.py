@@ -12,7 +12,7 @@ from tests.model.test_stages import rules_of
 from xclip_stream.errors import CheckpointError
 from xclip_stream.model import XCLIPModel
 from xclip_stream.model.encoders import TorchEncoder
-from xclip_stream.model.openvino_encoder import OpenVinoEncoder, default_cache, exported_stages
+from xclip_stream.model.openvino_encoder import OpenVinoEncoder, default_cache, exported_stages, the_core
 from xclip_stream.model.stage_files import ExportedStages
 
 CONFIG = "deep integration"
@@ -117,6 +117,12 @@ def test_a_model_is_exported_once(model, exported, monkeypatch):
 
     assert again == exported
     assert not list(exported.folder.parent.glob(".export-*"))
+
+
+def test_an_exported_model_computes_no_sizes_that_were_known_when_it_was_exported(exported):
+    frames = the_core().read_model(exported.frames)
+
+    assert not {"Floor", "Divide"} & {operation.get_type_name() for operation in frames.get_ops()}
 
 
 def test_other_weights_have_another_name(model, tmp_path):

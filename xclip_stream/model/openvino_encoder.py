@@ -4,6 +4,7 @@ The stages of `stages.py` are exported once and kept on disk; OpenVINO compiles 
 tokens of a frame are kept between windows. Importing this needs the extra `openvino`.
 """
 
+import inspect
 import os
 import shutil
 import tempfile
@@ -158,10 +159,14 @@ def default_cache() -> Path:
 
 
 def _export(stage: nn.Module, example: tuple[Tensor, ...], path: Path) -> None:
-    shapes = [openvino.PartialShape([-1, *each.shape[1:]]) for each in example]
+    names = inspect.signature(stage.forward).parameters
+    # By name: shapes without one are not known while OpenVINO converts, and how sizes are computed stays in the model.
+    shapes = [(name, openvino.PartialShape([-1, *each.shape[1:]])) for name, each in zip(names, example, strict=True)]
     with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch would have OpenVINO use its newer exporter
-        exported = openvino.convert_model(stage, example_input=example, input=shapes)
+        warnings.simplefilter("ignore")  # torch would have its newer exporter used
+        # Traced here, since OpenVINO would have torch trace it a second time and compare.
+        traced = torch.jit.trace(stage, example, check_trace=False)  # type: ignore[no-untyped-call]  # torch's
+        exported = openvino.convert_model(traced, input=shapes)
     openvino.save_model(exported, path, compress_to_fp16=False)
 
 
