@@ -123,7 +123,7 @@ def test_a_secret_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
         ((), "which camera? give --url or --from-frigate"),
         (("--url", "/dev/video0"), "what shall it look for? give --prompt"),
         (("--url", "a", "--from-frigate", "b"), "--from-frigate brings its cameras: leave --url out"),
-        (("--url", "~nobody-here/a.mp4", "--prompt", "x"), "~nobody-here/a.mp4: there is no such home folder"),
+        (("--url", "~nobody-here/a.mp4", "--prompt", "x"), "~nobody-here/a.mp4: begins with ~, and there is no such"),
         (("--from-frigate", "none.yml"), "none.yml: cannot be read: No such file or directory"),
         (("none/site.yaml",), "none: there is no such folder"),
         (("--url", "rtps://a/b", "--prompt", "x"), "site.yaml:8:10: sources[0].url: must start with rtsp://"),

@@ -15,6 +15,7 @@ from xclip_stream.cli.site_yaml import NewSite, site_text
 from xclip_stream.device_url import is_device_path
 from xclip_stream.errors import ConfigError
 from xclip_stream.exits import DONE, FAILED
+from xclip_stream.paths import without_tilde
 
 
 class SecretsPlace(StrEnum):
@@ -102,9 +103,9 @@ def _from_folder(url: str, folder: Path) -> str:
     if "://" in url or is_device_path(url):
         return url
     try:
-        path = Path(url).expanduser()
-    except RuntimeError:
-        raise ConfigError(f"{url}: there is no such home folder; write the whole path") from None
+        path = without_tilde(url)
+    except ValueError as error:
+        raise ConfigError(f"{url}: {error}") from None
     is_same = path.is_absolute() or folder.resolve() == Path.cwd()
     return str(path if is_same else path.absolute())
 

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Secr
 from xclip_stream.config.suggestions import did_you_mean
 from xclip_stream.device_url import DEVICE_SCHEME, DeviceUrl, is_device_path
 from xclip_stream.network_url import check_address
+from xclip_stream.paths import without_tilde
 from xclip_stream.redaction import MASK, redact_url
 from xclip_stream.redis_url import RedisUrl
 
@@ -55,10 +56,7 @@ def shown_url(url: SecretStr) -> str:
 
 def anchored(text: str, info: ValidationInfo) -> Path:
     """Return the path as seen from the folder of the configuration file, which has no links in its own path."""
-    try:
-        folder, path = Path((info.context or {}).get("folder", Path())), Path(text).expanduser()
-    except RuntimeError:
-        raise ValueError("begins with ~, and there is no such home folder: write the whole path") from None
+    folder, path = Path((info.context or {}).get("folder", Path())), without_tilde(text)
     while folder.is_absolute() and path.parts[:1] == ("..",):
         folder, path = folder.parent, Path(*path.parts[1:])
     return folder / path

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xclip_stream.errors import CheckpointError, HubUnreachable
+from xclip_stream.paths import without_tilde
 
 DEMO = "demo"
 _PACKAGED = Path(__file__).parents[1] / "demo" / "checkpoint"
@@ -50,9 +51,9 @@ def resolve_checkpoint(name: str | Path) -> str | Path:
 def local_path(checkpoint: str | Path) -> Path:
     """Return the path of this name, `~` replaced; CheckpointError where there is no such home folder."""
     try:
-        return Path(checkpoint).expanduser()
-    except RuntimeError:
-        raise CheckpointError(f"{checkpoint}: there is no such home folder; write the whole path") from None
+        return without_tilde(checkpoint)
+    except ValueError as error:
+        raise CheckpointError(f"{checkpoint}: {error}") from None
 
 
 def open_checkpoint(checkpoint: str | Path, *, revision: str | None = None) -> Checkpoint:
