@@ -29,7 +29,7 @@ MATCH_HEADER = """<s:Header><a:MessageID>urn:uuid:{number}</a:MessageID><a:Relat
 MATCH = """<d:ProbeMatches><d:ProbeMatch><a:EndpointReference><a:Address>urn:uuid:camera-1</a:Address>
 </a:EndpointReference><d:Types>dn:NetworkVideoTransmitter tds:Device</d:Types>
 <d:Scopes>onvif://www.onvif.org/type/video_encoder onvif://www.onvif.org/name/Front%20Door
- onvif://www.onvif.org/hardware/IPC-1234 onvif://www.onvif.org/location/yard</d:Scopes>
+ onvif://www.onvif.org/hardware/IPC-1234 onvif://www.onvif.org/location/%1Bya%07rd%C2%9B</d:Scopes>
 <d:XAddrs>http://{address}:8000/onvif/device_service</d:XAddrs><d:MetadataVersion>1</d:MetadataVersion>
 </d:ProbeMatch></d:ProbeMatches>"""
 

@@ -3,6 +3,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,20 @@ def test_a_client_that_says_nothing_keeps_nobody_waiting(address: str) -> None:
         status, _, _ = ask(address, "/healthz")
 
     assert status == 200
+
+
+def test_many_that_say_nothing_cost_no_more_than_a_few_threads(address: str) -> None:
+    host, port = address.split(":")
+    before = threading.active_count()
+    with ExitStack() as clients:
+        for _ in range(200):
+            client = clients.enter_context(socket.create_connection((host, int(port)), timeout=30))
+            client.sendall(b"GET /heal")
+        status, _, _ = ask(address, "/healthz")
+        threads = threading.active_count() - before
+
+    assert status == 200
+    assert threads < 100
 
 
 def test_the_address_is_free_again_once_the_server_is_left() -> None:

@@ -113,9 +113,9 @@ async def _streams(camera: Any) -> list[FoundStream]:
         encoder = profile.VideoEncoderConfiguration
         found.append(
             FoundStream(
-                profile=str(profile.Name),
-                url=str(answer.Uri),
-                codec=str(encoder.Encoding) if encoder else "",
+                profile=_printable(profile.Name),
+                url=_printable(answer.Uri),
+                codec=_printable(encoder.Encoding) if encoder else "",
                 width=int(encoder.Resolution.Width) if encoder and encoder.Resolution else 0,
                 height=int(encoder.Resolution.Height) if encoder and encoder.Resolution else 0,
                 fps=float(encoder.RateControl.FrameRateLimit) if encoder and encoder.RateControl else 0.0,
@@ -134,7 +134,7 @@ def _refusal(host: str, error: Exception) -> SourceError:
 
 
 def _device(service: Any) -> FoundDevice | None:
-    addresses = [address for address in service.getXAddrs() if urlsplit(address).hostname]
+    addresses = [address for address in service.getXAddrs() if address.isprintable() and urlsplit(address).hostname]
     if not addresses:
         return None
     address = _nearest(addresses)
@@ -155,7 +155,12 @@ def _nearest(addresses: Sequence[str]) -> str:
 
 def _scopes(scopes: Sequence[str]) -> list[tuple[str, str]]:
     matches = [match for scope in scopes if (match := _SCOPE.fullmatch(scope))]
-    return [(match[1].lower(), unquote(match[2]).replace("_", " ").strip()) for match in matches]
+    return [(match[1].lower(), _printable(unquote(match[2])).replace("_", " ").strip()) for match in matches]
+
+
+def _printable(text: Any) -> str:
+    """Return what a device says without the characters that a terminal takes for commands."""
+    return "".join(mark for mark in str(text) if mark.isprintable())
 
 
 def _bracketed(host: str) -> str:

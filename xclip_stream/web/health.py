@@ -3,14 +3,15 @@
 import json
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import TCPServer
-from threading import Thread
+from threading import Lock, Thread
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from xclip_stream.errors import ConfigError
 from xclip_stream.redaction import redact_text
@@ -25,6 +26,8 @@ _Page = Callable[[], tuple[HTTPStatus, str, bytes]]
 _Place = tuple[str, int] | str
 """Host and port, or the path of a socket."""
 _CLIENT_TIMEOUT_S = 5.0
+_MAX_CLIENTS = 32
+"""At a time: each costs a thread and a descriptor of a process that has something else to do."""
 UNIX = "unix:"
 """What an address begins with that is the path of a socket."""
 
@@ -85,10 +88,28 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, family: socket.AddressFamily, place: _Place, pages: dict[str, _Page]) -> None:
         self.address_family = family
         self.pages = pages
+        self._clients: dict[socket.socket, None] = {}
+        self._clients_lock = Lock()
         super().__init__(place, _Handler)  # type: ignore[arg-type]  # a path is an address too
 
     def server_bind(self) -> None:
         TCPServer.server_bind(self)  # that of HTTPServer asks the DNS for a name that nobody needs
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a client; where there are too many the oldest is sent away, since an honest one is done at once."""
+        with self._clients_lock:
+            self._clients[request] = None
+            if len(self._clients) > _MAX_CLIENTS:
+                oldest = next(iter(self._clients))
+                del self._clients[oldest]
+                with suppress(OSError):
+                    oldest.shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._clients_lock:
+            self._clients.pop(request, None)
+        super().shutdown_request(request)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that goes away is no news."""
