@@ -60,6 +60,28 @@ def test_another_site_changes_nothing(still: Dashboard, headers: dict[str, str])
         assert client.post(DROP).status_code == 403
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"},
+        {"sec-fetch-site": "same-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"},
+        {"origin": "https://evil.example"},
+    ],
+)
+def test_another_site_has_nothing_made(still: Dashboard, headers: dict[str, str]) -> None:
+    with still.client(**headers) as client:
+        assert client.get("/api/sources/yard/picture").status_code == 403
+        assert client.get("/api/timeline/yard").status_code == 403
+
+
+def test_a_link_on_another_site_leads_here(still: Dashboard) -> None:
+    fetch = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+
+    with still.client(**fetch) as client:
+        assert client.get("/").status_code == 200
+        assert client.post(DROP).status_code == 403
+
+
 def test_a_page_of_its_own_and_a_program_may_act(still: Dashboard) -> None:
     with still.client(origin=still.url, **{"sec-fetch-site": "same-origin"}) as page, still.client() as program:
         assert page.post(DROP).status_code == 404

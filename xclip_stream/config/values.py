@@ -6,6 +6,7 @@ The messages never quote a URL or a secret.
 import base64
 import binascii
 import re
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -173,7 +174,7 @@ def one_line(text: str) -> str:
 
 
 def distinct(values: tuple[str, ...]) -> tuple[str, ...]:
-    twice = {value for value in values if values.count(value) > 1}
+    twice = {value for value, count in Counter(values).items() if count > 1}
     if twice:
         raise ValueError(f"has {', '.join(map(repr, sorted(twice)))} more than once")
     return values

@@ -42,9 +42,10 @@ class Guard:
     """Lets pass what may pass, and gives every answer the headers that keep a page to itself.
 
     A name that nobody has allowed is refused, because a page of another site could have made it lead here (DNS
-    rebinding); an IP address cannot be made so. What changes something, and a WebSocket, has to come from a page of
-    this very origin, or from a program that names none. With a token, everything but the login needs it: as a bearer
-    token, or as the cookie that the login gives.
+    rebinding); an IP address cannot be made so. A request has to come from a page of this very origin, or from a
+    program that names none: another site could not read the answer, and yet have a picture taken or a long chart made.
+    It may lead here by a link. With a token, everything but the login needs it: as a bearer token, or as the cookie
+    that the login gives.
 
     Args:
         hosts: the names that are allowed, in lower case, beside `localhost` and all IP addresses.
@@ -73,7 +74,8 @@ class Guard:
         if not self._is_allowed(host):
             return _told(HTTPStatus.MISDIRECTED_REQUEST, "this name is not known here: add it to web.hosts")
         acts = request.scope["type"] == "websocket" or request.scope["method"] not in _SAFE_METHODS
-        if acts and not _is_same_origin(request.headers, host):
+        is_opened = not acts and request.headers.get("sec-fetch-dest") == "document"
+        if not is_opened and not _is_same_origin(request.headers, host):
             return _told(HTTPStatus.FORBIDDEN, "only pages of this dashboard may do that")
         # Not `request.url`: it is put together with what the client calls this host, which may hold a path too.
         if self._token is None or request.scope["path"] in OPEN_PATHS or self._has_token(request):
