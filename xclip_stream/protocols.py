@@ -357,12 +357,17 @@ class IngestQueue(Protocol):
         captured_at: float,
         token: int = 0,
     ) -> Admitted:
-        """Take a `seq` without a window; some statuses end the epoch. Never answers FULL."""
+        """Take a `seq` without a window; some statuses end the epoch.
+
+        FULL is answered only where the server has no memory left, nobody seems to take the scores that wait there, and
+        the epoch does not end.
+        """
 
     def add_unchanged(
         self, window_id: WindowId, *, same_as: int, first_pts_s: float, pts_s: float, captured_at: float, token: int = 0
     ) -> Admitted:
-        """Take a `seq` for a window of a camera that shows what window `same_as` of its epoch shows. Never FULL."""
+        """Take a `seq` for a window of a camera that shows what window `same_as` of its epoch shows. FULL is answered
+        where a tombstone would be refused too."""
 
     def epoch_ended(self, source_id: str, epoch: str | None = None) -> bool:
         """True when the source's current epoch, and that is `epoch` where one is given, has ended."""

@@ -28,6 +28,7 @@ class Yard:
     def __init__(self, *, live_windows: int = 1000, capacity: int = 3, idle: str = "off", max_step: int = 1) -> None:
         self.clock = FakeClock()
         self.is_down = False
+        self.has_memory = True
         self.older: Admitted | None = None
         self.queue = FailingQueue(self, QueueLimits(live_windows=live_windows))
         self.epochs = LiveEpochs(lease="lease", number=SimpleNamespace(value=0))
@@ -104,10 +105,14 @@ class FailingQueue(MemoryQueue):
 
     def add_window(self, window: Window, *, token: int = 0) -> Admitted:
         self.fail_when_down()
+        if not self.yard.has_memory:
+            return Admitted(Admission.FULL, window.id.seq)
         return super().add_window(window, token=token)
 
     def add_tombstone(self, window_id: WindowId, **details: Any) -> Admitted:
         self.fail_when_down()
+        if not (self.yard.has_memory or details["status"].ends_epoch):
+            return Admitted(Admission.FULL, window_id.seq)
         return super().add_tombstone(window_id, **details)
 
     def add_unchanged(self, window_id: WindowId, **details: Any) -> Admitted:
@@ -342,6 +347,47 @@ def test_an_answer_that_nobody_waits_for_is_a_window_that_is_tried_again_soon() 
         yard.backlog.pump()
 
     assert [answer.answer for answer in answers] == [Admission.FULL]
+
+
+class TestAServerWithoutMemory:
+    """Nobody takes the scores there, and it refuses tombstones too."""
+
+    def test_tombstones_wait_for_a_while_and_are_told_then(self) -> None:
+        yard = Yard()
+        yard.see(0, 1)
+        yard.has_memory = False
+        yard.see(*range(2, 40))
+
+        assert yard.tombstones() == []
+        yard.has_memory = True
+        yard.see(40)
+        assert yard.tombstones() == [(seq, DROPPED) for seq in range(2, 40)]
+        assert yard.windows() == [(0, 0.0), (1, 1.0), (40, 40.0)]
+        assert yard.backlog.dropped == 38
+
+    def test_in_the_long_run_it_is_given_the_end_of_one_epoch_and_nothing_more(self) -> None:
+        yard = Yard()
+        yard.see(0, 1)
+        yard.has_memory = False
+        yard.see(*range(2, 10 * MAX_TOMBSTONES))
+
+        assert yard.tombstones() == [(2, ENDED)]
+        assert yard.backlog.dropped == 10 * MAX_TOMBSTONES - 3
+        yard.has_memory = True
+        yard.see(10 * MAX_TOMBSTONES)
+        assert yard.epochs.current() == "lease-1"
+        _, *of_new_epoch = yard.tombstones()
+        assert yard.windows()[-1] == (len(of_new_epoch), 10.0 * MAX_TOMBSTONES)
+
+    def test_the_end_of_the_camera_is_told_without_what_waits(self) -> None:
+        yard = Yard()
+        yard.see(0, 1)
+        yard.has_memory = False
+        yard.see(2, 3, 4, 5, 6)
+        yard.backlog.finish(pts_s=6.0, captured_at=1006.0)
+
+        assert yard.tombstones() == [(2, STOPPED)]
+        assert yard.backlog.dropped == 5
 
 
 class TestWhereNothingMoves:

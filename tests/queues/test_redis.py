@@ -31,7 +31,9 @@ from xclip_stream.errors import ConfigError, QueueError, QueueUnavailable, Stale
 from xclip_stream.protocols import Admission, Admitted, RuleStatus, SourceState, SourceStatus
 from xclip_stream.queues import redis as redis_queue_module
 from xclip_stream.queues import redis_windows
+from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.redis import RedisQueue, open_queue
+from xclip_stream.queues.redis_connection import RedisConnection, RedisKeys
 from xclip_stream.types import ScoreStatus, WindowId
 
 PREFIX = "xclip:{main}:"
@@ -377,6 +379,23 @@ class TestAFullServer:
             assert queue.begin_epoch("yard", "e2", live=True, token=reader) == 0
             queue.release_source("yard", reader)
             queue.leave_ingest(["yard"])
+
+    def test_tombstones_that_nobody_takes_do_not_fill_it_further(self, own_server: RedisServer) -> None:
+        with limited_queue(own_server, max_scores=5) as queue:
+            publish_by_turns(queue, "yard", count=4)
+            make_full(own_server)
+
+            assert tombstone(queue, 4) == Admitted(Admission.ADDED, 5)
+            assert tombstone(queue, 5) == Admitted(Admission.FULL, 5)
+            assert unchanged(queue, 5, same_as=0) == Admitted(Admission.FULL, 5)
+            assert tombstone(queue, 5, status=ScoreStatus.SOURCE_STOPPED) == Admitted(Admission.ADDED, 6)
+            assert [found.id.seq for found in waiting_scores(queue)] == list(range(6))
+
+    def test_where_there_is_memory_tombstones_that_nobody_takes_wait(self, own_server: RedisServer) -> None:
+        with limited_queue(own_server, max_scores=5) as queue:
+            publish_by_turns(queue, "yard", count=10)
+
+            assert len(waiting_scores(queue)) == 10
 
     def test_it_lets_its_first_consumer_in(self, own_server: RedisServer) -> None:
         with open_queue(own_server.url) as queue:
@@ -727,6 +746,23 @@ def redis_queue(backend: Backend, consumer: str = "one", *, claim_idle_s: float 
     queue = backend.queue(consumer, claim_idle_s=claim_idle_s)
     assert isinstance(queue, RedisQueue)
     return queue
+
+
+@contextlib.contextmanager
+def limited_queue(server: RedisServer, **limits: Any) -> Iterator[RedisQueue]:
+    keys = RedisKeys("main")
+    connection = RedisConnection(server.url, key=keys.counters)
+    with RedisQueue(connection, keys, consumer="one", limits=QueueLimits(**limits), claim_idle_s=30.0) as queue:
+        yield queue
+
+
+def tombstone(queue: RedisQueue, seq: int, *, status: ScoreStatus = ScoreStatus.DROPPED) -> Admitted:
+    return queue.add_tombstone(WindowId("yard", "e1", seq), status=status, live=True, pts_s=seq, captured_at=seq)
+
+
+def unchanged(queue: RedisQueue, seq: int, *, same_as: int) -> Admitted:
+    window_id = WindowId("yard", "e1", seq)
+    return queue.add_unchanged(window_id, same_as=same_as, first_pts_s=seq, pts_s=seq, captured_at=seq)
 
 
 def publish_by_turns(queue: RedisQueue, *sources: str, count: int) -> None:

@@ -70,8 +70,11 @@ class Backlog:
     clock, a new epoch begins.
 
     A window that shows what the one shows that was scored last is not sent: the queue is told of which one the scores
-    stand for it. That takes no room, so a full queue does not refuse it. The first window of a connection, of an epoch,
-    and after anything that the queue has forgotten is always sent.
+    stand for it. That takes next to no room, so a full queue does not refuse it. The first window of a connection, of
+    an epoch, and after anything that the queue has forgotten is always sent.
+
+    A server without memory, on which nobody takes the scores, takes no tombstones either. They wait here, and where
+    there are too many of them a new epoch begins without them, once.
 
     Where half of the windows are given up, because the queue is full, only one in two is sent, or one in four. What
     is thinned out takes no `seq`, and is not counted as dropped: it is as if the stride were longer.
@@ -204,8 +207,10 @@ class Backlog:
             self._send_all()
             with self._lock:
                 self._drop_above(0)
+            self._send_all()
+            with self._lock:
                 stopped = _Item(pts_s, captured_at, self._clock.now(), status=ScoreStatus.SOURCE_STOPPED)
-                self._items.append(stopped)
+                self._items = deque([stopped])
             self._send_all()
         except QueueUnavailable as error:
             self._log.warning("epoch_left_open", error=str(error))
@@ -340,9 +345,11 @@ class Backlog:
         return self._begin_epoch()
 
     def _shorten(self) -> None:
-        """Begin a new epoch, without the tombstones, when there are too many of them."""
+        """Begin a new epoch, without the tombstones, when there are too many of them; one that is new goes on."""
         if sum(item.cut is None for item in self._items) > MAX_TOMBSTONES:
             self._items = deque(item for item in self._items if item.cut is not None)
+            if self._next_seq == 0:
+                return
             self._epochs.advance()
             self._next_seq = None
             self._log.warning("epoch_begun_anew", epoch=self._epochs.current())

@@ -98,7 +98,10 @@ class RedisIngest(RedisConsumer):
         keys = [self._keys.source(scores.id.source_id), self._keys.scores]
         position = _position(scores.id, pts_s=scores.last_pts_s, captured_at=scores.captured_at)
         content: list[Argument] = [int(scores.status.ends_epoch), encode_scores(scores)]
-        return _admitted(self._run("add_tombstone", keys, [*position, token, *content]))
+        try:
+            return _admitted(self._run("add_tombstone", keys, [*position, token, self._limits.max_scores, *content]))
+        except ServerFull:
+            return Admitted(Admission.FULL, scores.id.seq)
 
     def report_source(self, status: SourceStatus) -> Wishes:
         source_id, role = status.source_id, f"evidence:{status.source_id}"
