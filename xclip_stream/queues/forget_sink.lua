@@ -2,6 +2,6 @@
 local outbox, deliveries, lease = KEYS[1], KEYS[2], KEYS[3]
 
 if redis.call('EXISTS', lease) == 1 then return -1 end
-local count = redis.call('XLEN', outbox)
-redis.call('DEL', outbox, deliveries)
-return count
+redis.call('DEL', deliveries)
+-- The stream itself stays, so that no id is given out twice.
+return redis.call('XTRIM', outbox, 'MAXLEN', 0)
