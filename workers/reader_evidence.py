@@ -19,6 +19,7 @@ from xclip_stream.storage import Retention, Swept
 
 _LATENCY_S = 15.0
 """How long after its last frame a window of a camera may be judged, and the reader may hear of it."""
+_LEAST_PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +34,21 @@ def evidence_order(config: Config, source: SourceConfig) -> EvidenceOrder | None
     """Return what the reader of a source is told, None where nothing is kept of it."""
     if config.evidence is None or not source.evidence:
         return None
-    patience_s = max((rule.min_duration_s for rule in config.rules_of(source.id)), default=0.0)
-    held_s = config.evidence.pre_roll_s + source.window.span_s + patience_s + _LATENCY_S
+    longest_s = max((rule.min_duration_s for rule in config.rules_of(source.id)), default=0.0)
+    held_s = config.evidence.pre_roll_s + source.window.span_s + patience_s(longest_s) + _LATENCY_S
     return EvidenceOrder(config=config.evidence, held_s=held_s)
+
+
+def patience_s(min_duration_s: float) -> float:
+    """Return for how long a reader expects an event to be told after it has begun: 5, 10, 20 … s, the next of them.
+
+    Another order starts the reader again, which connects to the camera anew and ends its open events. Few changes of a
+    rule are to do that.
+    """
+    patience = _LEAST_PATIENCE_S
+    while patience < min_duration_s:
+        patience *= 2
+    return patience
 
 
 class ReaderEvidence:
