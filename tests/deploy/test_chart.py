@@ -14,6 +14,7 @@ from tests.deploy.commands import complaint_of
 from xclip_stream.config import Config, expand, read_config
 from xclip_stream.config.watch import FIXED_SECTIONS
 from xclip_stream.queues.redis_connection import RedisKeys
+from xclip_stream.redis_url import RedisUrl
 
 VALIDATE = Path(sys.executable).with_name("kubernetes-validate")
 ROLES = ("ingest", "score", "alert", "deliver")
@@ -35,7 +36,7 @@ def test_helm_finds_nothing_to_complain_of(values: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{}, EVERYTHING, {"redis": {"bundled": {"enabled": False}, "external": {"url": "redis://r:6379", "host": "r"}}}],
+    [{}, EVERYTHING, {"redis": {"bundled": {"enabled": False}, "external": {"url": "redis://r:6379"}}}],
 )
 def test_kubernetes_would_take_every_object(values: dict[str, Any], tmp_path: Path) -> None:
     if not VALIDATE.exists():
@@ -58,6 +59,13 @@ def test_kubernetes_would_take_every_object(values: dict[str, Any], tmp_path: Pa
         ({"config": "a: [1"}, "config is not YAML"),
         ({"config": "redis: {url: redis://x}\nsources: [1]"}, "leave out redis.url"),
         ({"redis": {"bundled": {"enabled": False}}}, "redis.external.url is needed"),
+        (
+            {
+                "autoscaling": {"enabled": True},
+                "redis": {"bundled": {"enabled": False}, "external": {"url": "redis://${env:USER}:x@redis"}},
+            },
+            "KEDA takes username as it stands",
+        ),
         ({"workers": {"scorer": {}}}, "scorer"),
         ({"autoscaling": {"minReplicas": 0}}, "minReplicas"),
     ],
@@ -162,6 +170,68 @@ def test_a_site_without_a_namespace_of_its_own_is_scaled_on_main() -> None:
     (scaled,) = of_kind(objects, "ScaledObject").values()
 
     assert scaled["spec"]["triggers"][0]["metadata"]["stream"] == RedisKeys("main").live_windows
+
+
+REFERENCE = "${file:/run/secrets/redis_password}"
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "place"),
+    [
+        (
+            f"rediss://ops:{REFERENCE}@redis.example/3",
+            "redis-streams",
+            {"address": "redis.example:6379", "databaseIndex": "3", "username": "ops", "enableTLS": "true"},
+        ),
+        (
+            f"redis://:{REFERENCE}@10.0.0.5:6380?db=1&username=ops",
+            "redis-streams",
+            {"address": "10.0.0.5:6380", "databaseIndex": "1", "username": "ops", "enableTLS": "false"},
+        ),
+        (
+            f"redis+sentinel://ops:{REFERENCE}@one.example:26380,two.example/mymaster/2?sentinel_username=watch",
+            "redis-sentinel-streams",
+            {
+                "addresses": "one.example:26380,two.example:26379",
+                "sentinelMaster": "mymaster",
+                "sentinelUsername": "watch",
+                "databaseIndex": "2",
+                "username": "ops",
+                "enableTLS": "false",
+            },
+        ),
+        (
+            "rediss+cluster://one.example:7000,[fd00::1]:7001,two.example",
+            "redis-cluster-streams",
+            {"addresses": "one.example:7000,[fd00::1]:7001,two.example:6379", "enableTLS": "true"},
+        ),
+    ],
+)
+def test_keda_asks_the_redis_that_the_workers_use(url: str, kind: str, place: dict[str, str]) -> None:
+    redis = {"bundled": {"enabled": False}, "external": {"url": url}}
+    (scaled,) = of_kind(render({"autoscaling": {"enabled": True}, "redis": redis}), "ScaledObject").values()
+    meant = RedisUrl.parse(url.replace(REFERENCE, "secret"))
+    hosts = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in meant.hosts]
+
+    for trigger in scaled["spec"]["triggers"]:
+        asked = {key: value for key, value in trigger["metadata"].items() if not key.startswith("stream")}
+        assert (trigger["type"], asked) == (kind, place)
+        assert asked.get("address", asked.get("addresses")) == ",".join(hosts)
+        assert asked.get("sentinelMaster", "") == meant.service
+
+
+@pytest.mark.parametrize(
+    ("values", "secret"), [({}, "xclip-stream-redis"), ({"sentinelPasswordSecret": {"name": "watchers"}}, "watchers")]
+)
+def test_keda_gets_the_password_of_the_sentinels_where_they_want_one(values: dict[str, Any], secret: str) -> None:
+    url = f"redis+sentinel://:{REFERENCE}@one/mymaster?sentinel_password=" + REFERENCE.replace("redis", "sentinel")
+    redis = {"bundled": {"enabled": False}, "external": {"url": url, **values}}
+    (login,) = of_kind(render({"autoscaling": {"enabled": True}, "redis": redis}), "TriggerAuthentication").values()
+
+    assert login["spec"]["secretTargetRef"] == [
+        {"parameter": "password", "name": "xclip-stream-redis", "key": "password"},
+        {"parameter": "sentinelPassword", "name": secret, "key": "password"},
+    ]
 
 
 def test_what_is_scraped_bears_the_namespace_of_the_queue() -> None:
@@ -277,7 +347,7 @@ def test_a_name_that_yaml_would_take_for_something_else_stays_a_name() -> None:
     ],
 )
 def test_every_worker_reaches_each_port_of_a_redis_that_is_named(url: str, ports: set[int]) -> None:
-    redis = {"bundled": {"enabled": False}, "external": {"url": url, "host": "redis.example"}}
+    redis = {"bundled": {"enabled": False}, "external": {"url": url}}
     (policy,) = (
         policy["spec"]
         for policy in of_kind(render({"redis": redis}), "NetworkPolicy").values()

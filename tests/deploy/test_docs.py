@@ -54,7 +54,7 @@ def test_a_value_that_is_told_is_one_of_the_chart(name: str) -> None:
 
 
 def test_values_are_told_at_all() -> None:
-    assert {"autoscaling.enabled", "gpu.enabled", "redis.external", "networkPolicy.egress"} <= set(NAMED)
+    assert {"autoscaling.enabled", "gpu.enabled", "redis.external.url", "networkPolicy.egress"} <= set(NAMED)
 
 
 @pytest.mark.parametrize("path", FILES)

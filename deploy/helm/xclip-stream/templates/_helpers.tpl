@@ -31,21 +31,39 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
 {{- define "xclip-stream.redisHost" -}}
-{{- if .Values.redis.bundled.enabled }}{{ include "xclip-stream.fullname" . }}-redis
-{{- else }}{{ required "redis.external.host is needed where redis.bundled.enabled is false" .Values.redis.external.host }}{{ end }}
+{{ include "xclip-stream.fullname" . }}-redis
 {{- end }}
 
-{{- define "xclip-stream.redisPort" -}}
-{{- ternary 6379 .Values.redis.external.port .Values.redis.bundled.enabled }}
+{{/*
+What redis.external.url says, as JSON: scheme, hosts with their ports, user, path, options. A reference may stand in a
+user or password, and has slashes of its own.
+*/}}
+{{- define "xclip-stream.redisUrlParts" -}}
+{{- $url := required "redis.external.url is needed where redis.bundled.enabled is false" .Values.redis.external.url }}
+{{- $url = regexReplaceAllLiteral "\\$\\{[^}]*\\}" $url "${}" }}
+{{- $scheme := regexFind "^[^:]+" $url }}
+{{- $rest := trimPrefix (printf "%s://" $scheme) $url }}
+{{- $authority := regexFind "^[^/?]*" $rest }}
+{{- $query := regexFind "[?].*$" $rest }}
+{{- $path := trimPrefix "/" (trimSuffix $query (trimPrefix $authority $rest)) }}
+{{- $user := regexFind "^[^:]*" (regexFind "^.*@" $authority | trimSuffix "@") }}
+{{- $default := ternary "26379" "6379" (contains "+sentinel" $scheme) }}
+{{- $hosts := list }}
+{{- range splitList "," (regexReplaceAll "^.*@" $authority "") }}
+{{- $hosts = append $hosts (ternary . (printf "%s:%s" . $default) (regexMatch ":[0-9]+$" .)) }}
+{{- end }}
+{{- $options := dict }}
+{{- range splitList "&" (trimPrefix "?" $query) }}
+{{- $option := splitn "=" 2 . }}
+{{- $_ := set $options $option._0 ($option._1 | default "") }}
+{{- end }}
+{{- dict "scheme" $scheme "hosts" $hosts "user" ($options.username | default $user) "path" $path "options" $options | toJson }}
 {{- end }}
 
 {{/* Every port that the URL of an external Redis names, and external.port: those of Sentinels or of nodes, too. */}}
 {{- define "xclip-stream.redisPorts" -}}
-{{- $external := .Values.redis.external }}
-{{- $hosts := regexReplaceAll "[/?].*$" (regexReplaceAll "^[^:]*://(.*@)?" $external.url "") "" }}
-{{- $ports := list (toString $external.port) }}
-{{- range regexFindAll ":[0-9]+(,|$)" $hosts -1 }}{{ $ports = append $ports (regexFind "[0-9]+" .) }}{{ end }}
-{{- if contains "+sentinel" $external.url }}{{ $ports = append $ports "26379" }}{{ end }}
+{{- $ports := list (toString .Values.redis.external.port) }}
+{{- range (include "xclip-stream.redisUrlParts" . | fromJson).hosts }}{{ $ports = append $ports (regexFind "[0-9]+$" .) }}{{ end }}
 {{- uniq $ports | toJson }}
 {{- end }}
 
