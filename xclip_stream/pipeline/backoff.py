@@ -43,6 +43,36 @@ class Backoff:
         self._failures = 0
 
 
+class RoomWait:
+    """How long to wait for room in a full queue: about as long as one to four windows take to leave it.
+
+    A try too early sends a window for nothing, and one too late lets the scorers run dry. So the delays learn from what
+    the last one has brought, from `shortest_s` to `longest_s`.
+    """
+
+    def __init__(
+        self, *, shortest_s: float = 0.005, longest_s: float = 1.0, draw: Callable[[], float] = random.random
+    ) -> None:
+        self._shortest_s = shortest_s
+        self._longest_s = longest_s
+        self._draw = draw
+        self._step_s = 10 * shortest_s
+        self._taken = 1
+
+    def next_delay_s(self) -> float:
+        """Return how long to wait now that the queue is full."""
+        if self._taken == 0:
+            self._step_s = min(2 * self._step_s, self._longest_s)
+        elif self._taken > 3:
+            self._step_s = max(self._step_s / 2, self._shortest_s)
+        self._taken = 0
+        return self._step_s * (1 + self._draw()) / 2
+
+    def note_taken(self) -> None:
+        """Note that the queue has taken a window."""
+        self._taken += 1
+
+
 class QueueOutage:
     """What a loop does while the queue cannot be reached: it says so once, and waits, longer each time.
 

@@ -8,7 +8,7 @@ from structlog.typing import FilteringBoundLogger
 
 from xclip_stream.errors import QueueUnavailable, SourceError, StaleOwner
 from xclip_stream.pipeline.assembling import WindowSettings, keep
-from xclip_stream.pipeline.backoff import Backoff, QueueOutage
+from xclip_stream.pipeline.backoff import QueueOutage, RoomWait
 from xclip_stream.pipeline.evidence_desk import EvidenceDesk
 from xclip_stream.pipeline.latest_picture import LatestPicture
 from xclip_stream.pipeline.source_report import SourceReport
@@ -84,6 +84,7 @@ class FileIngest:
         self._wanted_seq = 0
         self._windowing = settings.windowing()
         self._anchor_s: float | None = None
+        self._room = RoomWait(longest_s=_MAX_SLEEP_S)
 
     def run(self) -> bool:
         """Read the file; return True at its end, and False when asked to stop before.
@@ -205,10 +206,10 @@ class FileIngest:
 
     def _put(self, step: Callable[[], Admitted]) -> None:
         """Put a window or tombstone into the queue, waiting while it is full."""
-        backoff = Backoff(first_s=0.1, cap_s=_MAX_SLEEP_S)
         while (admitted := self._insist(step)).answer is Admission.FULL:
-            self._clock.sleep(backoff.next_delay_s())
+            self._clock.sleep(self._room.next_delay_s())
             self._check_in()
+        self._room.note_taken()
         match admitted.answer:
             case Admission.STALE:
                 raise StaleOwner(f"source {self._source_id}: another worker has taken it over")
