@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from workers.alert import build_rulebook
 from workers.evidence_places import open_reader
-from xclip_stream.cli.overview_json import plain_view
+from xclip_stream.cli.status_json import plain_view
 from xclip_stream.cli.worker import Role
 from xclip_stream.config import Config, ConfigWatch, WebConfig, effective_yaml, read_config, split_address
 from xclip_stream.errors import ConfigError, XclipStreamError

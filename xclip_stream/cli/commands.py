@@ -33,9 +33,6 @@ COMMANDS = {
 }
 """What the list of the commands says of each: the first paragraph of its help."""
 
-_MODULES = {"status": "overview"}
-"""Where a command is found whose module has another name."""
-
 
 class CommandGroup(TyperGroup):
     """Lists commands by their summaries, and loads the one that is called."""
@@ -58,7 +55,7 @@ def list_commands(app: typer.Typer) -> None:
 def load_command(name: str) -> Any:
     """Import the command or the group of commands of this name, and return it as typer's own kind of command."""
     attribute = name.replace("-", "_")
-    found = getattr(import_module(f"xclip_stream.cli.{_MODULES.get(name, attribute)}"), attribute)
+    found = getattr(import_module(f"xclip_stream.cli.{attribute}"), attribute)
     if isinstance(found, typer.Typer):
         app = found
     else:

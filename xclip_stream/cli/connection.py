@@ -14,6 +14,8 @@ from xclip_stream.queues.redis import RedisQueue, open_queue
 from xclip_stream.queues.server import EmbeddedRedis
 from xclip_stream.worker_main import REDIS_URL_VARIABLE, redis_url_of_environment
 
+NOT_RUNNING = "nothing runs with this configuration now"
+
 
 def state_dir(config: Config, config_path: Path) -> Path:
     """Return the folder in which the embedded Redis of a configuration file keeps its data.

@@ -13,7 +13,7 @@ from rich.text import Text
 from structlog.typing import EventDict
 
 from xclip_stream.cli.output import forget_output
-from xclip_stream.cli.status import StatusBoard
+from xclip_stream.cli.status_lines import StatusBoard
 from xclip_stream.config import SourceConfig
 from xclip_stream.logs import LEVELS, chosen_style, make_renderer
 from xclip_stream.pipeline.progress import Snapshot

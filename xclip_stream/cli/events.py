@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from xclip_stream.cli.connection import queue_for
+from xclip_stream.cli.connection import NOT_RUNNING, queue_for
 from xclip_stream.cli.options import ConfigFile, Namespace, RedisUrl
 from xclip_stream.cli.output import emit
 from xclip_stream.errors import DecodeError
@@ -16,7 +16,7 @@ from xclip_stream.sinks.wording import event_line
 OLDEST = "0"
 BLOCK_S = 1.0
 PAGE = 200
-NOT_RUNNING = "nothing runs with this configuration now; --no-follow prints what is retained"
+NOT_RUNNING_TO_FOLLOW = f"{NOT_RUNNING}; --no-follow prints what is retained"
 
 events = typer.Typer(name="events", help="Read the public event stream.", no_args_is_help=True, add_completion=False)
 
@@ -49,7 +49,7 @@ def tail(
     """
     if after is not None and not is_entry_id(after):
         raise typer.BadParameter("--from takes an id, such as 1718000000000-0")
-    with queue_for(config, redis, namespace=namespace, not_running=NOT_RUNNING if follow else None) as queue:
+    with queue_for(config, redis, namespace=namespace, not_running=NOT_RUNNING_TO_FOLLOW if follow else None) as queue:
         start = after or (queue.last_event_id() if follow else OLDEST)
         for body in _read(queue, after_id=start, follow=follow):
             emit(body.decode() if as_json else _line(body))

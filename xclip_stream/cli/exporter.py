@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from xclip_stream import __version__
-from xclip_stream.cli.connection import queue_for
+from xclip_stream.cli.connection import NOT_RUNNING, queue_for
 from xclip_stream.cli.options import ConfigFile, LogLevel, Namespace, RedisUrl
 from xclip_stream.config import ConfigWatch, load_config
 from xclip_stream.errors import QueueError
@@ -18,7 +18,6 @@ from xclip_stream.queues.redis import RedisQueue
 from xclip_stream.web.health import HealthServer
 
 LOOK_EVERY_S = 0.5
-NOT_RUNNING = "nothing runs with this configuration now"
 
 
 def exporter(

@@ -1,127 +1,108 @@
-"""The status lines of a run: a progress bar with the time left for each file, a line of health for each camera."""
+"""`xclip-stream status`: the state of a running system, read from its Redis alone."""
 
-import math
+import json
+import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import RenderableType
-from rich.progress_bar import ProgressBar
-from rich.text import Text
+from rich.live import Live
 
-from xclip_stream.cli.fitting_table import FittingGrid
-from xclip_stream.config import SourceConfig
-from xclip_stream.pipeline.progress import Snapshot
-from xclip_stream.protocols import RuleStatus, SourceState, SourceStatus
+from xclip_stream.cli.connection import NOT_RUNNING, queue_for
+from xclip_stream.cli.options import ConfigFile, Namespace, RedisUrl
+from xclip_stream.cli.output import emit, table_console
+from xclip_stream.cli.status_json import plain_view
+from xclip_stream.cli.status_tables import tables
+from xclip_stream.config import load_config
+from xclip_stream.errors import QueueUnavailable
+from xclip_stream.exits import DONE, FAILED, INTERRUPTED, print_error
+from xclip_stream.pipeline.attention import SystemView, concerns, look
 
-MAX_LINES = 20
-"""More sources than this do not fit above a prompt; the rest is counted in one line."""
-
-_COLOURS = {
-    SourceState.CONNECTING: "yellow",
-    SourceState.RUNNING: "green",
-    SourceState.STALLED: "red",
-    SourceState.ENDED: "blue",
-    SourceState.FAILED: "red",
-}
+REFRESH_S = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast a source goes, from two looks at it."""
+def status(
+    config: ConfigFile = None,
+    redis: RedisUrl = None,
+    namespace: Namespace = "main",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every 2 seconds, until Ctrl-C.")] = False,
+) -> None:
+    """Show sources, queues, workers and what needs attention, as Redis knows them.
 
-    seen_at: float
-    position_s: float
-    windows: int
+    Exit code 0: all is well. 1: something needs attention, and a line says what; or Redis does not answer. 2: misuse.
+    With [bold]--config[/bold] it also knows which sources and sinks there should be. Ages are by the clock of Redis.
 
-    def windows_per_s(self, *, windows: int, now: float) -> float:
-        return (windows - self.windows) / (now - self.seen_at) if now > self.seen_at else 0.0
+    [bold]Examples[/bold]
 
-    def left_s(self, *, position_s: float, duration_s: float, now: float) -> float | None:
-        """Return the seconds until the end at this pace; None while it cannot be told."""
-        done_s = position_s - self.position_s
-        if done_s <= 0 or now <= self.seen_at:
-            return None
-        return max(0.0, duration_s - position_s) * (now - self.seen_at) / done_s
+      xclip-stream status --config site.yaml
+      xclip-stream status --config site.yaml --watch
+      xclip-stream status --redis redis://queue:6379 --json | jq .attention
+    """
+    source_ids, sink_ids = _expected(config)
+    with queue_for(config, redis, namespace=namespace, not_running=NOT_RUNNING) as queue:
 
+        def look_once() -> SystemView:
+            return look(queue, source_ids=source_ids, sink_ids=sink_ids)
 
-class StatusBoard:
-    """Turns snapshots into status lines. `now` is a monotonic clock."""
-
-    def __init__(self, sources: Sequence[SourceConfig], *, now: Callable[[], float] = time.monotonic) -> None:
-        self._sources = sources
-        self._now = now
-        self._snapshot: Snapshot | None = None
-        self._first: dict[str, Pace] = {}
-
-    def follow(self, sources: Sequence[SourceConfig]) -> None:
-        """Show these from now on."""
-        self._sources = sources
-
-    def update(self, snapshot: Snapshot) -> None:
-        """Take the newest state of the run."""
-        self._snapshot = snapshot
-        for name, rule in snapshot.rules.items():
-            self._first.setdefault(name, Pace(self._now(), rule.position_s, rule.windows))
-
-    def table(self) -> RenderableType:
-        """Return the status lines as they are now."""
-        table = FittingGrid.grid(padding=(0, 2))
-        for source in self._sources[:MAX_LINES]:
-            table.add_row(Text(source.id, style="bold"), *self._cells(source))
-        if len(self._sources) > MAX_LINES:
-            table.add_row(Text(f"… and {len(self._sources) - MAX_LINES} more"))
-        return table
-
-    def _cells(self, source: SourceConfig) -> list[RenderableType]:
-        status = self._snapshot and self._snapshot.sources.get(source.id)
-        if not status:
-            return [Text("starting", style="yellow")]
-        rule = self._snapshot.rules.get(source.id) if self._snapshot else None
-        if status.state is SourceState.FAILED:
-            return [state_text(status), Text(status.error)]
-        cells = self._camera(status, rule) if source.live else self._file(status, rule)
-        return [state_text(status), *cells, Text(score_text(rule))]
-
-    def _file(self, status: SourceStatus, rule: RuleStatus | None) -> list[RenderableType]:
-        position_s = rule.position_s if rule else 0.0
-        windows = rule.windows if rule else 0
-        pace = self._first.get(status.source_id)
-        now = self._now()
-        duration_s = status.duration_s or 0.0
-        left_s = pace.left_s(position_s=position_s, duration_s=duration_s, now=now) if pace and duration_s else None
-        if status.state is SourceState.ENDED and windows >= status.windows:
-            position_s, left_s = duration_s, 0.0
-        speed = pace.windows_per_s(windows=windows, now=now) if pace else 0.0
-        return [
-            ProgressBar(total=duration_s or None, completed=min(position_s, duration_s), width=24),
-            Text(f"{clock_text(position_s)}/{clock_text(duration_s) if duration_s else '?'}"),
-            Text(f"ETA {clock_text(left_s) if left_s is not None else '-:--'}"),
-            Text(f"{speed:.1f} windows/s"),
-        ]
-
-    def _camera(self, status: SourceStatus, rule: RuleStatus | None) -> list[RenderableType]:
-        dropped = status.dropped + (rule.expired if rule else 0)
-        return [
-            Text(f"{status.fps:.1f} fps"),
-            Text(f"lag {status.lag_s:.1f} s"),
-            Text(f"{dropped} dropped", style="yellow" if dropped else ""),
-            Text(status.error, style="red") if status.state is SourceState.STALLED else Text(""),
-        ]
+        if watch:
+            _watch(look_once, as_json=as_json)
+        view = look_once()
+    if as_json:
+        emit(json.dumps(plain_view(view), indent=2, ensure_ascii=False))
+    else:
+        table_console().print(tables(view))
+    raise typer.Exit(FAILED if concerns(view) else DONE)
 
 
-def clock_text(seconds: float) -> str:
-    """Return a duration as `m:ss` or `h:mm:ss`."""
-    whole = math.ceil(seconds)
-    minutes, rest = divmod(whole, 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+def _expected(path: Path | None) -> tuple[Sequence[str] | None, Sequence[str] | None]:
+    """Return the ids of the sources and sinks that there should be."""
+    if path is None:
+        return None, None
+    config = load_config(path)
+    return config.source_ids, config.sink_ids
 
 
-def score_text(rule: RuleStatus | None) -> str:
-    """Return the last score and the rule that it is of."""
-    return f"{rule.top_rule} {rule.top_score:.2f}" if rule and rule.top_rule else ""
+def _watch(look_once: Callable[[], SystemView], *, as_json: bool) -> None:
+    """Look again and again; an outage of the queue is shown and waited for."""
+    try:
+        if as_json or not sys.stdout.isatty():
+            _watch_lines(look_once, as_json=as_json)
+        else:
+            _watch_screen(look_once)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
 
 
-def state_text(status: SourceStatus) -> Text:
-    """Return the state of a source in its colour."""
-    return Text(str(status.state), style=_COLOURS[status.state])
+def _watch_lines(look_once: Callable[[], SystemView], *, as_json: bool) -> None:
+    console = table_console()
+    while True:
+        try:
+            view = look_once()
+        except QueueUnavailable as error:
+            print_error(error)
+        else:
+            if as_json:
+                emit(json.dumps(plain_view(view), ensure_ascii=False))
+            else:
+                with console.capture() as captured:
+                    console.print(tables(view))
+                emit(captured.get())
+        time.sleep(REFRESH_S)
+
+
+def _watch_screen(look_once: Callable[[], SystemView]) -> None:
+    with Live(console=table_console(), auto_refresh=False, screen=True) as live:
+        while True:
+            live.update(_shown(look_once), refresh=True)
+            time.sleep(REFRESH_S)
+
+
+def _shown(look_once: Callable[[], SystemView]) -> RenderableType:
+    try:
+        return tables(look_once())
+    except QueueUnavailable as error:
+        return f"error: {error}"
