@@ -31,13 +31,11 @@ def plain_probe(found: "Probe") -> dict[str, Any]:
         "rotation": found.rotation,
         "b_frames": found.b_frames,
         "video": asdict(found.facts),
-        "timing": {name: round(value, 4) if isinstance(value, float) else value for name, value in _timing(found)},
+        "timing": {
+            name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(found.timing).items()
+        },
         "damage": list(found.damage),
     }
-
-
-def _timing(found: "Probe") -> Iterator[tuple[str, Any]]:
-    yield from asdict(found.timing).items()
 
 
 def _rows(found: "Probe") -> Iterator[tuple[str, str]]:
