@@ -14,8 +14,9 @@ from rich.console import Console
 from tests.command_line import PROGRAM, ROOT, environment, run, start
 from tests.score_builders import judge, recording, rule
 from xclip_stream.cli.connection import state_dir
+from xclip_stream.cli.ids import source_name
 from xclip_stream.cli.status_lines import StatusBoard, clock_text
-from xclip_stream.cli.watch import Wishes, load_wishes, source_name, write_config
+from xclip_stream.cli.watch import Wishes, load_wishes, write_config
 from xclip_stream.config import GROUPS, load_config
 from xclip_stream.errors import ConfigError
 from xclip_stream.events import encode_event

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from xclip_stream.cli.ids import slug
 from xclip_stream.cli.new_site import NewCamera, free_id
-from xclip_stream.cli.watch import slug
 from xclip_stream.config.values import LIVE_SCHEMES
 from xclip_stream.device_url import is_device_path
 from xclip_stream.errors import ConfigError

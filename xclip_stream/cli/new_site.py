@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from xclip_stream.cli.watch import slug, source_name
+from xclip_stream.cli.ids import slug, source_name
 from xclip_stream.redaction import redact_url
 
 _REFERENCE = re.compile(r"\$\{[^{}]*\}")

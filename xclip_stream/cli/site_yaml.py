@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from xclip_stream.cli.ids import rule_ids
 from xclip_stream.cli.new_site import NewCamera
-from xclip_stream.cli.watch import rule_ids
-from xclip_stream.config import SourceConfig
+from xclip_stream.config import literal
 
 _PLAIN = re.compile(r"[A-Za-z/](?:[A-Za-z0-9 _.,'()?&=@$/-]|\{(?=[A-Z])|\}|:(?=\S))*")
 """What needs no quotes in the place of a value."""
@@ -62,9 +62,7 @@ def _sources(cameras: Sequence[NewCamera]) -> Iterator[str]:
         if camera.transport != "tcp":
             yield f"    transport: {camera.transport}"
         if camera.record_url:
-            # A version that records takes the second stream; for others it is kept for later.
-            mark = "" if "record_url" in SourceConfig.model_fields else "# "
-            yield f"    {mark}record_url: {scalar(camera.record_url)}"
+            yield f"    record_url: {scalar(camera.record_url)}"
 
 
 def _rules(site: NewSite) -> Iterator[str]:
@@ -73,17 +71,12 @@ def _rules(site: NewSite) -> Iterator[str]:
     for rule_id, prompt in zip(rule_ids(site.prompts), site.prompts, strict=True):
         yield f"  - id: {scalar(rule_id)}"
         yield "    prompts:                    # what to look for; other wordings of the same action help"
-        yield f"      - {scalar(_literal(prompt))}"
+        yield f"      - {scalar(literal(prompt))}"
         yield "    background:                 # what is ordinary here; add what your camera shows all day"
-        yield from (f"      - {scalar(_literal(item))}" for item in site.background)
+        yield from (f"      - {scalar(literal(item))}" for item in site.background)
         yield "    enter: 0.6                  # an event starts at this score: higher for fewer false alarms"
         yield "    exit: 0.4                   # and ends below this one"
         yield "    cooldown_s: 30              # no new event for so long after one has ended"
-
-
-def _literal(text: str) -> str:
-    """Keep a `${` from being taken for a reference: the shell has replaced what was one."""
-    return text.replace("${", "$${")
 
 
 def scalar(text: str) -> str:

@@ -10,11 +10,12 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from xclip_stream.cli.ids import rule_ids, source_name
 from xclip_stream.cli.options import LogLevel
 from xclip_stream.cli.run import DrainTimeout
 from xclip_stream.cli.run_folder import run_folder
 from xclip_stream.cli.running import run_config
-from xclip_stream.config import Config, load_config
+from xclip_stream.config import Config, literal, load_config
 from xclip_stream.errors import ConfigError
 
 _PLACE = re.compile(r"^.*?:\d+:\d+: ", re.MULTILINE)
@@ -152,26 +153,6 @@ def config_values(wishes: Wishes) -> dict[str, Any]:
     }
 
 
-def source_name(source: str) -> str:
-    """Return an id for a source: the host of a URL, or the name of a file."""
-    if "://" in source and not source.startswith("v4l2:"):
-        name = re.split(r"[/?#]", source.partition("://")[2].rpartition("@")[2])[0].partition(":")[0]
-    else:
-        name = Path(source.partition("?")[0] if "://" in source else source).stem
-    return slug(name) or "source"
-
-
-def rule_ids(prompts: Sequence[str]) -> list[str]:
-    """Return an id for the rule of each prompt."""
-    slugs = [slug(prompt.lower()) or "rule" for prompt in prompts]
-    return [slug if slugs.count(slug) == 1 else f"{slug[:60]}-{number}" for number, slug in enumerate(slugs, 1)]
-
-
-def slug(text: str) -> str:
-    """Return a text as an id; empty where nothing of it can stand in one."""
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-_.")[:64]
-
-
 def _checkpoint(name: str | None) -> dict[str, str]:
     if name is None:
         return {}
@@ -184,7 +165,7 @@ def _escaped(value: Any) -> Any:
     """Keep a `${` of the command line from being taken for a reference: the shell has replaced what was one."""
     match value:
         case str():
-            return value.replace("${", "$${")
+            return literal(value)
         case dict():
             return {key: _escaped(item) for key, item in value.items()}
         case list():
