@@ -155,7 +155,6 @@ def test_a_rule_without_a_background_gets_the_default_group() -> None:
     config = read(changed("    background: [an empty yard]\n", ""))
 
     assert config.rules[1].background == GROUPS["default"]
-    assert config.rules[1].background_prompts == config.rules[1].background
 
 
 def test_groups_are_replaced_by_their_prompts_and_leave_out_what_the_rule_looks_for() -> None:

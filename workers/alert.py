@@ -77,7 +77,7 @@ def build_rule(config: Config, rule: RuleConfig) -> Rule:
     return Rule(
         rule_id=rule.id,
         prompts=rule.prompts,
-        background=rule.background_prompts,
+        background=rule.background,
         enter=rule.enter,
         exit=rule.exit,
         min_duration_s=rule.min_duration_s,

@@ -50,13 +50,9 @@ def _duplicates(section: str, ids: Sequence[str | None]) -> Iterator[Problem]:
 
 def _useless_keys(at: Location, source: SourceConfig) -> Iterator[Problem]:
     """Keys that would do nothing are mistakes: the user expects something of them."""
-    given = source.model_fields_set
-    if source.live:
-        for key in sorted(given & {"start_time", "realtime"}):
-            yield Problem((*at, key), "is for files; a live source has its own time")
-        return
-    for key in sorted(given & {"transport", "backlog_windows", "idle", "idle_refresh_s"}):
-        yield Problem((*at, key), "is for live sources; this one is a file")
+    why = "is for files; a live source has its own time" if source.live else "is for live sources; this one is a file"
+    for key in sorted(source.model_fields_set & source.useless_keys):
+        yield Problem((*at, key), why)
 
 
 def _rule_problems(at: Location, rule: RuleConfig, parts: Parts) -> Iterator[Problem]:

@@ -17,12 +17,6 @@ from xclip_stream.types import WHOLE_FRAME
 
 Hide: TypeAlias = Callable[[str], str]
 
-_USELESS = {
-    True: frozenset({"start_time", "realtime"}),
-    False: frozenset({"transport", "backlog_windows", "idle", "idle_refresh_s"}),
-}
-"""The keys that a live source, and a file, must not have."""
-
 
 def effective_yaml(config: Config, *, hide: Hide = str) -> str:
     """Return the whole configuration as YAML that may be shown; reading it gives the same `config_hash`.
@@ -65,7 +59,7 @@ def _section(section: BaseModel, hide: Hide) -> dict[str, Any]:
     if isinstance(section, RuleConfig):
         plain["regions"] = [FRAME if name == WHOLE_FRAME else name for name in section.regions]
         return {key: value for key, value in plain.items() if value is not None}  # where nothing is said, it is all
-    useless = _USELESS[section.live] if isinstance(section, SourceConfig) else frozenset()
+    useless = section.useless_keys if isinstance(section, SourceConfig) else frozenset()
     return {key: value for key, value in plain.items() if key not in useless}
 
 

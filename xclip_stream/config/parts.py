@@ -40,6 +40,8 @@ from xclip_stream.redis_url import RedisUrl, with_tls_files
 from xclip_stream.schedule import Schedule, parse_clock, parse_days
 from xclip_stream.types import WHOLE_FRAME, IdleMode
 
+_FILE_KEYS = frozenset({"start_time", "realtime"})
+_LIVE_KEYS = frozenset({"transport", "backlog_windows", "idle", "idle_refresh_s"})
 FRAME = "frame"
 """How a rule's `regions` names the whole picture."""
 GROUP_MARK = "group:"
@@ -187,6 +189,11 @@ class SourceConfig(Closed):
         return "://" in self.url.get_secret_value()
 
     @property
+    def useless_keys(self) -> frozenset[str]:
+        """The keys that would do nothing: those of files for a live source, those of live sources for a file."""
+        return _FILE_KEYS if self.live else _LIVE_KEYS
+
+    @property
     def start_unix_s(self) -> float:
         """Event time of the first frame of a file, Unix seconds; 0 where none was given."""
         return 0.0 if self.start_time is None else self.start_time.astimezone(UTC).timestamp()
@@ -281,11 +288,6 @@ class RuleConfig(Closed):
                 f"or leave the key out to use group:{DEFAULT_GROUP}"
             )
         return _background(value, info.data.get("prompts", ()))
-
-    @property
-    def background_prompts(self) -> tuple[str, ...]:
-        """The background with built-in groups replaced by their prompts."""
-        return self.background
 
 
 def _background(items: list[str] | tuple[str, ...], prompts: tuple[str, ...]) -> tuple[str, ...]:

@@ -109,7 +109,7 @@ def rule_of(config: RuleConfig) -> Rule:
     return Rule(
         rule_id=config.id,
         prompts=config.prompts,
-        background=config.background_prompts,
+        background=config.background,
         enter=config.enter,
         exit=config.exit,
         min_duration_s=config.min_duration_s,
