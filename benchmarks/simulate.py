@@ -13,7 +13,7 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -169,8 +169,7 @@ def _priced(found: Plan, prices: Prices) -> Plan:
         + (found.redis_gib + found.reader_gib) * prices.gib
         + found.redis_gbit_s / 8 * 1e9 * 30 * 86_400 / 1e12 * prices.tb_sent
     )
-    values = {name: getattr(found, name) for name in Plan.__slots__}
-    return Plan(**{**values, "cost": month / found.cameras})
+    return replace(found, cost=month / found.cameras)
 
 
 @dataclass(frozen=True, slots=True)
