@@ -38,7 +38,7 @@ from rich.table import Table
 from benchmarks.ratios import Spread, ratio_spread
 from benchmarks.results import Figure
 from benchmarks.scale import Scale
-from xclip_stream.demo.render import render_recording
+from xclip_stream.demo.render import build_recording, write_recording
 from xclip_stream.demo.scenes import Plan
 from xclip_stream.sources.decoding import OpenVideo
 from xclip_stream.sources.files import open_file
@@ -155,7 +155,7 @@ def measure_idle(
             videos.append(folder / f"scene-{seed}.mp4")
             if not videos[-1].exists():
                 say(f"rendering scene {seed}")
-                render_recording(videos[-1], seed, SCENE_S, plan=PLAN)
+                write_recording(build_recording(seed, SCENE_S, plan=PLAN), videos[-1])
         if footage is not None and footage.is_dir():
             videos += sorted(path for path in footage.iterdir() if path.suffix in {".mp4", ".avi", ".mkv"})
         misses = [line for video in videos for line in misses_of(video, say)]

@@ -27,7 +27,7 @@ from benchmarks.reference import Rival
 from benchmarks.results import Figure
 from benchmarks.scale import Scale
 from benchmarks.site import BACKGROUND, PROMPTS, about_prompts, full_size
-from xclip_stream.demo.render import render_recording
+from xclip_stream.demo.render import build_recording, write_recording
 from xclip_stream.model import Scorer
 from xclip_stream.model.openvino_encoder import CLIPS_AT_ONCE, OpenVinoEncoder, exported_stages
 from xclip_stream.model.quantise import quantise_stages
@@ -232,7 +232,7 @@ def fidelity(scale: Scale) -> dict[str, Any]:
     scale.say("judging the demo's model in eight bits")
     folder = scale.folder / "demo"
     folder.mkdir()
-    render_recording(folder / "yard.mp4", 990_001, scale.pick(quick=70.0, full=600.0))
+    write_recording(build_recording(990_001, scale.pick(quick=70.0, full=600.0)), folder / "yard.mp4")
     demo = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
     site = {"version": 1, "model": {"checkpoint": "demo"}, "rules": demo["rules"]}
     (folder / "site.yaml").write_text(yaml.safe_dump({**site, "sources": [{"id": "yard", "url": "yard.mp4"}]}))

@@ -9,9 +9,10 @@ import torch
 from transformers import CLIPTokenizer
 
 from xclip_stream.config.load import load_config
-from xclip_stream.demo.evaluate import canonical, judge_windows, rule_of, sample_windows, watch_demo
+from xclip_stream.demo.evaluate import canonical, judge_windows, rule_of, sample_windows, watch
 from xclip_stream.demo.export import CHECKPOINT
 from xclip_stream.demo.prompts import CANONICAL
+from xclip_stream.demo.render import build_demo
 from xclip_stream.demo.script import ACTIONS
 from xclip_stream.demo.train import demo_tokenizer
 from xclip_stream.model import XCLIPModel, XCLIPProcessor
@@ -66,7 +67,7 @@ def test_fresh_windows_are_named_rightly_at_least_85_times_in_a_hundred(scorer):
 def test_the_rules_of_the_demo_tell_all_actions_of_a_fresh_scene_and_nothing_else(scorer):
     rules = [rule_of(rule) for rule in load_config(CONFIG).rules]
 
-    _, agreement = watch_demo(scorer, rules, FRESH_SEED)
+    _, agreement = watch(scorer, rules, build_demo(FRESH_SEED))
 
     assert len(agreement.truth) == 5
     assert agreement.is_right, agreement

@@ -3,13 +3,13 @@ import json
 import av
 import pytest
 
-from xclip_stream.demo.render import main, render_recording, truth_path
+from xclip_stream.demo.render import build_recording, main, truth_path, write_recording
 from xclip_stream.demo.scenes import FPS
 
 
 def test_a_rendered_file_has_the_frame_rate_and_duration_that_were_asked_for(tmp_path):
     path = tmp_path / "scene.mp4"
-    render_recording(path, 7, 20.0)
+    write_recording(build_recording(7, 20.0), path)
 
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
@@ -22,7 +22,7 @@ def test_a_rendered_file_has_the_frame_rate_and_duration_that_were_asked_for(tmp
 
 def test_the_truth_stands_beside_the_file(tmp_path):
     path = tmp_path / "scene.mp4"
-    truth = render_recording(path, 9, 30.0)
+    truth = write_recording(build_recording(9, 30.0), path)
 
     written = json.loads(truth_path(path).read_text())
 

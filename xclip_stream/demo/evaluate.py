@@ -25,8 +25,8 @@ from xclip_stream.demo.export import CHECKPOINT
 from xclip_stream.demo.figures import Picture
 from xclip_stream.demo.pool import FRAMES, SAMPLES, SPACING_S, shrink, window_targets
 from xclip_stream.demo.prompts import CANONICAL, HELD_OUT
-from xclip_stream.demo.render import build_demo, build_recording, write_recording
-from xclip_stream.demo.scenes import EVENTLESS, RECORDING, TRAINING, Plan, build_scene
+from xclip_stream.demo.render import Recording, build_demo, build_recording, write_recording
+from xclip_stream.demo.scenes import EVENTLESS, TRAINING, build_scene
 from xclip_stream.demo.script import ACTIVITIES, SHIFTED, USUAL, World
 from xclip_stream.demo.video import CRF, through_h264
 from xclip_stream.demo.watching import score_file, told_events
@@ -123,23 +123,10 @@ def prompts_of(rules: Sequence[Rule]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(prompt for rule in rules for prompt in (*rule.prompts, *rule.background)))
 
 
-def watch_recording(
-    scorer: Scorer, rules: Sequence[Rule], seed: int, duration_s: float, *, plan: Plan = RECORDING, world: World = USUAL
-) -> tuple[float, Agreement]:
-    """Render a recording, decode and score it, and compare what the rules tell with the truth: (seconds, agreement)."""
-    recording = build_recording(seed, duration_s, plan=plan, world=world)
+def watch(scorer: Scorer, rules: Sequence[Rule], recording: Recording) -> tuple[float, Agreement]:
+    """Write a recording, decode and score it, and compare what the rules tell with the truth: (seconds, agreement)."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "recording.mp4"
-        truth = write_recording(recording, path)
-        told = told_events(score_file(path, scorer, prompts_of(rules)), rules)
-    return duration_s, compare(truth, told)
-
-
-def watch_demo(scorer: Scorer, rules: Sequence[Rule], seed: int) -> tuple[float, Agreement]:
-    """The same for the short demo scene of a seed."""
-    recording = build_demo(seed)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "demo.mp4"
         truth = write_recording(recording, path)
         told = told_events(score_file(path, scorer, prompts_of(rules)), rules)
     return recording.duration_s, compare(truth, told)
@@ -177,10 +164,11 @@ def measure(scorer: Scorer, rules: Sequence[Rule], *, scenes: int, minutes: floa
     usual = [window for seed in range(scenes) for window in sample_windows(REPORTED_SEED + seed)]
     far = [window for seed in range(scenes // 2) for window in sample_windows(REPORTED_SEED + seed, world=SHIFTED)]
     sentences = [judge_windows(scorer, usual, held_out(index)) for index in range(3)]
-    recorded = watch_recording(scorer, rules, REPORTED_SEED + 1, minutes * 60)
-    quiet = watch_recording(scorer, rules, REPORTED_SEED + 2, 2 * minutes * 60, plan=EVENTLESS)
-    shifted = watch_recording(scorer, rules, REPORTED_SEED + 3, minutes * 60 / 2, world=SHIFTED)
-    short = [watch_demo(scorer, rules, REPORTED_SEED + seed) for seed in range(demos)]
+    seconds = minutes * 60
+    recorded = watch(scorer, rules, build_recording(REPORTED_SEED + 1, seconds))
+    quiet = watch(scorer, rules, build_recording(REPORTED_SEED + 2, 2 * seconds, plan=EVENTLESS))
+    shifted = watch(scorer, rules, build_recording(REPORTED_SEED + 3, seconds / 2, world=SHIFTED))
+    short = [watch(scorer, rules, build_demo(REPORTED_SEED + seed)) for seed in range(demos)]
     return {
         "windows": asdict(judge_windows(scorer, usual, canonical())),
         "windows_held_out_sentences": [figures.mean for figures in sentences],

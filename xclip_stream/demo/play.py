@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from xclip_stream.demo.agreement import Agreement, Told, compare
-from xclip_stream.demo.render import render_demo, render_recording
+from xclip_stream.demo.render import build_demo, build_recording, write_recording
 from xclip_stream.demo.scenes import EVENTLESS, RECORDING
 from xclip_stream.demo.script import TruthEvent
 
@@ -86,12 +86,13 @@ def render(out: Path, seed: int, minutes: float | None, *, eventless: bool) -> t
     if minutes is None:
         video = out / f"scene-{seed}.mp4"
         with console.status(f"Rendering scene {seed}…"):
-            truth = render_demo(video, seed)
+            truth = write_recording(build_demo(seed), video)
         console.print(f"Rendered [bold]{video}[/bold]: {len(truth)} actions. The same again: make demo SEED={seed}\n")
     else:
         video = out / f"recording-{seed}.mp4"
         with console.status(f"Rendering {minutes:g} minutes…"):
-            truth = render_recording(video, seed, minutes * 60, plan=EVENTLESS if eventless else RECORDING)
+            plan = EVENTLESS if eventless else RECORDING
+            truth = write_recording(build_recording(seed, minutes * 60, plan=plan), video)
         console.print(f"Rendered [bold]{video}[/bold]: {len(truth)} actions in {minutes:g} minutes.\n")
     return video, truth
 

@@ -94,18 +94,6 @@ def truth_path(path: Path) -> Path:
     return path.with_suffix(".truth.json")
 
 
-def render_recording(
-    path: Path, seed: int, duration_s: float, *, plan: Plan = RECORDING, world: World = USUAL
-) -> tuple[TruthEvent, ...]:
-    """Render a recording of `duration_s` to `path` and return what really happens in it."""
-    return write_recording(build_recording(seed, duration_s, plan=plan, world=world), path)
-
-
-def render_demo(path: Path, seed: int) -> tuple[TruthEvent, ...]:
-    """Render the short demo scene of a seed to `path` and return what really happens in it."""
-    return write_recording(build_demo(seed), path)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Render one file as the command line says."""
     parser = argparse.ArgumentParser(description="Render a recording of the demo's world, with its truth.")
