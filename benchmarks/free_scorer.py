@@ -14,12 +14,12 @@ from typing import cast
 
 import numpy as np
 
+from workers.main import worker_main
 from workers.score import run
 from xclip_stream.config import Config
 from xclip_stream.model.clip_scorer import BatchScorer
 from xclip_stream.protocols import ClipRequest
 from xclip_stream.types import Logits
-from xclip_stream.worker_main import worker_main
 
 WANTED = "a person falling down"
 CERTAIN = 8.0

@@ -13,10 +13,10 @@ from typing import Any, Self
 
 from benchmarks.processes import Use, children_of, use_by_role
 from benchmarks.site import Site
+from workers.main import REDIS_URL_VARIABLE
 from xclip_stream.pipeline.lifecycle import SUPERVISOR_PID
 from xclip_stream.queues.redis import RedisQueue, open_queue
 from xclip_stream.queues.server import EmbeddedRedis
-from xclip_stream.worker_main import REDIS_URL_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[1]
 NOWHERE = {"id": "nowhere", "url": "rtsp://127.0.0.1:9/none"}

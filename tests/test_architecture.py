@@ -15,7 +15,7 @@ ADAPTERS = {"sources", "queues", "model", "sinks", "storage", "web", "metrics", 
 OWNERS = {
     "av": {"sources", "demo"},
     "redis": {"queues", "sinks"},
-    "torch": {"model", "accuracy", "demo"},
+    "torch": {"model", "demo"},
     "safetensors": {"model", "demo"},
     "tokenizers": {"model", "demo"},
     "huggingface_hub": {"model"},
@@ -25,7 +25,7 @@ OWNERS = {
     "nats": {"sinks"},
     "apprise": {"sinks"},
     "opentelemetry": {"tracing"},
-    "prometheus_client": {"metrics", "workers", "cli"},
+    "prometheus_client": {"metrics", "workers"},
     "boto3": {"storage"},
     "starlette": {"web"},
     "uvicorn": {"web"},
@@ -43,7 +43,6 @@ MAY_IMPORT = {
     "core": {"core"},
     **{adapter: {"core", adapter} for adapter in ADAPTERS},
     "pipeline": {"core", "pipeline"},
-    "accuracy": {"core", "accuracy"},
     "demo": {"core", "demo", "model", "sources"},
     "client": {"core", "client", "queues"},
     "cli": {"core", "cli", "pipeline", "workers", "demo", *ADAPTERS},
@@ -57,10 +56,7 @@ def layer_of(module: str) -> str:
         return "workers"
     if len(parts) == 1:
         return "root"
-    if parts[1] in {"cli", "worker_main"}:
-        return "cli"
-    known = ADAPTERS | {"pipeline", "accuracy", "demo", "client"}
-    return parts[1] if parts[1] in known else "core"
+    return parts[1] if parts[1] in MAY_IMPORT else "core"
 
 
 def modules() -> list[tuple[str, Path]]:

@@ -139,9 +139,9 @@ def test_an_unknown_style_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
 
 WORKER = """
 import os, sys, structlog
-import xclip_stream.worker_main
+import workers.main
 from xclip_stream.errors import CheckpointError, QueueUnavailable
-from xclip_stream.worker_main import worker_main
+from workers.main import worker_main
 def run(config, *, redis_url, stop, **_others):
     structlog.get_logger().info("running", redis_url=redis_url)
     match sys.argv.pop():
@@ -151,7 +151,7 @@ def run(config, *, redis_url, stop, **_others):
         case "checkpoint": raise CheckpointError("no model")
         case "defect": raise KeyError("hunter22")
 mode = sys.argv[-1]
-xclip_stream.worker_main.REACH_WITHIN_S = float(os.environ.get("REACH_WITHIN_S", "15"))
+workers.main.REACH_WITHIN_S = float(os.environ.get("REACH_WITHIN_S", "15"))
 sys.exit(worker_main("score", run, sys.argv[1:-1]))
 """
 CONFIG = """\

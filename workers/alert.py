@@ -7,6 +7,7 @@ from contextlib import closing
 import structlog
 from prometheus_client import CollectorRegistry
 
+from workers.main import worker_main
 from xclip_stream.config import Config, ConfigWatch, RuleConfig, SourceConfig
 from xclip_stream.meters import AlertMeters
 from xclip_stream.metrics import PrometheusAlert
@@ -16,7 +17,6 @@ from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.rules import Rule, default_gap_s
 from xclip_stream.tracing import TracedAlert, Tracing
-from xclip_stream.worker_main import worker_main
 
 SILENCE_S = 60.0
 """The longest step: 256 scores of as many sources, each a commit, on a server that answers slowly."""

@@ -7,6 +7,7 @@ from contextlib import closing
 import structlog
 from prometheus_client import CollectorRegistry
 
+from workers.main import worker_main
 from workers.sinks import SinkPlan, build_sink, lease_s, plan_sinks
 from xclip_stream.config import Config, ConfigWatch
 from xclip_stream.meters import DeliverMeters
@@ -19,7 +20,6 @@ from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.sinks.extras import missing_extra, require_extras
 from xclip_stream.tracing import TracedSink, Tracing
-from xclip_stream.worker_main import worker_main
 
 SILENCE_S = 60.0
 """How long a sink's thread may say nothing, unless its deliveries may take longer: a disk can be slow."""

@@ -10,6 +10,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from structlog.typing import FilteringBoundLogger
 
+from workers.main import worker_main
 from workers.reader import ReadingOrder, read_source
 from workers.reader_evidence import evidence_order, sweep
 from xclip_stream.config import Config, ConfigWatch, SourceConfig, check_geometry
@@ -28,11 +29,10 @@ from xclip_stream.protocols import IngestQueue, SourceState, SourceStatus
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.tracing import Tracing
 from xclip_stream.types import ClipGeometry
-from xclip_stream.worker_main import worker_main
 
 PRELOAD = (
     *("av", "numpy", "PIL.Image", "redis", "workers.reader"),
-    *("xclip_stream.worker_main", "xclip_stream.pipeline.process_names", "xclip_stream.pipeline.readers"),
+    *("workers.main", "xclip_stream.pipeline.process_names", "xclip_stream.pipeline.readers"),
     *("xclip_stream.pipeline.shared_reading", "xclip_stream.pipeline.sweeping"),
 )
 """What readers share. Each of them runs the main module of the program, which is this one, once more: what it imports

@@ -11,6 +11,7 @@ from typing import Protocol
 import structlog
 from prometheus_client import CollectorRegistry
 
+from workers.main import worker_main
 from xclip_stream.config import Config, ConfigWatch
 from xclip_stream.errors import PromptError, ScoringError
 from xclip_stream.exits import FAILED
@@ -24,7 +25,6 @@ from xclip_stream.pipeline.score import ScoreLoop
 from xclip_stream.pipeline.vitals import Vitals
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.tracing import TracedScoreQueue, Tracing
-from xclip_stream.worker_main import worker_main
 
 NO_MODEL = "the model is not loaded yet"
 

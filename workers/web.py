@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from workers.alert import build_rulebook
 from workers.evidence_places import open_reader
+from workers.main import LISTEN_VARIABLE, WORKERS_VARIABLE, worker_main
 from xclip_stream.cli.status_json import plain_view
 from xclip_stream.cli.worker import Role
 from xclip_stream.config import Config, ConfigWatch, WebConfig, effective_yaml, read_config, split_address
@@ -33,7 +34,6 @@ from xclip_stream.web.event_feed import EventFeed
 from xclip_stream.web.server import serving
 from xclip_stream.web.services import Services
 from xclip_stream.web.site import COPY_NAME, ShownSource, Site
-from xclip_stream.worker_main import LISTEN_VARIABLE, WORKERS_VARIABLE, worker_main
 
 SILENCE_S = 60.0
 LOOK_EVERY_S = 0.5

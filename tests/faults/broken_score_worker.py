@@ -21,11 +21,11 @@ import structlog
 import torch
 from numpy.typing import NDArray
 
+from workers.main import worker_main
 from workers.score import run
 from xclip_stream.config import Config
 from xclip_stream.model.clip_scorer import BatchScorer
 from xclip_stream.model.scorer import ClipFeatures, Scorer
-from xclip_stream.worker_main import worker_main
 
 POISON_FROM = 250
 """A clip is poisonous when no byte of it is below this: a stretch of film that is white."""

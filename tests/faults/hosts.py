@@ -11,7 +11,7 @@ from tests.faults.stage import Stage, on_stage
 from tests.faults.storm import Figure, Scale, Storm
 from tests.faults.system import wait_until
 from tests.redis_servers import RedisServer
-from xclip_stream.worker_main import REDIS_URL_VARIABLE
+from workers.main import REDIS_URL_VARIABLE
 
 WORKERS = {"ingest": 1, "score": 2, "alert": 1, "deliver": 1}
 PASSWORD = "p@ss word"

@@ -11,8 +11,8 @@ from tests.faults.storm import Figure, Scale, Storm
 from tests.faults.system import System, wait_until
 from tests.faults.told import compare, jsonl_events, public_events
 from tests.redis_servers import RedisServer
+from workers.main import REDIS_URL_VARIABLE
 from xclip_stream.types import DeadLetter
-from xclip_stream.worker_main import REDIS_URL_VARIABLE
 
 BROKEN = "tests.faults.broken_score_worker"
 MAX_DELIVERIES = 3

@@ -15,11 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from workers.main import REDIS_URL_VARIABLE
 from xclip_stream.config import load_config
 from xclip_stream.errors import QueueUnavailable
 from xclip_stream.pipeline.lifecycle import SUPERVISOR_PID
 from xclip_stream.queues.redis import open_queue
-from xclip_stream.worker_main import REDIS_URL_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = ("ingest", "score", "alert", "deliver")

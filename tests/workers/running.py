@@ -8,9 +8,9 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from workers.main import RunWorker
 from xclip_stream.config import Config, ConfigWatch
 from xclip_stream.pipeline.vitals import Vitals
-from xclip_stream.worker_main import RunWorker
 
 
 def unwatched(config: Config) -> ConfigWatch:

@@ -8,11 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from workers.main import REDIS_URL_VARIABLE, redis_url_of_environment
 from xclip_stream.config import Config, load_config
 from xclip_stream.errors import ConfigError, QueueError
 from xclip_stream.queues.redis import RedisQueue, open_queue
 from xclip_stream.queues.server import EmbeddedRedis
-from xclip_stream.worker_main import REDIS_URL_VARIABLE, redis_url_of_environment
 
 NOT_RUNNING = "nothing runs with this configuration now"
 

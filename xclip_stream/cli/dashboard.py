@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
+from workers.main import LISTEN_VARIABLE, REDIS_URL_VARIABLE, serve
 from xclip_stream.cli.connection import redis_of
 from xclip_stream.cli.options import LogLevel
 from xclip_stream.cli.run_dashboard import choose_address
 from xclip_stream.config import literal, load_config
 from xclip_stream.web.address import address_url, bound
-from xclip_stream.worker_main import LISTEN_VARIABLE, REDIS_URL_VARIABLE, serve
 
 
 def dashboard(

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from workers.main import LISTEN_VARIABLE, WORKERS_VARIABLE
 from xclip_stream.config import WebConfig, split_address
 from xclip_stream.web.address import free_port
 from xclip_stream.web.ask_workers import worker_socket
 from xclip_stream.web.health import UNIX
-from xclip_stream.worker_main import LISTEN_VARIABLE, WORKERS_VARIABLE
 
 
 @dataclass(frozen=True, slots=True)

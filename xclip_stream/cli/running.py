@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 from structlog.typing import FilteringBoundLogger
 
+from workers.main import HEALTH_VARIABLE, REDIS_URL_VARIABLE, check_windows
 from xclip_stream import __version__
 from xclip_stream.cli.before_start import bring_checkpoint, check_files
 from xclip_stream.cli.connection import NamedRedis, OwnRedis, redis_of_run
@@ -34,7 +35,6 @@ from xclip_stream.redaction import redact_text
 from xclip_stream.web.address import address_url
 from xclip_stream.web.ask_workers import SUPERVISOR
 from xclip_stream.web.health import HealthServer
-from xclip_stream.worker_main import HEALTH_VARIABLE, REDIS_URL_VARIABLE, check_windows
 
 LOOK_EVERY_S = 0.5
 REVIVE_AFTER_S = 5.0

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from workers.main import HEALTH_VARIABLE, LISTEN_VARIABLE, RunWorker, serve
 from xclip_stream.cli.options import LogLevel
-from xclip_stream.worker_main import HEALTH_VARIABLE, LISTEN_VARIABLE, RunWorker, serve
 
 
 class Role(StrEnum):
