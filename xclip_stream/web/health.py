@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from xclip_stream.errors import ConfigError
 from xclip_stream.redaction import redact_text
+from xclip_stream.web.address import address_of
 
 Check = Callable[[], str | None]
 """Returns in one line what is wrong, or None. Called from any thread."""
@@ -56,8 +57,7 @@ class HealthServer:
         """Where it listens."""
         if self._server is None or self._asked_for.startswith(UNIX):
             return self._asked_for
-        host, port = self._server.server_address[:2]
-        return f"[{host!s}]:{port}" if ":" in str(host) else f"{host!s}:{port}"
+        return address_of(self._server.socket)
 
     def __enter__(self) -> Self:
         """Listen.
