@@ -10,19 +10,19 @@ from uuid import uuid4
 import structlog
 
 from workers.reader_evidence import EvidenceOrder, ReaderEvidence
+from workers.windows import fitted, window_settings
 from xclip_stream.config import QueueConfig, SourceConfig
 from xclip_stream.errors import SourceError, StaleOwner, XclipStreamError
 from xclip_stream.heap import keep_heap
 from xclip_stream.logs import set_up_logging
 from xclip_stream.motion_gate import MotionGate
-from xclip_stream.pipeline.assembling import WindowSettings, file_epoch
+from xclip_stream.pipeline.assembling import file_epoch
 from xclip_stream.pipeline.evidence_desk import EvidenceDesk
 from xclip_stream.pipeline.ingest import FileIngest
 from xclip_stream.pipeline.ingest_live import LiveIngest
 from xclip_stream.pipeline.lifecycle import StopFlag, SystemClock
 from xclip_stream.pipeline.live_backlog import LiveEpochs
 from xclip_stream.pipeline.reader_process import STOPPED, Heart, Outcome, is_orphaned
-from xclip_stream.pipeline.tally import Tally
 from xclip_stream.protocols import FrameSource, IngestQueue
 from xclip_stream.queues.redis import RedisQueue, open_queue
 from xclip_stream.rules import default_gap_s
@@ -60,7 +60,13 @@ class ReadingOrder:
 def read_source(order: ReadingOrder, heart: Heart, stop: StopFlag) -> int:
     """Read one source until it is done or `stop` is set; return the exit code of the process."""
     log = set_up_logging(worker="ingest", level=order.log_level, secrets=order.secrets)
-    queue = open_reader_queue(order)
+    queue = open_queue(
+        order.redis_url,
+        namespace=order.namespace,
+        max_bytes=order.queue.max_bytes,
+        file_windows=order.queue.file_windows,
+        live_windows=order.queue.live_windows,
+    )
     try:
         with closing(queue):
             return _read(order, heart, stop, queue)
@@ -78,25 +84,14 @@ def read_source(order: ReadingOrder, heart: Heart, stop: StopFlag) -> int:
         return FAILED
 
 
-def open_reader_queue(order: ReadingOrder) -> RedisQueue:
-    return open_queue(
-        order.redis_url,
-        namespace=order.namespace,
-        max_bytes=order.queue.max_bytes,
-        file_windows=order.queue.file_windows,
-        live_windows=order.queue.live_windows,
-    )
-
-
 def _read(order: ReadingOrder, heart: Heart, stop: StopFlag, queue: RedisQueue) -> int:
-    config, regions = order.source, order.regions
-    geometry = replace(order.geometry, fit=config.window.fit or order.geometry.fit)
+    config = order.source
     beat = _make_beat(heart, stop)
     evidence = order.evidence and ReaderEvidence(order.evidence, config, queue=queue, beat=beat, tally=heart.tally)
     source = open_source(
         config.url.get_secret_value(),
-        geometry=geometry,
-        regions=regions,
+        geometry=fitted(order.geometry, config),
+        regions=order.regions,
         masks=config.masks,
         start_time=config.start_unix_s,
         transport=config.transport,
@@ -105,89 +100,47 @@ def _read(order: ReadingOrder, heart: Heart, stop: StopFlag, queue: RedisQueue) 
         tap=evidence.tap if evidence else None,
         idle=config.idle,
     )
-    settings = WindowSettings(
-        num_frames=geometry.num_frames,
-        span_s=config.window.span_s,
-        stride_s=config.window.stride_s,
-        max_gap_s=config.window.max_gap_s,
-        regions=tuple(region.name for region in regions),
-    )
     desk = evidence.desk if evidence else None
     if source.live:
-        epochs = LiveEpochs(lease=order.lease, number=heart.epoch_number)
-        ingest = live_ingest(
-            order,
-            source,
-            queue=queue,
-            settings=settings,
-            epochs=epochs,
-            stop=stop,
-            beat=beat,
-            tally=heart.tally,
-            evidence=desk,
-        )
+        camera = _live_ingest(order, source, queue=queue, heart=heart, stop=stop, beat=beat, desk=desk)
         with evidence.beside_reading() if evidence else nullcontext():
-            ingest.run()
+            camera.run()
         return STOPPED
-
-    def name_epoch() -> str:
-        content = content_sample(local_path(config.url.get_secret_value()))
-        return file_epoch(
-            content,
-            settings,
-            regions=regions,
-            masks=config.masks,
-            geometry=geometry,
-            start_time=config.start_unix_s,
-        )
-
     keep_heap()
-    reading = file_ingest(
-        order,
-        source,
-        queue=queue,
-        settings=settings,
-        name_epoch=name_epoch,
-        stop=stop,
-        beat=beat,
-        tally=heart.tally,
-        evidence=desk,
-    )
-    return Outcome.DONE if reading.run() else STOPPED
+    file = _file_ingest(order, source, queue=queue, heart=heart, stop=stop, beat=beat, desk=desk)
+    return Outcome.DONE if file.run() else STOPPED
 
 
-def live_ingest(
+def _live_ingest(
     order: ReadingOrder,
     source: FrameSource,
     *,
     queue: IngestQueue,
-    settings: WindowSettings,
-    epochs: LiveEpochs,
+    heart: Heart,
     stop: StopFlag,
     beat: Callable[[], None],
-    tally: Tally,
-    evidence: EvidenceDesk | None = None,
+    desk: EvidenceDesk | None,
 ) -> LiveIngest:
     return LiveIngest(
         source_id=order.source.id,
         source=source,
         queue=queue,
-        settings=settings,
-        epochs=epochs,
+        settings=window_settings(order.source, num_frames=order.geometry.num_frames, regions=order.regions),
+        epochs=LiveEpochs(lease=order.lease, number=heart.epoch_number),
         clock=SystemClock(stop),
         stopping=stop.is_set,
         log=structlog.get_logger(),
         token=order.token,
         backlog_windows=order.source.backlog_windows,
         beat=beat,
-        tally=tally,
-        evidence=evidence,
+        tally=heart.tally,
+        evidence=desk,
         gate=MotionGate(mode=order.source.idle, refresh_s=order.source.idle_refresh_s),
-        thinning=thinning_for(order.source),
+        thinning=_thinning(order.source),
     )
 
 
-def thinning_for(source: SourceConfig) -> Thinning:
+def _thinning(source: SourceConfig) -> Thinning:
     """Return how a camera's windows are thinned out: never until its events would end for want of windows."""
     span_s, stride_s = source.window.span_s, source.window.stride_s
     return Thinning(
@@ -196,20 +149,31 @@ def thinning_for(source: SourceConfig) -> Thinning:
     )
 
 
-def file_ingest(
+def _file_ingest(
     order: ReadingOrder,
     source: FrameSource,
     *,
     queue: IngestQueue,
-    settings: WindowSettings,
-    name_epoch: Callable[[], str],
+    heart: Heart,
     stop: StopFlag,
     beat: Callable[[], None],
-    tally: Tally,
-    evidence: EvidenceDesk | None = None,
+    desk: EvidenceDesk | None,
 ) -> FileIngest:
+    config = order.source
+    settings = window_settings(config, num_frames=order.geometry.num_frames, regions=order.regions)
+
+    def name_epoch() -> str:
+        return file_epoch(
+            content_sample(local_path(config.url.get_secret_value())),
+            settings,
+            regions=order.regions,
+            masks=config.masks,
+            geometry=fitted(order.geometry, config),
+            start_time=config.start_unix_s,
+        )
+
     return FileIngest(
-        source_id=order.source.id,
+        source_id=config.id,
         source=source,
         queue=queue,
         settings=settings,
@@ -219,9 +183,9 @@ def file_ingest(
         log=structlog.get_logger(),
         token=order.token,
         beat=beat,
-        realtime=order.source.realtime,
-        tally=tally,
-        evidence=evidence,
+        realtime=config.realtime,
+        tally=heart.tally,
+        evidence=desk,
     )
 
 

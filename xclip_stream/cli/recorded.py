@@ -1,18 +1,19 @@
 """Recordings as the windows, scores and events that a source of a configuration would give, in this process alone."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workers.alert import build_rule, gap_s
+from workers.windows import fitted, window_settings
 from xclip_stream.config import Config
 from xclip_stream.errors import ConfigError, SourceRejected
 from xclip_stream.fidelity import Start
 from xclip_stream.model.scorer import PromptFeatures, Scorer
-from xclip_stream.pipeline.assembling import WindowSettings, keep
+from xclip_stream.pipeline.assembling import keep
 from xclip_stream.rule_state import RuleState
 from xclip_stream.rules import Rule, step, weigh_rules
 from xclip_stream.sources import local_path, open_source
@@ -33,16 +34,11 @@ class Recording:
             SourceRejected: it cannot be read.
         """
         source, regions = config.source(self.source_id), config.regions_of(self.source_id)
-        fitted = replace(geometry, fit=source.window.fit or geometry.fit)
-        settings = WindowSettings(
-            num_frames=geometry.num_frames,
-            span_s=source.window.span_s,
-            stride_s=source.window.stride_s,
-            max_gap_s=source.window.max_gap_s,
-            regions=tuple(region.name for region in regions),
-        )
+        settings = window_settings(source, num_frames=geometry.num_frames, regions=regions)
         windowing = settings.windowing()
-        with open_source(str(self.path), geometry=fitted, regions=regions, masks=source.masks) as opened:
+        with open_source(
+            str(self.path), geometry=fitted(geometry, source), regions=regions, masks=source.masks
+        ) as opened:
             for frame in opened:
                 cuts = windowing.push(frame.pts_s, lambda _seq, frame=frame: keep(frame))  # type: ignore[misc]
                 for cut in cuts:
