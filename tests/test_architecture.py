@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "demo": {"core", "demo", "model", "sources"},
     "client": {"core", "client", "queues"},
     "cli": {"core", "cli", "pipeline", "workers", "demo", *ADAPTERS},
-    "workers": {"core", "cli", "pipeline", "workers", *ADAPTERS},
+    "workers": {"core", "pipeline", "workers", *ADAPTERS},
 }
 
 

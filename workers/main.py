@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -36,6 +37,16 @@ LISTEN_VARIABLE = "XCLIP_STREAM_LISTEN"
 WORKERS_VARIABLE = "XCLIP_STREAM_WORKERS"
 """The folder in which the workers of a run serve; the web worker shows their metrics with its own."""
 REACH_WITHIN_S = 15.0
+
+
+class Role(StrEnum):
+    """The four workers that the work flows through, and the dashboard."""
+
+    INGEST = "ingest"
+    SCORE = "score"
+    ALERT = "alert"
+    DELIVER = "deliver"
+    WEB = "web"
 
 
 class RunWorker(Protocol):

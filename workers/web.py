@@ -15,14 +15,13 @@ from prometheus_client import CollectorRegistry
 
 from workers.alert import build_rulebook
 from workers.evidence_places import open_reader
-from workers.main import LISTEN_VARIABLE, WORKERS_VARIABLE, worker_main
-from xclip_stream.cli.status_json import plain_view
-from xclip_stream.cli.worker import Role
+from workers.main import LISTEN_VARIABLE, WORKERS_VARIABLE, Role, worker_main
 from xclip_stream.config import Config, ConfigWatch, WebConfig, effective_yaml, read_config, split_address
 from xclip_stream.errors import ConfigError, XclipStreamError
 from xclip_stream.logs import hidden
 from xclip_stream.metrics import Expected, QueueCollector, WorkersCollector, expose
 from xclip_stream.pipeline.attention import look
+from xclip_stream.pipeline.status_json import plain_view
 from xclip_stream.pipeline.vitals import Pulse, Vitals
 from xclip_stream.protocols import EvidenceReader
 from xclip_stream.queues.redis import RedisQueue, open_queue

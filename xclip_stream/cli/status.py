@@ -14,12 +14,12 @@ from rich.live import Live
 from xclip_stream.cli.connection import NOT_RUNNING, queue_for
 from xclip_stream.cli.options import ConfigFile, Namespace, RedisUrl
 from xclip_stream.cli.output import emit, table_console
-from xclip_stream.cli.status_json import plain_view
 from xclip_stream.cli.status_tables import tables
 from xclip_stream.config import load_config
 from xclip_stream.errors import QueueUnavailable
 from xclip_stream.exits import DONE, FAILED, INTERRUPTED, print_error
 from xclip_stream.pipeline.attention import SystemView, concerns, look
+from xclip_stream.pipeline.status_json import plain_view
 
 REFRESH_S = 2.0
 

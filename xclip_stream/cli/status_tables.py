@@ -4,9 +4,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from xclip_stream.cli.fitting_table import FittingTable
-from xclip_stream.cli.status_json import dropped
 from xclip_stream.cli.status_lines import score_text, state_text
 from xclip_stream.pipeline.attention import SystemView, concerns
+from xclip_stream.pipeline.status_json import dropped
 from xclip_stream.protocols import SourceStatus
 
 NOTHING = "–"

@@ -1,25 +1,14 @@
 """`xclip-stream worker`: one of the workers, as the supervisor and the containers start them."""
 
 import os
-from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from workers.main import HEALTH_VARIABLE, LISTEN_VARIABLE, RunWorker, serve
+from workers.main import HEALTH_VARIABLE, LISTEN_VARIABLE, Role, RunWorker, serve
 from xclip_stream.cli.options import LogLevel
-
-
-class Role(StrEnum):
-    """The four workers that the work flows through, and the dashboard."""
-
-    INGEST = "ingest"
-    SCORE = "score"
-    ALERT = "alert"
-    DELIVER = "deliver"
-    WEB = "web"
 
 
 def worker(

@@ -1,4 +1,4 @@
-"""The JSON object of `xclip-stream status`. Its keys are kept: docs/operations.md tells them."""
+"""The JSON object of `xclip-stream status` and of the dashboard. Its keys are kept: docs/operations.md tells them."""
 
 from typing import Any
 
