@@ -11,8 +11,6 @@ import struct
 import subprocess
 import termios
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -21,6 +19,7 @@ import pytest
 from tests.command_line import PROGRAM, environment, run, start
 from tests.tiny_checkpoint import write_tiny_checkpoint
 from tests.videos import steady, write_video
+from tests.waiting import wait_until
 
 SITE = """\
 model: {checkpoint: ./model, threads: 1, device: cpu}
@@ -350,13 +349,6 @@ class Terminal:
             return  # Linux says EIO when the last writer has closed its end
 
 
-def soon(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < until, "it never came true"
-        time.sleep(0.05)
-
-
 def test_a_terminal_shows_progress_events_and_a_summary(site: Path) -> None:
     terminal = Terminal("run", "site.yaml", home=site)
 
@@ -372,7 +364,7 @@ def test_a_terminal_shows_progress_events_and_a_summary(site: Path) -> None:
 
 def test_ctrl_c_on_a_terminal_drains(site: Path) -> None:
     terminal = Terminal("run", "long.yaml", home=site)
-    soon(lambda: '"phase":"started"' in terminal.text)
+    wait_until(lambda: '"phase":"started"' in terminal.text)
 
     terminal.process.send_signal(signal.SIGINT)
 

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.metrics.system import System, running_system
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     with running_system(tmp_path_factory.mktemp("system")) as system:
-        system.wait_until(lambda: bool(system.scrape("deliver").series("frame_to_delivery_seconds_count")))
-        system.wait_until(lambda: system.scrape("deliver")("frame_to_delivery_seconds_count", sink="log") >= 2)
+        wait_until(lambda: bool(system.scrape("deliver").series("frame_to_delivery_seconds_count")))
+        wait_until(lambda: system.scrape("deliver")("frame_to_delivery_seconds_count", sink="log") >= 2)
         yield system

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from tests.metrics.reading import Shown, samples
 from tests.redis_servers import RedisServer
 from tests.tiny_checkpoint import write_tiny_checkpoint
 from tests.videos import steady, write_video
+from tests.waiting import PATIENCE_S
 
-PATIENCE_S = 120.0
 ROLES = ("ingest", "score", "alert", "deliver")
 SITE = """\
 model: {checkpoint: ./model, threads: 1, device: cpu}
@@ -43,16 +43,6 @@ class System:
         with urllib.request.urlopen(f"http://{self.addresses[role]}/metrics", timeout=30) as response:
             assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
             return Shown(samples(response.read().decode()))
-
-    def wait_until(self, holds: Callable[[], bool]) -> None:
-        wait_until(holds)
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.1)
 
 
 @contextmanager

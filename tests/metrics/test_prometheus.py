@@ -12,6 +12,7 @@ import yaml
 
 from tests.metrics.prometheus import ROOT, RULES, Prometheus, binary, running_prometheus
 from tests.metrics.system import System
+from tests.waiting import wait_until
 from xclip_stream.metrics import ALL, Kind
 
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "xclip-stream.json").read_text())
@@ -35,11 +36,11 @@ EXPRESSIONS = {
 @pytest.fixture(scope="module")
 def prometheus(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     with running_prometheus(tmp_path_factory.mktemp("prometheus"), system.addresses) as prometheus:
-        system.wait_until(prometheus.is_ready)
-        system.wait_until(lambda: len(prometheus.query("min_over_time(up[5s]) == 1")) == len(system.addresses))
+        wait_until(prometheus.is_ready)
+        wait_until(lambda: len(prometheus.query("min_over_time(up[5s]) == 1")) == len(system.addresses))
         # A rate needs two looks at a counter, and this one comes from the end of the flow.
         rate = 'rate(xclip_stream_frame_to_delivery_seconds_count{sink="log"}[1m]) > 0'
-        system.wait_until(lambda: bool(prometheus.query(rate)))
+        wait_until(lambda: bool(prometheus.query(rate)))
         yield prometheus
 
 
@@ -86,7 +87,7 @@ def test_the_camera_that_is_not_there_and_the_sink_that_is_down_are_told(
             if rule["alerts"]
         }
 
-    system.wait_until(lambda: "XclipSourceStalled" in pending())
+    wait_until(lambda: "XclipSourceStalled" in pending())
 
     assert {labels["source"] for labels in pending()["XclipSourceStalled"]} == {"gone"}
     assert pending().keys() <= {"XclipSourceStalled", "XclipSinkLags"}

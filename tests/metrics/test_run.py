@@ -13,10 +13,11 @@ import pytest
 from tests.command_line import PROGRAM, environment
 from tests.metrics.prometheus import Prometheus, binary, running_prometheus
 from tests.metrics.reading import Shown, samples
-from tests.metrics.system import SITE, wait_until
+from tests.metrics.system import SITE
 from tests.tiny_checkpoint import write_tiny_checkpoint
 from tests.videos import steady, write_video
-from xclip_stream.cli.worker import Role
+from tests.waiting import wait_until
+from workers.main import Role
 
 TOKEN = "a-token-that-is-long-enough"
 

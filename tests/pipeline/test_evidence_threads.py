@@ -1,7 +1,6 @@
 """What runs beside the reading of a camera, in real threads."""
 
 import threading
-import time
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any, Self
@@ -11,13 +10,12 @@ from structlog.testing import capture_logs
 
 from tests.rtsp import Camera, StartCamera, need_server, start_camera
 from tests.videos import steady, write_video
+from tests.waiting import PATIENCE_S, wait_until
 from xclip_stream.errors import SourceUnavailable
 from xclip_stream.pipeline.evidence_threads import EvidenceThread, RecordingThread
 from xclip_stream.sources import PacketRing, PacketTap, open_recording
 
 __all__ = ["start_camera"]
-
-PATIENCE_S = 60.0
 
 
 class Desk:
@@ -90,13 +88,6 @@ class Recording:
 
     def delays(self) -> list[float]:
         return [line["delay_s"] for line in self._logs if line["event"] == "recording_lost"]
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.05)
 
 
 def film(folder: Path) -> Path:

@@ -1,5 +1,4 @@
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,6 +12,7 @@ from structlog.testing import capture_logs
 
 from tests.fakes import FakeClock
 from tests.videos import steady
+from tests.waiting import wait_until
 from xclip_stream.errors import LoginRejected, SourceError, SourceRejected, SourceUnavailable, StaleOwner
 from xclip_stream.meters import ReaderCounts
 from xclip_stream.motion_gate import MotionGate
@@ -204,11 +204,11 @@ def test_a_window_whose_scores_are_missed_by_the_rules_is_followed_by_one_that_i
     def miss_the_first_window(index: int) -> None:
         if index != 30:
             return
-        until(lambda: scene.queue.depths([]).windows == 1)
+        wait_until(lambda: scene.queue.depths([]).windows == 1)
         scene.queue.want_rescored(WindowId("yard", "lease-0", 0), ttl_s=3600)
         told = len(scene.queue.reports)
         scene.clock.advance(2.0)
-        until(lambda: len(scene.queue.reports) > told)
+        wait_until(lambda: len(scene.queue.reports) > told)
 
     scene.camera.on_frame = miss_the_first_window
     scene.ingest(idle="conservative").run()
@@ -360,19 +360,12 @@ def test_who_looks_at_a_camera_sees_its_latest_picture() -> None:
 
     def wait_for_the_other_thread(index: int) -> None:
         if index in (1, 20):  # a report is due in between
-            until(lambda: len(scene.queue.reports) > index // 20)
+            wait_until(lambda: len(scene.queue.reports) > index // 20)
         if index == 39:
-            until(lambda: len(scene.queue.pictures) > 0)
+            wait_until(lambda: len(scene.queue.pictures) > 0)
 
     scene.camera.on_frame = wait_for_the_other_thread
     scene.ingest().run()
 
     assert scene.queue.pictures[0].jpeg.endswith(b" at 480")
     assert scene.queue.pictures[0].captured_at > 1_000_000
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.002)

@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from tests.waiting import wait_until
 from xclip_stream.pipeline import children
 from xclip_stream.pipeline.children import WorkerSpec, said
 from xclip_stream.pipeline.lifecycle import StopFlag, SystemClock
@@ -89,16 +89,9 @@ def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
 
 
-def soon(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until, "it never came true"
-        time.sleep(0.01)
-
-
 def when(condition: Callable[[], bool], then: Callable[[], object]) -> threading.Thread:
     def wait() -> None:
-        soon(condition)
+        wait_until(condition)
         then()
 
     thread = threading.Thread(target=wait, daemon=True)
@@ -364,7 +357,7 @@ def test_no_child_is_left_behind_and_none_of_their_children(stage: Stage) -> Non
     supervisor.run()
 
     grandchild = int(next(line.split()[-1] for line in stage.diary if "child" in line))
-    soon(lambda: not is_alive(grandchild))
+    wait_until(lambda: not is_alive(grandchild))
 
 
 def is_alive(pid: int) -> bool:
@@ -402,7 +395,7 @@ def test_lines_of_a_worker_arrive_whole(stage: Stage) -> None:
 
 def test_an_unexpected_error_leaves_no_child_behind(stage: Stage) -> None:
     def boom() -> bool:
-        soon(lambda: stage.started("score"))
+        wait_until(lambda: stage.started("score"))
         raise RuntimeError("boom")
 
     supervisor = stage.supervisor([stage.spec("score", "note(os.getpid())\n" + WORKS)], is_finished=boom)

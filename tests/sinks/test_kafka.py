@@ -5,6 +5,7 @@ import pytest
 
 from tests.brokers import KafkaBroker
 from tests.ports import free_port
+from tests.waiting import in_the_end
 from xclip_stream.errors import DeliveryError, DeliveryRejected
 from xclip_stream.sinks.kafka import KafkaSink, binary_form
 from xclip_stream.sinks.tls import TlsFiles
@@ -67,29 +68,19 @@ def test_a_data_of_null_is_a_value_of_null():
 
 def test_a_broker_that_is_frozen_gets_the_messages_in_order_when_it_is_back(broker, message):
     with KafkaSink(servers=[broker.address], topic="alerts", timeout_s=2.0) as sink:
-        deliver_in_the_end(sink, message("e1:0"))
+        in_the_end(lambda: sink.deliver(message("e1:0")), refused=DeliveryError)
         broker.freeze()
         with pytest.raises(DeliveryError) as caught:
             sink.deliver(message("e1:1"))
         broker.thaw()
-        deliver_in_the_end(sink, message("e1:1"))
-        deliver_in_the_end(sink, message("e1:2"))
+        in_the_end(lambda: sink.deliver(message("e1:1")), refused=DeliveryError)
+        in_the_end(lambda: sink.deliver(message("e1:2")), refused=DeliveryError)
 
     # What was on its way when the broker froze may be stored too, and the one after it comes last.
     found = [json.loads(record.value())["id"] for record in broker.records("alerts", count=3)]
     assert not isinstance(caught.value, DeliveryRejected)
     assert "e1:1" in found
     assert list(dict.fromkeys(found)) == sorted(set(found))
-
-
-def deliver_in_the_end(sink, message) -> None:
-    for _ in range(60):
-        try:
-            sink.deliver(message)
-        except DeliveryError:
-            continue
-        return
-    pytest.fail("the broker is back and takes nothing")
 
 
 def test_a_refused_connection_names_the_server_and_the_cause(message):

@@ -13,11 +13,12 @@ from tests.brokers import Mosquitto, MqttListener
 from tests.certificates import Certificates
 from tests.event_builders import a_life, a_message
 from tests.ports import free_port
+from tests.waiting import in_the_end
 from xclip_stream.errors import DeliveryError, DeliveryRejected
 from xclip_stream.sinks.home_assistant import Discovery, Topics, WatchedRule
 from xclip_stream.sinks.mqtt import MqttSink
 from xclip_stream.sinks.tls import TlsFiles
-from xclip_stream.types import WHOLE_FRAME, Message
+from xclip_stream.types import WHOLE_FRAME
 
 EVENTS = "site/events/yard/climbing"
 
@@ -35,16 +36,6 @@ def a_sink(broker: Mosquitto, **options: object) -> MqttSink:
 
 def ids(listener: MqttListener) -> list[str]:
     return [json.loads(payload)["id"] for payload in listener.payloads(EVENTS)]
-
-
-def deliver_in_the_end(sink: MqttSink, message: Message) -> None:
-    for _ in range(100):
-        try:
-            sink.deliver(message)
-        except DeliveryError:
-            continue
-        return
-    pytest.fail("the broker is back and takes nothing")
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
@@ -94,8 +85,8 @@ def test_a_broker_that_was_killed_gets_the_messages_in_order_when_it_is_back(bro
             sink.deliver(second)
         broker.start()
         with MqttListener(broker, "site/#") as listener:
-            deliver_in_the_end(sink, second)
-            deliver_in_the_end(sink, third)
+            in_the_end(lambda: sink.deliver(second), refused=DeliveryError)
+            in_the_end(lambda: sink.deliver(third), refused=DeliveryError)
             listener.wait_for(lambda: ids(listener)[-1:] == ["e1:2"])
 
     assert not isinstance(caught.value, DeliveryRejected)
@@ -127,8 +118,8 @@ def test_a_frozen_broker_gets_no_message_in_a_wrong_place(broker):
             with pytest.raises(DeliveryError):
                 sink.deliver(second)
         broker.signal(signal.SIGCONT)
-        deliver_in_the_end(sink, second)
-        deliver_in_the_end(sink, third)
+        in_the_end(lambda: sink.deliver(second), refused=DeliveryError)
+        in_the_end(lambda: sink.deliver(third), refused=DeliveryError)
         listener.wait_for(lambda: ids(listener)[-1:] == ["e1:2"])
 
     assert list(dict.fromkeys(ids(listener))) == ["e1:0", "e1:1", "e1:2"]

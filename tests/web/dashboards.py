@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from uuid import uuid4
 import httpx
 
 from tests import score_builders
+from tests.waiting import wait_until
 from workers.alert import build_rulebook
 from workers.web import serve
 from xclip_stream.config import Config, ConfigWatch, load_config
@@ -27,7 +28,6 @@ from xclip_stream.rules import step
 from xclip_stream.types import Message, Scores
 from xclip_stream.web.address import bound
 
-PATIENCE_S = 60.0
 SITE = """\
 sources:
   - {id: yard, url: "rtsp://viewer:hunter22@10.0.0.5/live"}
@@ -151,13 +151,6 @@ def recorded(shares: Sequence[float], *, source: str = "yard", begin: float | No
         score_builders.window(seq, share, at=begin + seq, source=source, epoch=epoch, live=True)
         for seq, share in enumerate(shares)
     ]
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < give_up_at, "it did not come about"
-        time.sleep(0.02)
 
 
 def events_of(lines: Iterator[str], count: int) -> list[tuple[str, dict[str, Any]]]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.web.dashboards import SITE, Dashboard, recorded, wait_until
+from tests.waiting import wait_until
+from tests.web.dashboards import SITE, Dashboard, recorded
 from xclip_stream.event_schema import asyncapi, json_schema
 from xclip_stream.types import Picture
 

@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 
 from tests.buckets import KEYS, bucket_server, made_bucket
-from tests.web.dashboards import SITE, Dashboard, dashboard, recorded, wait_until
+from tests.waiting import wait_until
+from tests.web.dashboards import SITE, Dashboard, dashboard, recorded
 
 CLIP = bytes(range(256)) * 1000
 NAME = "yard/2026-03-01/0123456789abcdef0123456789abcdef.mp4"

@@ -6,7 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.web.dashboards import SITE, Dashboard, dashboard, recorded, wait_until
+from tests.waiting import wait_until
+from tests.web.dashboards import SITE, Dashboard, dashboard, recorded
 from xclip_stream.evidence import EvidenceRecord
 
 CLIP = bytes(range(256)) * 40

@@ -8,7 +8,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.web.dashboards import SITE, Dashboard, dashboard, wait_until
+from tests.waiting import wait_until
+from tests.web.dashboards import SITE, Dashboard, dashboard
 
 TOKEN = "a-token-that-is-long-enough"
 SITE_WITH_TOKEN = SITE + f"web: {{token: {TOKEN}, hosts: [Cams.example.org]}}\n"

@@ -13,7 +13,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.redis_servers import RedisServer
-from tests.web.dashboards import Dashboard, dashboard, events_of, recorded, wait_until
+from tests.waiting import wait_until
+from tests.web.dashboards import Dashboard, dashboard, events_of, recorded
 from xclip_stream.web.event_feed import EventFeed, Subscription
 
 ONE = [0.1, 0.9, 0.1]

@@ -17,6 +17,7 @@ from PIL import Image
 from tests.rtsp import StartCamera, start_camera
 from tests.tiny_checkpoint import write_tiny_checkpoint
 from tests.videos import number_of, steady, write_video
+from tests.waiting import PATIENCE_S, wait_until
 from tests.workers.ingest_process import IngestProcess
 from xclip_stream.evidence import CLIP, SNAPSHOT, EvidenceRecord, EvidenceRequest
 from xclip_stream.protocols import SourceState
@@ -26,7 +27,6 @@ __all__ = ["start_camera"]
 
 BEGAN = 1_700_000_000.0
 """When the first frame of the file was taken."""
-PATIENCE_S = 150.0
 CODECS = {
     "h264": ("libx264", {"preset": "ultrafast", "g": "10", "bf": "0"}, "avc1"),
     "h265": ("libx265", {"preset": "ultrafast", "x265-params": "keyint=10:bframes=0:log-level=none"}, "hvc1"),
@@ -89,13 +89,6 @@ def ask(queue: RedisQueue, *requests: EvidenceRequest, judged_epoch: str = "") -
     )
 
 
-def until(holds: Callable[[], bool], worker: IngestProcess) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, worker.said()
-        time.sleep(0.05)
-
-
 def record_of(queue: RedisQueue, asked: EvidenceRequest) -> EvidenceRecord:
     return queue.evidence_of([asked.event_id]).get(asked.event_id, EvidenceRecord())
 
@@ -118,7 +111,7 @@ def test_a_clip_of_a_file_has_the_event_with_what_came_before_and_after(
     worker = start(f"url: {film(tmp_path, codec)}, start_time: '2023-11-14T22:13:20Z'")
     asked = request(begins_at=BEGAN + 3.0, peak_at=BEGAN + 4.2, ends_at=BEGAN + 5.0)
     ask(queue, asked)
-    until(lambda: record_of(queue, asked).is_complete, worker)
+    wait_until(lambda: record_of(queue, asked).is_complete, worker.said)
 
     frames = frames_of(tmp_path / "kept" / (asked.name + CLIP))
     assert [number for _, number in frames] == [number % 20 for number in range(20, 61)]
@@ -135,7 +128,7 @@ def test_a_worker_over_files_ends_when_the_rules_have_judged_them_and_their_evid
     tmp_path: Path, queue: RedisQueue, start: Callable[..., IngestProcess]
 ) -> None:
     worker = start(f"url: {film(tmp_path)}")
-    until(lambda: queue.epoch_ended("yard"), worker)
+    wait_until(lambda: queue.epoch_ended("yard"), worker.said)
     asked = request(begins_at=3.0, peak_at=4.0, ends_at=5.0)
     with worker.redis() as redis:
         epoch = redis.hget("xclip:{main}:source:yard", "epoch").decode()
@@ -151,17 +144,17 @@ def test_a_clip_of_a_camera_begins_before_anybody_asked_for_it_and_can_be_looked
     tmp_path: Path, queue: RedisQueue, start: Callable[..., IngestProcess], start_camera: StartCamera, codec: str
 ) -> None:
     worker = start(f"url: {start_camera(film(tmp_path, codec), codec=codec).url()}, window: {{span_s: 1}}")
-    until(lambda: is_running(queue) and queue.source_statuses()["yard"].position_s > 6, worker)
+    wait_until(lambda: is_running(queue) and queue.source_statuses()["yard"].position_s > 6, worker.said)
     now = time.time()
     asked = request(begins_at=now - 1.0, peak_at=now - 0.5, ends_at=None)
     ask(queue, asked)
-    until(lambda: record_of(queue, asked).clip, worker)
+    wait_until(lambda: record_of(queue, asked).clip, worker.said)
     place = tmp_path / "kept" / (asked.name + CLIP)
-    until(lambda: len(growing(place)) > 15, worker)
+    wait_until(lambda: len(growing(place)) > 15, worker.said)
 
     ended_at = time.time()
     ask(queue, replace(asked, ends_at=ended_at))
-    until(lambda: record_of(queue, asked).is_complete, worker)
+    wait_until(lambda: record_of(queue, asked).is_complete, worker.said)
 
     frames = frames_of(place)
     length_s = frames[-1][0]
@@ -185,7 +178,7 @@ def test_a_reader_that_is_killed_between_the_request_and_the_file_leaves_the_wor
 ) -> None:
     source = film(tmp_path) if kind == "file" else start_camera(film(tmp_path)).url()
     worker = start(f"url: {source}, window: {{span_s: 1}}")
-    until(lambda: queue.epoch_ended("yard") if kind == "file" else is_running(queue), worker)
+    wait_until(lambda: queue.epoch_ended("yard") if kind == "file" else is_running(queue), worker.said)
     reader = worker.reader()
     os.kill(reader, signal.SIGSTOP)
     now = time.time() if kind == "camera" else 6.0
@@ -193,11 +186,13 @@ def test_a_reader_that_is_killed_between_the_request_and_the_file_leaves_the_wor
     ask(queue, asked)
     os.kill(reader, signal.SIGKILL)
 
-    until(lambda: (worker.reader() not in {0, reader} and is_running(queue)) or queue.epoch_ended("yard"), worker)
+    wait_until(
+        lambda: (worker.reader() not in {0, reader} and is_running(queue)) or queue.epoch_ended("yard"), worker.said
+    )
     if kind == "camera":
-        until(lambda: record_of(queue, asked).clip, worker)
+        wait_until(lambda: record_of(queue, asked).clip, worker.said)
     ask(queue, replace(asked, ends_at=now + (1.0 if kind == "file" else time.time() - now)))
-    until(lambda: record_of(queue, asked).is_complete, worker)
+    wait_until(lambda: record_of(queue, asked).is_complete, worker.said)
 
     assert len(frames_of(tmp_path / "kept" / (asked.name + CLIP))) > 5
     assert (tmp_path / "kept" / (asked.name + SNAPSHOT)).exists()
@@ -209,18 +204,18 @@ def test_a_clip_whose_reader_is_killed_while_it_is_written_says_that_it_is_not_w
     tmp_path: Path, queue: RedisQueue, start: Callable[..., IngestProcess], start_camera: StartCamera
 ) -> None:
     worker = start(f"url: {start_camera(film(tmp_path)).url()}, window: {{span_s: 1}}")
-    until(lambda: is_running(queue) and queue.source_statuses()["yard"].position_s > 3, worker)
+    wait_until(lambda: is_running(queue) and queue.source_statuses()["yard"].position_s > 3, worker.said)
     now = time.time()
     asked = request(begins_at=now - 1.0, peak_at=now - 0.5, ends_at=None)
     ask(queue, asked)
     place = tmp_path / "kept" / (asked.name + CLIP)
-    until(lambda: len(growing(place)) > 15, worker)
+    wait_until(lambda: len(growing(place)) > 15, worker.said)
     assert record_of(queue, asked) == EvidenceRecord(snapshot=True, clip=True)
 
     os.kill(worker.reader(), signal.SIGKILL)
-    until(lambda: record_of(queue, asked).is_complete, worker)
+    wait_until(lambda: record_of(queue, asked).is_complete, worker.said)
     ask(queue, replace(asked, ends_at=time.time()))
-    until(lambda: queue.evidence_waiting(["yard"]) == 0, worker)
+    wait_until(lambda: queue.evidence_waiting(["yard"]) == 0, worker.said)
 
     assert record_of(queue, asked) == EvidenceRecord(snapshot=True, clip=True, is_complete=True, partial=True)
     assert len(frames_of(place)) > 15
@@ -232,11 +227,11 @@ def test_another_stream_of_the_camera_is_recorded_where_one_is_named(
     large = write_video(tmp_path / "large.mp4", steady(10, 8), size=(640, 480))
     record_url = start_camera(large).url()
     worker = start(f"url: {start_camera(film(tmp_path)).url()}, record_url: {record_url}, window: {{span_s: 1}}")
-    until(lambda: is_running(queue) and queue.source_statuses()["yard"].position_s > 3, worker)
+    wait_until(lambda: is_running(queue) and queue.source_statuses()["yard"].position_s > 3, worker.said)
     now = time.time()
     asked = request(begins_at=now - 1.0, peak_at=now - 0.5, ends_at=now)
     ask(queue, asked)
-    until(lambda: record_of(queue, asked).is_complete, worker)
+    wait_until(lambda: record_of(queue, asked).is_complete, worker.said)
 
     with av.open(str(tmp_path / "kept" / (asked.name + CLIP))) as clip:
         assert (clip.streams.video[0].width, clip.streams.video[0].height) == (640, 480)
@@ -251,7 +246,7 @@ def test_what_a_mask_covers_is_in_no_file(
     worker = start(f"url: {bright}, masks: [[0.0, 0.0, 0.5, 1.0]]")
     asked = request(begins_at=3.0, peak_at=4.0, ends_at=5.0)
     ask(queue, asked)
-    until(lambda: record_of(queue, asked).is_complete, worker)
+    wait_until(lambda: record_of(queue, asked).is_complete, worker.said)
 
     with av.open(str(tmp_path / "kept" / (asked.name + CLIP))) as clip:
         pictures = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
@@ -268,14 +263,14 @@ def test_a_camera_is_watched_on_while_its_evidence_cannot_be_written(
 ) -> None:
     (tmp_path / "kept").write_text("a file stands where the folder should be")
     worker = start(f"url: {start_camera(film(tmp_path)).url()}, window: {{span_s: 1}}")
-    until(lambda: is_running(queue), worker)
+    wait_until(lambda: is_running(queue), worker.said)
     now = time.time()
     ask(queue, request(begins_at=now - 1.0, peak_at=now - 0.5, ends_at=now))
-    until(lambda: "evidence_failed" in worker.said(), worker)
+    wait_until(lambda: "evidence_failed" in worker.said(), worker.said)
     before = queue.source_statuses()["yard"].position_s
 
-    until(lambda: queue.source_statuses()["yard"].position_s > before + 2, worker)
+    wait_until(lambda: queue.source_statuses()["yard"].position_s > before + 2, worker.said)
     assert queue.evidence_waiting(["yard"]) == 1
 
     (tmp_path / "kept").unlink()
-    until(lambda: queue.evidence_waiting(["yard"]) == 0, worker)
+    wait_until(lambda: queue.evidence_waiting(["yard"]) == 0, worker.said)

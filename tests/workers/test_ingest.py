@@ -16,6 +16,7 @@ from tests.redis_servers import RedisServer
 from tests.rtsp import StartCamera, start_camera
 from tests.tiny_checkpoint import write_tiny_checkpoint
 from tests.videos import steady, write_video
+from tests.waiting import PATIENCE_S, wait_until
 from xclip_stream.protocols import SourceState, SourceStatus
 from xclip_stream.queues.redis import RedisQueue, open_queue
 from xclip_stream.types import ScoreStatus
@@ -23,8 +24,6 @@ from xclip_stream.types import ScoreStatus
 __all__ = ["start_camera"]
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 150.0
-"""A busy machine takes a minute to start a worker."""
 Log = list[dict[str, object]]
 
 
@@ -112,13 +111,6 @@ def children(pid: int) -> list[int]:
         with suppress(OSError):  # a thread that ends while one looks
             found += [int(child) for child in task.read_text().split()]
     return found
-
-
-def wait_until(condition: Callable[[], bool], worker: Worker) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, f"waited in vain; the log says:\n{worker.text()}"
-        time.sleep(0.05)
 
 
 def status(queue: RedisQueue, source_id: str) -> SourceStatus | None:
@@ -211,7 +203,7 @@ def test_a_reader_that_is_killed_is_started_again_and_resumes(
 ) -> None:
     write_video(tmp_path / "a.mp4", steady(5, 8))
     worker = start_worker("id: a, url: ./a.mp4, realtime: true")
-    wait_until(lambda: is_running(queue, "a", windows=2), worker)
+    wait_until(lambda: is_running(queue, "a", windows=2), worker.text)
 
     for reader in worker.readers():
         os.kill(reader, signal.SIGKILL)
@@ -227,7 +219,7 @@ def test_a_file_that_is_stopped_is_resumed_by_the_next_worker(
 ) -> None:
     write_video(tmp_path / "a.mp4", steady(5, 6))
     worker = start_worker("id: a, url: ./a.mp4, realtime: true")
-    wait_until(lambda: is_running(queue, "a", windows=1), worker)
+    wait_until(lambda: is_running(queue, "a", windows=1), worker.text)
 
     assert worker.stop() == 0
     assert not queue.epoch_ended("a")
@@ -243,9 +235,9 @@ def test_nothing_of_a_file_is_lost_when_redis_is_killed_and_comes_back(tmp_path:
     with RedisServer("7") as server, closing(open_queue(server.url)) as queue:
         worker = Worker(tmp_path, checkpoint, server.url, ["id: a, url: ./a.mp4, realtime: true"], 1.0)
         try:
-            wait_until(lambda: is_running(queue, "a"), worker)
+            wait_until(lambda: is_running(queue, "a"), worker.text)
             server.kill()
-            wait_until(lambda: bool(worker.log("queue_unavailable")), worker)
+            wait_until(lambda: bool(worker.log("queue_unavailable")), worker.text)
             server.start()
 
             assert worker.process.wait(PATIENCE_S) == 0
@@ -263,13 +255,13 @@ def test_readers_stop_by_themselves_when_their_worker_is_killed(
 ) -> None:
     write_video(tmp_path / "a.mp4", steady(5, 600), options={"preset": "ultrafast", "g": "100", "bf": "0"})
     worker = start_worker("id: a, url: ./a.mp4, realtime: true")
-    wait_until(lambda: is_running(queue, "a"), worker)
+    wait_until(lambda: is_running(queue, "a"), worker.text)
     readers = worker.readers()
 
     worker.process.kill()
 
     assert readers
-    wait_until(lambda: not any(Path(f"/proc/{reader}").exists() for reader in readers), worker)
+    wait_until(lambda: not any(Path(f"/proc/{reader}").exists() for reader in readers), worker.text)
 
 
 def test_a_camera_is_read_until_the_stop_and_its_epoch_is_closed(
@@ -277,7 +269,7 @@ def test_a_camera_is_read_until_the_stop_and_its_epoch_is_closed(
 ) -> None:
     camera = start_camera(write_video(tmp_path / "clip.mp4", steady(10, 2)))
     worker = start_worker(f"id: yard, url: '{camera.url()}'")
-    wait_until(lambda: is_running(queue, "yard", windows=1), worker)
+    wait_until(lambda: is_running(queue, "yard", windows=1), worker.text)
 
     assert worker.stop() == 0
     assert queue.epoch_ended("yard")
@@ -292,13 +284,13 @@ def test_a_camera_that_dies_is_lost_once_and_found_again_in_the_same_epoch(
 ) -> None:
     camera = start_camera(write_video(tmp_path / "clip.mp4", steady(10, 2)))
     worker = start_worker(f"id: yard, url: '{camera.url()}', read_timeout_s: 1")
-    wait_until(lambda: is_running(queue, "yard"), worker)
+    wait_until(lambda: is_running(queue, "yard"), worker.text)
 
     camera.kill()
-    wait_until(lambda: tombstones(queue) == [ScoreStatus.SOURCE_LOST], worker)
+    wait_until(lambda: tombstones(queue) == [ScoreStatus.SOURCE_LOST], worker.text)
     before = status(queue, "yard")
     camera.start()
-    wait_until(lambda: is_running(queue, "yard", windows=(before.windows if before else 0) + 1), worker)
+    wait_until(lambda: is_running(queue, "yard", windows=(before.windows if before else 0) + 1), worker.text)
 
     windows = [entry.window for entry in queue.take_windows(max_count=100, block_s=0)]
     assert len({window.id.epoch for window in windows}) == 1
@@ -316,8 +308,8 @@ def test_a_wrong_password_is_told_once_and_never_shown_and_stops_no_other_source
     locked = camera.url("viewer:hunter2x")
     worker = start_worker(f"id: locked, url: '{locked}'", "id: film, url: ./clip.mp4")
 
-    wait_until(lambda: queue.epoch_ended("film"), worker)
-    wait_until(lambda: (found := status(queue, "locked")) is not None and found.error != "", worker)
+    wait_until(lambda: queue.epoch_ended("film"), worker.text)
+    wait_until(lambda: (found := status(queue, "locked")) is not None and found.error != "", worker.text)
 
     found = status(queue, "locked")
     assert found is not None
@@ -333,18 +325,18 @@ def test_a_reader_of_a_camera_that_dies_is_replaced_and_the_epoch_goes_on(
 ) -> None:
     camera = start_camera(write_video(tmp_path / "clip.mp4", steady(10, 2)))
     worker = start_worker(f"id: yard, url: '{camera.url()}'")
-    wait_until(lambda: is_running(queue, "yard"), worker)
+    wait_until(lambda: is_running(queue, "yard"), worker.text)
     [reader] = worker.readers()
 
     os.kill(reader, signal.SIGKILL)
-    wait_until(lambda: worker.readers() not in ([], [reader]), worker)
+    wait_until(lambda: worker.readers() not in ([], [reader]), worker.text)
     windows = []
 
     def has_gone_on() -> bool:
         windows.extend(entry.window for entry in queue.take_windows(max_count=100, block_s=0))
         return len(windows) >= 4
 
-    wait_until(has_gone_on, worker)
+    wait_until(has_gone_on, worker.text)
 
     assert [window.id.seq for window in windows] == list(range(len(windows)))
     assert len({window.id.epoch for window in windows}) == 1
@@ -358,15 +350,15 @@ def test_workers_share_the_sources_and_a_dead_ones_are_taken_over_without_a_gap_
     names = ["a", "b", "c", "d"]
     sources = [f"id: {name}, url: ./film.mp4, realtime: true" for name in names]
     first = start_worker(*sources)
-    wait_until(lambda: all(is_running(queue, name) for name in names), first)
+    wait_until(lambda: all(is_running(queue, name) for name in names), first.text)
     second = start_worker(*sources)
-    wait_until(lambda: len(second.readers()) == len(first.readers()) == 2, second)
+    wait_until(lambda: len(second.readers()) == len(first.readers()) == 2, second.text)
 
     first.process.kill()
 
-    wait_until(lambda: len(second.readers()) == 4, second)
+    wait_until(lambda: len(second.readers()) == 4, second.text)
     reached = {name: found.windows for name, found in queue.source_statuses().items()}
-    wait_until(lambda: all(is_running(queue, name, windows=reached[name] + 2) for name in names), second)
+    wait_until(lambda: all(is_running(queue, name, windows=reached[name] + 2) for name in names), second.text)
     assert second.stop() == 0
     windows = [entry.window.id for entry in queue.take_windows(max_count=10_000, block_s=0)]
     for name in names:
@@ -381,18 +373,18 @@ def test_a_worker_that_was_frozen_past_its_lease_writes_nothing_more(
     write_video(tmp_path / "a.mp4", steady(5, 15))
     source = "id: a, url: ./a.mp4, realtime: true"
     sleeper = start_worker(source)
-    wait_until(lambda: is_running(queue, "a"), sleeper)
+    wait_until(lambda: is_running(queue, "a"), sleeper.text)
     [reader] = sleeper.readers()
     for pid in (sleeper.process.pid, reader):
         os.kill(pid, signal.SIGSTOP)
 
     other = start_worker(source)
-    wait_until(lambda: len(other.readers()) == 1 and len(other.log("source_opened")) == 2, other)
+    wait_until(lambda: len(other.readers()) == 1 and len(other.log("source_opened")) == 2, other.text)
     for pid in (reader, sleeper.process.pid):
         os.kill(pid, signal.SIGCONT)
-    wait_until(lambda: bool(other.log("source_taken_over")), other)
+    wait_until(lambda: bool(other.log("source_taken_over")), other.text)
 
-    wait_until(lambda: not Path(f"/proc/{reader}").exists(), other)
+    wait_until(lambda: not Path(f"/proc/{reader}").exists(), other.text)
     assert other.process.wait(PATIENCE_S) == 0
     assert seqs(queue, "a") == list(range(14))
     assert sleeper.process.wait(PATIENCE_S) == 0
@@ -406,11 +398,11 @@ def test_changed_sources_are_taken_up_while_the_others_are_read_on(
         write_video(tmp_path / f"{name}.mp4", steady(5, 60))
     files = {name: f"id: {name}, url: ./{name}.mp4, realtime: true" for name in ("stays", "goes", "comes")}
     worker = start_worker(files["stays"], files["goes"], f"id: yard, url: '{camera.url()}'")
-    wait_until(lambda: all(is_running(queue, name) for name in ("stays", "goes", "yard")), worker)
+    wait_until(lambda: all(is_running(queue, name) for name in ("stays", "goes", "yard")), worker.text)
     readers = set(worker.readers())
 
     worker.configure([files["stays"], files["comes"]])
-    wait_until(lambda: is_running(queue, "comes"), worker)
+    wait_until(lambda: is_running(queue, "comes"), worker.text)
 
     assert queue.epoch_ended("goes")
     assert queue.epoch_ended("yard")
@@ -419,7 +411,7 @@ def test_changed_sources_are_taken_up_while_the_others_are_read_on(
     assert [line["source"] for line in worker.log("source_removed")] == ["goes", "yard"]
 
     worker.config.write_text("sources: nonsense")
-    wait_until(lambda: bool(worker.log("configuration_rejected")), worker)
+    wait_until(lambda: bool(worker.log("configuration_rejected")), worker.text)
     assert len(worker.readers()) == 2
     assert worker.stop() == 0
 
@@ -427,7 +419,7 @@ def test_changed_sources_are_taken_up_while_the_others_are_read_on(
 def test_the_worker_never_loads_the_model_library(tmp_path: Path, start_worker: StartWorker) -> None:
     write_video(tmp_path / "a.mp4", steady(5, 60))
     worker = start_worker("id: a, url: ./a.mp4, realtime: true")
-    wait_until(lambda: len(worker.readers()) > 0 and bool(worker.log("source_opened")), worker)
+    wait_until(lambda: len(worker.readers()) > 0 and bool(worker.log("source_opened")), worker.text)
 
     maps = "".join(Path(f"/proc/{pid}/maps").read_text() for pid in [worker.process.pid, *worker.readers()])
 
