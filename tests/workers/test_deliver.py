@@ -213,12 +213,20 @@ def test_sinks_follow_the_file_and_the_outbox_of_a_removed_one_is_kept_for_its_r
 
 
 def test_a_worker_without_sinks_waits_to_be_stopped(redis_url, tmp_path):
-    stop = threading.Event()
-    stop.set()
+    class AtTheThirdLook(threading.Event):
+        looks = 0
 
-    config = a_config(" []", tmp_path)
+        def wait(self, timeout=None):
+            self.looks += 1
+            if self.looks == 3:
+                self.set()
+            return self.is_set()
+
+    stop, config = AtTheThirdLook(), a_config(" []", tmp_path)
 
     run(config, stop=stop, redis_url=redis_url, watch=unwatched(config), vitals=Vitals())
+
+    assert stop.looks == 3
 
 
 def test_a_sink_whose_loop_cannot_go_on_ends_the_worker_with_the_reason(tmp_path, redis_url):
