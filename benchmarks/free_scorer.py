@@ -17,7 +17,7 @@ import numpy as np
 from workers.main import worker_main
 from workers.score import run
 from xclip_stream.config import Config
-from xclip_stream.model.clip_scorer import BatchScorer
+from xclip_stream.model.batch_scorer import BatchScorer
 from xclip_stream.protocols import ClipRequest
 from xclip_stream.types import Logits
 

@@ -35,9 +35,9 @@ from transformers import XCLIPModel as ReferenceModel
 
 from benchmarks.reference import make_processor, reference_logits
 from xclip_stream.model import Scorer, XCLIPConfig, XCLIPModel, XCLIPProcessor, XCLIPTextConfig, XCLIPVisionConfig
-from xclip_stream.model.clip_scorer import BatchScorer
+from xclip_stream.model.batch_scorer import BatchScorer
 from xclip_stream.model.cuda_graphs import CudaRecorder
-from xclip_stream.model.gpu_encoder import GpuEncoder, sizes_for
+from xclip_stream.model.gpu_backend import GpuBackend, sizes_for
 from xclip_stream.model.processor import normalise_frames
 from xclip_stream.model.stages import make_stages
 from xclip_stream.protocols import ClipRequest
@@ -146,15 +146,15 @@ class Bench:
         self.peak = self._peak()
 
     def measure(self, batches: list[int]) -> list[Line]:
-        encoders = {EAGER: self._encoder(graphs=False)}
+        backends = {EAGER: self._backend(graphs=False)}
         if self.device.type == "cuda":
-            encoders[GRAPHS] = self._encoder(graphs=True)
+            backends[GRAPHS] = self._backend(graphs=True)
         rival = self._rival()
         lines = []
         for batch in batches:
             clips = np.random.default_rng(0).integers(0, 256, (batch, *self.clip_shape), dtype=np.uint8)
-            ways: dict[str, Work] = {name: _encoding(encoder, clips) for name, encoder in encoders.items()}
-            best = encoders.get(GRAPHS, encoders[EAGER])
+            ways: dict[str, Work] = {name: _encoding(backend, clips) for name, backend in backends.items()}
+            best = backends.get(GRAPHS, backends[EAGER])
             ways |= {RIVAL: lambda clips=clips: rival(clips), WHOLE: self._whole(best, clips)}
             lines += self._measure(ways, batch)
         return lines
@@ -185,19 +185,19 @@ class Bench:
         self._wait()
         return time.perf_counter() - start
 
-    def _encoder(self, *, graphs: bool) -> GpuEncoder:
-        encoder = GpuEncoder(
+    def _backend(self, *, graphs: bool) -> GpuBackend:
+        backend = GpuBackend(
             make_stages(self.model, self.processor.rules),
             device=self.device,
             clip_shape=self.clip_shape,
             sizes=self.sizes,
             recorder=CudaRecorder if graphs else None,
         )
-        encoder.prepare()
-        return encoder
+        backend.prepare()
+        return backend
 
-    def _whole(self, encoder: GpuEncoder, clips: Clips) -> Work:
-        scorer = Scorer(self.model, self.processor, "random", "", encoder)
+    def _whole(self, backend: GpuBackend, clips: Clips) -> Work:
+        scorer = Scorer(self.model, self.processor, "random", "", backend)
         batch = BatchScorer(scorer)
         requests = [
             ClipRequest(frames=clip[None], prompts=tuple(f"{row} {number}" for number in range(PROMPTS)))
@@ -241,8 +241,8 @@ class Bench:
         torch.get_device_module(self.device).synchronize(self.device)
 
 
-def _encoding(encoder: GpuEncoder, clips: Clips) -> Work:
-    return lambda: encoder.encode(clips)
+def _encoding(backend: GpuBackend, clips: Clips) -> Work:
+    return lambda: backend.encode(clips)
 
 
 def table(lines: list[Line], *, title: str) -> Table:

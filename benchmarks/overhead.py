@@ -31,7 +31,7 @@ from benchmarks.system import Workers
 from workers.score import load_scorer
 from xclip_stream.config import load_config
 from xclip_stream.model import Scorer, XCLIPProcessor
-from xclip_stream.model.clip_scorer import BatchScorer
+from xclip_stream.model.batch_scorer import BatchScorer
 from xclip_stream.protocols import ClipRequest
 from xclip_stream.sources.pictures import pictures_of
 from xclip_stream.types import WHOLE_FRAME, ClipGeometry, Region

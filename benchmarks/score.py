@@ -29,7 +29,7 @@ from benchmarks.scale import Scale
 from benchmarks.site import BACKGROUND, PROMPTS, about_prompts, full_size
 from xclip_stream.demo.render import build_recording, write_recording
 from xclip_stream.model import Scorer
-from xclip_stream.model.openvino_encoder import CLIPS_AT_ONCE, OpenVinoEncoder, exported_stages
+from xclip_stream.model.openvino_backend import CLIPS_AT_ONCE, OpenVinoBackend, exported_stages
 from xclip_stream.model.quantise import quantise_stages
 from xclip_stream.model.quantised import write_manifest
 from xclip_stream.model.stage_files import ExportedStages, settings_digest
@@ -199,14 +199,14 @@ def quantised(exact: Scorer, folder: Path, *, clips: int) -> Scorer:
     stages = quantise_stages(files, list(frames(3, clips * FRAMES).reshape(clips, FRAMES, SIDE, SIDE, 3)), folder)
     settings = settings_digest(exact.model.config, exact.processor.rules)
     write_manifest(stages, weights_sha256=exact.sha256, settings=settings, model=exact.name, report={})
-    return Scorer(exact.model, exact.processor, "int8", "", OpenVinoEncoder(ExportedStages(folder)))
+    return Scorer(exact.model, exact.processor, "int8", "", OpenVinoBackend(ExportedStages(folder)))
 
 
 READY = """
 import json, sys, time
 started = time.perf_counter()
 from pathlib import Path
-from xclip_stream.model.clip_scorer import BatchScorer
+from xclip_stream.model.batch_scorer import BatchScorer
 from xclip_stream.protocols import ClipRequest
 import numpy as np
 checkpoint, quantized = sys.argv[1], Path(sys.argv[2]) if len(sys.argv) > 2 else None

@@ -18,7 +18,7 @@ from xclip_stream.demo.render import build_recording
 from xclip_stream.demo.video import write_h264
 from xclip_stream.errors import CheckpointError, ConfigError, XclipStreamError
 from xclip_stream.model import Scorer, XCLIPModel, XCLIPProcessor, quantise
-from xclip_stream.model.openvino_encoder import OpenVinoEncoder, export_stages
+from xclip_stream.model.openvino_backend import OpenVinoBackend, export_stages
 from xclip_stream.model.stage_files import ExportedStages
 
 SECONDS = 70.0
@@ -68,7 +68,7 @@ def test_it_is_another_model_with_nearly_the_same_scores(home, made):
 
     quick = Scorer.from_checkpoint("demo", device="cpu", quantised=home / "int8")
 
-    assert isinstance(quick.encoder, OpenVinoEncoder)
+    assert isinstance(quick.backend, OpenVinoBackend)
     assert quick.name == "demo-int8"
     assert quick.sha256 != exact.sha256
     side = exact.geometry.image_px

@@ -18,7 +18,7 @@ from xclip_stream.exits import FAILED
 from xclip_stream.heap import keep_heap
 from xclip_stream.meters import ScoreMeters
 from xclip_stream.metrics import GpuCollector, PrometheusScore
-from xclip_stream.model.clip_scorer import BatchScorer
+from xclip_stream.model.batch_scorer import BatchScorer
 from xclip_stream.pipeline.batch_guard import BatchGuard
 from xclip_stream.pipeline.lifecycle import SystemClock
 from xclip_stream.pipeline.score import ScoreLoop

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from workers.main import worker_main
 from workers.score import run
 from xclip_stream.config import Config
-from xclip_stream.model.clip_scorer import BatchScorer
+from xclip_stream.model.batch_scorer import BatchScorer
 from xclip_stream.model.scorer import ClipFeatures, Scorer
 
 POISON_FROM = 250

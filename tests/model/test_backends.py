@@ -4,8 +4,8 @@ import torch
 from xclip_stream.errors import ConfigError
 from xclip_stream.model import Scorer, XCLIPVisionConfig
 from xclip_stream.model.backends import choose_backend
-from xclip_stream.model.encoders import TorchEncoder
-from xclip_stream.model.openvino_encoder import OpenVinoEncoder
+from xclip_stream.model.openvino_backend import OpenVinoBackend
+from xclip_stream.model.torch_backend import TorchBackend
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 BASE, TINY = XCLIPVisionConfig(), XCLIPVisionConfig(hidden_size=128, num_hidden_layers=4, num_attention_heads=4)
@@ -47,8 +47,8 @@ def test_both_backends_give_the_demo_model_the_same_logits(tmp_path, monkeypatch
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     by_torch = Scorer.from_checkpoint("demo", device="cpu", backend="torch")
     by_openvino = Scorer.from_checkpoint("demo", device="cpu", backend="openvino")
-    assert isinstance(by_torch.encoder, TorchEncoder)
-    assert isinstance(by_openvino.encoder, OpenVinoEncoder)
+    assert isinstance(by_torch.backend, TorchBackend)
+    assert isinstance(by_openvino.backend, OpenVinoBackend)
     side = by_torch.geometry.image_px
     clips = torch.randint(0, 256, (3, by_torch.geometry.num_frames, side, side, 3), dtype=torch.uint8).numpy()
     prompts = ["a person falls down", "a person walks"]

@@ -12,8 +12,8 @@ from tests.model.vocabulary import learn_vocabulary
 from xclip_stream.errors import CheckpointError, ConfigError, PromptError, ScoringError
 from xclip_stream.model import ClipGeometry, Scorer, XCLIPConfig, XCLIPModel, XCLIPProcessor, scorer
 from xclip_stream.model.checkpoint_files import FrameRules
-from xclip_stream.model.encoders import TorchEncoder
 from xclip_stream.model.tokenizer import PromptTokenizer, clip_tokenizer
+from xclip_stream.model.torch_backend import TorchBackend
 
 PROMPTS = ["a person falls", "two people are fighting in the street", "an empty parking lot", "a dog"]
 
@@ -92,7 +92,7 @@ def test_chunks_of_prompts_and_clips_change_nothing_but_rounding(loaded, monkeyp
 
     monkeypatch.setattr(scorer, "_PAIRS_AT_ONCE", 7)
     monkeypatch.setattr(scorer, "_PROMPTS_AT_ONCE", 3)
-    monkeypatch.setattr(TorchEncoder, "clips_at_once", 2)
+    monkeypatch.setattr(TorchBackend, "clips_at_once", 2)
     chunked = loaded.logits(loaded.encode_clips(clips(3)), None, loaded.encode_prompts(many))
 
     np.testing.assert_allclose(chunked, whole, rtol=1e-4, atol=1e-5)

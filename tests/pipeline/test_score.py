@@ -12,7 +12,7 @@ from tests.fakes import FakeClock
 from tests.tiny_checkpoint import write_tiny_checkpoint
 from xclip_stream.errors import QueueUnavailable, ScorerBroken, ScorerOutOfMemory, ScoringError
 from xclip_stream.model import Scorer
-from xclip_stream.model.clip_scorer import BatchScorer
+from xclip_stream.model.batch_scorer import BatchScorer
 from xclip_stream.pipeline.batch_guard import BatchGuard
 from xclip_stream.pipeline.score import STRANGER_WAIT_S, ScoreLoop
 from xclip_stream.protocols import Admission, ClipRequest, ClipScorer, ScoreQueue

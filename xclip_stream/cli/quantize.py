@@ -92,7 +92,7 @@ def quantize(
 def _calibrate(exact: Scorer, config: Config, counts: Mapping[Recording, int], folder: Path) -> ExportedStages:
     """Return the eight-bit form, calibrated on the first halves."""
     from xclip_stream.model import quantise  # noqa: PLC0415 - an extra, and slow to import
-    from xclip_stream.model.openvino_encoder import exported_stages  # noqa: PLC0415 - an extra
+    from xclip_stream.model.openvino_backend import exported_stages  # noqa: PLC0415 - an extra
 
     clips = []
     with _progress() as progress:
@@ -106,9 +106,9 @@ def _calibrate(exact: Scorer, config: Config, counts: Mapping[Recording, int], f
 
 def _judge(exact: Scorer, stages: ExportedStages, config: Config, counts: Mapping[Recording, int]) -> Fidelity:
     """Hold both forms of the model against each other on the second halves."""
-    from xclip_stream.model.openvino_encoder import OpenVinoEncoder  # noqa: PLC0415 - an extra
+    from xclip_stream.model.openvino_backend import OpenVinoBackend  # noqa: PLC0415 - an extra
 
-    quick = Scorer(exact.model, exact.processor, exact.name, exact.sha256, OpenVinoEncoder(stages))
+    quick = Scorer(exact.model, exact.processor, exact.name, exact.sha256, OpenVinoBackend(stages))
     answers = Answers(exact, config), Answers(quick, config)
     total = sum(min(count - count // 2, JUDGE_ON // len(counts)) for count in counts.values())
     with _progress() as progress:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import xclip_stream.model.no_telemetry  # noqa: F401 - before both libraries
-from xclip_stream.model.openvino_encoder import the_core
+from xclip_stream.model.openvino_backend import the_core
 from xclip_stream.model.stage_files import ExportedStages
 
 import nncf  # isort: skip

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xclip_stream.errors import CheckpointError, PromptError, ScoringError
-from xclip_stream.model.backends import Backend, Dtype, choose_backend, make_encoder, torch_encoder
+from xclip_stream.model.backends import Backend, BackendName, Dtype, choose_backend, make_backend, torch_backend_for
 from xclip_stream.model.checkpoint_files import find_weights
 from xclip_stream.model.configuration import XCLIPConfig
 from xclip_stream.model.devices import choose_device, choose_dtype
-from xclip_stream.model.encoders import ClipEncoder
 from xclip_stream.model.locate import open_checkpoint
 from xclip_stream.model.network import XCLIPModel
 from xclip_stream.model.processor import XCLIPProcessor
@@ -66,12 +65,12 @@ class Scorer:
     processor: XCLIPProcessor
     name: str
     sha256: str
-    encoder: ClipEncoder
+    backend: Backend
 
     @classmethod
     def of(cls, model: XCLIPModel, processor: XCLIPProcessor, *, name: str, sha256: str = "") -> Self:
         """Return the scorer of a model that is in memory, computed by torch as it is now."""
-        return cls(model, processor, name, sha256, torch_encoder(model, processor.rules))
+        return cls(model, processor, name, sha256, torch_backend_for(model, processor.rules))
 
     @classmethod
     def from_checkpoint(
@@ -81,7 +80,7 @@ class Scorer:
         revision: str | None = None,
         device: str = "auto",
         dtype: Dtype = "auto",
-        backend: Backend = "auto",
+        backend: BackendName = "auto",
         quantised: Path | None = None,
     ) -> Self:
         """Read a checkpoint: a local folder or a hub id.
@@ -95,8 +94,8 @@ class Scorer:
         opened = open_checkpoint(checkpoint, revision=revision)
         chosen = choose_device(device)
         vision = XCLIPConfig.from_checkpoint(opened).vision_config
-        computed_by = choose_backend(backend, chosen, vision, quantised=quantised is not None)
-        own = torch.float32 if computed_by == "openvino" else choose_dtype(dtype, chosen)
+        kind = choose_backend(backend, chosen, vision, quantised=quantised is not None)
+        own = torch.float32 if kind == "openvino" else choose_dtype(dtype, chosen)
         model = XCLIPModel.from_pretrained(checkpoint, revision=opened.revision, device=chosen, dtype=own)
         processor = XCLIPProcessor.from_pretrained(checkpoint, revision=opened.revision)
         room = model.config.text_config.vocab_size
@@ -107,17 +106,17 @@ class Scorer:
         name, sha256 = opened.name, find_weights(opened).sha256()
         settings = settings_digest(model.config, processor.rules)
         quick = None if quantised is None else open_quantised(quantised, weights_sha256=sha256, settings=settings)
-        encoder = make_encoder(
+        computed_by = make_backend(
             model,
             processor.rules,
-            backend=computed_by,
+            backend=kind,
             dtype=dtype,
             sha256=sha256,
             quantised=None if quick is None else quick.stages,
         )
         if quick is not None:
             name, sha256 = f"{name}-int8", quick.sha256
-        return cls(model=model, processor=processor, name=name, sha256=sha256, encoder=encoder)
+        return cls(model=model, processor=processor, name=name, sha256=sha256, backend=computed_by)
 
     @property
     def geometry(self) -> ClipGeometry:
@@ -127,21 +126,21 @@ class Scorer:
 
     @property
     def device(self) -> torch.device:
-        return self.encoder.device
+        return self.backend.device
 
     @property
     def clips_at_once(self) -> int:
         """How many clips are computed together."""
-        return self.encoder.clips_at_once
+        return self.backend.clips_at_once
 
     @property
     def summary(self) -> str:
         """What computes, where and how, for the log."""
-        return self.encoder.summary
+        return self.backend.summary
 
     def release(self) -> None:
         """Give back what is only kept to be fast, and make do with less from now on: memory has not sufficed."""
-        self.encoder.release()
+        self.backend.release()
 
     @torch.inference_mode()
     def encode_prompts(self, prompts: Sequence[str]) -> PromptFeatures:
@@ -173,7 +172,7 @@ class Scorer:
         for start in range(0, len(clips), self.clips_at_once):
             if on_progress is not None:
                 on_progress()
-            parts.append(self.encoder.encode(clips[start : start + self.clips_at_once]))
+            parts.append(self.backend.encode(clips[start : start + self.clips_at_once]))
         videos, patches = zip(*parts, strict=True)
         return ClipFeatures(videos=torch.cat(videos), patches=torch.cat(patches))
 
@@ -201,7 +200,7 @@ class Scorer:
         """Logits (n, K) in single precision."""
         pairs = _GPU_PAIRS_AT_ONCE if self.device.type == "cuda" else _PAIRS_AT_ONCE
         at_once = max(1, pairs // len(videos))
-        parts = [self.encoder.match(videos, patches, text) for text in torch.split(prompts, at_once)]
+        parts = [self.backend.match(videos, patches, text) for text in torch.split(prompts, at_once)]
         return torch.cat(parts, dim=1).float()
 
     def _check(self, clips: NDArray[np.uint8]) -> None:

@@ -8,7 +8,7 @@ import torch
 from tests.tiny_checkpoint import write_tiny_checkpoint
 from xclip_stream.errors import PromptError, ScorerBroken, ScorerOutOfMemory, ScoringError
 from xclip_stream.model import Scorer
-from xclip_stream.model.clip_scorer import BatchScorer
+from xclip_stream.model.batch_scorer import BatchScorer
 from xclip_stream.protocols import ClipRequest
 
 WALK = ("a person walks", "an empty yard")
@@ -177,7 +177,7 @@ def test_a_call_more_is_made_where_it_spares_more_pairs_than_it_costs(model, mon
 
 def test_where_a_batch_did_not_fit_what_was_kept_is_given_back(model, scorer, monkeypatch):
     released: list[bool] = []
-    monkeypatch.setattr(type(model.encoder), "release", lambda self: released.append(True))
+    monkeypatch.setattr(type(model.backend), "release", lambda self: released.append(True))
 
     def fail(self: Scorer, clips: object, on_progress: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -196,7 +196,7 @@ def test_a_device_that_is_lost_while_memory_is_given_back_is_told(model, scorer,
     def fail(self: Scorer, clips: object, on_progress: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(type(model.encoder), "release", lost)
+    monkeypatch.setattr(type(model.backend), "release", lost)
     monkeypatch.setattr(Scorer, "encode_clips", fail)
 
     with pytest.raises(ScorerBroken, match="illegal memory access"):
@@ -217,7 +217,7 @@ def full(times: int) -> Any:
 
 def test_prompts_for_which_there_was_no_memory_are_encoded_when_there_is_room(model, scorer, monkeypatch):
     released: list[bool] = []
-    monkeypatch.setattr(type(model.encoder), "release", lambda self: released.append(True))
+    monkeypatch.setattr(type(model.backend), "release", lambda self: released.append(True))
     monkeypatch.setattr(Scorer, "encode_prompts", full(1))
 
     scorer.prepare([WALK])

@@ -21,7 +21,7 @@ _SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """No batch is filled up by more than half of its clips."""
 
 
-class GpuEncoder:
+class GpuBackend:
     """The stages in torch on a GPU, in the type of the model.
 
     - A kernel of a small batch is over sooner than the next one is started from Python. So all that is done to clips is

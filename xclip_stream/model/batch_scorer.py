@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from xclip_stream.errors import ScorerBroken, ScorerOutOfMemory, ScoringError, XclipStreamError
-from xclip_stream.model.backends import Backend, Dtype
+from xclip_stream.model.backends import BackendName, Dtype
 from xclip_stream.model.gpu_memory import gpu_memory_bytes
 from xclip_stream.model.scorer import ClipFeatures, PromptFeatures, Scorer
 from xclip_stream.model.torch_errors import first_line, translated
@@ -61,7 +61,7 @@ class BatchScorer:
         revision: str | None = None,
         device: str = "auto",
         dtype: Dtype = "auto",
-        backend: Backend = "auto",
+        backend: BackendName = "auto",
         quantised: Path | None = None,
         threads: int | None = None,
         on_progress: Callable[[], None] | None = None,

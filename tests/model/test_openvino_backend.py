@@ -11,9 +11,9 @@ from tests.model.reference import make_pair
 from tests.model.test_stages import rules_of
 from xclip_stream.errors import CheckpointError
 from xclip_stream.model import XCLIPModel
-from xclip_stream.model.encoders import TorchEncoder
-from xclip_stream.model.openvino_encoder import OpenVinoEncoder, default_cache, exported_stages, the_core
+from xclip_stream.model.openvino_backend import OpenVinoBackend, default_cache, exported_stages, the_core
 from xclip_stream.model.stage_files import ExportedStages
+from xclip_stream.model.torch_backend import TorchBackend
 
 CONFIG = "deep integration"
 SHA256 = "ab" * 32
@@ -29,8 +29,8 @@ def exported(model: XCLIPModel, tmp_path_factory: pytest.TempPathFactory) -> Exp
     return exported_stages(model, rules_of(model), sha256=SHA256, cache=tmp_path_factory.mktemp("cache"))
 
 
-def encoder(stages: ExportedStages, **options) -> OpenVinoEncoder:
-    return OpenVinoEncoder(stages, **options)
+def backend(stages: ExportedStages, **options) -> OpenVinoBackend:
+    return OpenVinoBackend(stages, **options)
 
 
 def clips(count: int, seed: int = 0) -> np.ndarray:
@@ -47,18 +47,18 @@ def features(model: XCLIPModel, *, clips: int, prompts: int) -> tuple[torch.Tens
 
 
 def test_single_precision_differs_from_torch_by_rounding_alone(model, exported):
-    videos, patches = encoder(exported).encode(clips(3))
+    videos, patches = backend(exported).encode(clips(3))
 
-    expected_videos, expected_patches = TorchEncoder(model, rules_of(model)).encode(clips(3))
+    expected_videos, expected_patches = TorchBackend(model, rules_of(model)).encode(clips(3))
     torch.testing.assert_close(videos, expected_videos, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(patches, expected_patches, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_no_bit_depends_on_the_clips_beside_or_on_what_was_seen_before(exported, precision):
-    together = encoder(exported, precision=precision).encode(clips(4))
-    one_by_one = encoder(exported, precision=precision)
-    with_memory = encoder(exported, precision=precision)
+    together = backend(exported, precision=precision).encode(clips(4))
+    one_by_one = backend(exported, precision=precision)
+    with_memory = backend(exported, precision=precision)
     with_memory.encode(clips(2))
 
     for row, clip in enumerate(clips(4)):
@@ -72,15 +72,15 @@ def test_no_bit_depends_on_the_clips_beside_or_on_what_was_seen_before(exported,
 def test_logits_are_those_of_torch_and_in_single_precision_whatever_the_rest_is_in(model, exported, precision):
     videos, patches, prompts = features(model, clips=3, prompts=5)
 
-    found = encoder(exported, precision=precision).match(videos, patches, prompts)
+    found = backend(exported, precision=precision).match(videos, patches, prompts)
 
-    expected = TorchEncoder(model, rules_of(model)).match(videos, patches, prompts)
+    expected = TorchBackend(model, rules_of(model)).match(videos, patches, prompts)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_no_bit_of_a_logit_depends_on_the_clips_and_prompts_beside(model, exported):
     videos, patches, prompts = features(model, clips=4, prompts=33)
-    one = encoder(exported)
+    one = backend(exported)
     together = one.match(videos, patches, prompts)
 
     for row in range(len(videos)):
@@ -90,7 +90,7 @@ def test_no_bit_of_a_logit_depends_on_the_clips_and_prompts_beside(model, export
 
 
 def test_windows_that_share_frames_share_what_was_computed_of_them(exported):
-    one = encoder(exported)
+    one = backend(exported)
     first = clips(1)
     second = np.concatenate([first[:, 1:], clips(1, seed=1)[:, :1]], axis=1)
 
@@ -101,7 +101,7 @@ def test_windows_that_share_frames_share_what_was_computed_of_them(exported):
 
 
 def test_results_stay_what_they_were_when_others_are_computed(exported):
-    one = encoder(exported)
+    one = backend(exported)
     videos, _ = one.encode(clips(1))
     before = videos.clone()
 
@@ -111,7 +111,7 @@ def test_results_stay_what_they_were_when_others_are_computed(exported):
 
 
 def test_a_model_is_exported_once(model, exported, monkeypatch):
-    monkeypatch.setattr("xclip_stream.model.openvino_encoder.export_stages", pytest.fail)
+    monkeypatch.setattr("xclip_stream.model.openvino_backend.export_stages", pytest.fail)
 
     again = exported_stages(model, rules_of(model), sha256=SHA256, cache=exported.folder.parent)
 
@@ -139,8 +139,8 @@ def test_other_heads_and_other_pixels_with_the_same_weights_are_not_taken_for_wh
 
     for rules in (rules_of(heads), pixels):
         stages = exported_stages(heads, rules, sha256=SHA256, cache=exported.folder.parent)
-        videos, _ = encoder(stages).encode(clips(1))
-        torch.testing.assert_close(videos, TorchEncoder(heads, rules).encode(clips(1))[0], atol=1e-4, rtol=1e-4)
+        videos, _ = backend(stages).encode(clips(1))
+        torch.testing.assert_close(videos, TorchBackend(heads, rules).encode(clips(1))[0], atol=1e-4, rtol=1e-4)
 
 
 def test_what_another_version_has_exported_goes_and_other_models_stay(model, tmp_path):
@@ -159,7 +159,7 @@ def test_damaged_files_are_named(tmp_path, exported):
         (tmp_path / path.name).write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
     with pytest.raises(CheckpointError, match=rf"{tmp_path}: OpenVINO cannot read .*remove the folder"):
-        OpenVinoEncoder(broken)
+        OpenVinoBackend(broken)
 
 
 def test_a_folder_that_cannot_be_written_is_named(model, tmp_path):
@@ -182,17 +182,17 @@ def test_nothing_is_told_to_anybody():
     assert telemetry_utils.tm.__name__ == "openvino.tools.ovc.telemetry_stub"
 
 
-def test_encoders_that_come_and_go_leave_the_process_fit_for_signals(exported):
+def test_backends_that_come_and_go_leave_the_process_fit_for_signals(exported):
     """Each core of OpenVINO takes over the stack on which signals are handled, where the processor has AMX."""
     code = f"""
 import signal
 from pathlib import Path
-from xclip_stream.model.openvino_encoder import OpenVinoEncoder
+from xclip_stream.model.openvino_backend import OpenVinoBackend
 from xclip_stream.model.stage_files import ExportedStages
 stages = ExportedStages(Path({str(exported.folder)!r}))
 signal.signal(signal.SIGUSR1, lambda *_: print("heard"))
-first = OpenVinoEncoder(stages)
-second = OpenVinoEncoder(stages)
+first = OpenVinoBackend(stages)
+second = OpenVinoBackend(stages)
 del first
 del second
 signal.raise_signal(signal.SIGUSR1)

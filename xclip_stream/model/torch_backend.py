@@ -1,6 +1,4 @@
-"""What is computed for each window as the scorer sees it, and how torch computes it on a CPU."""
-
-from typing import Protocol
+"""The model by torch, on a CPU and on whatever else is no CUDA device."""
 
 import numpy as np
 import torch
@@ -12,38 +10,7 @@ from xclip_stream.model.network import XCLIPModel
 from xclip_stream.model.stages import make_stages
 
 
-class ClipEncoder(Protocol):
-    """Makes of a clip what prompts are held against, and holds prompts against it."""
-
-    @property
-    def clips_at_once(self) -> int:
-        """How many clips are best computed together."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where the results are."""
-
-    @property
-    def summary(self) -> str:
-        """What computes, where and how, for the log."""
-
-    def encode(self, clips: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-        """Turn clips (B, T, S, S, 3) into one vector (B, E) and the mean over time of their patches (B, P, E).
-
-        No bit of a result depends on the clips beside it, where the device is a CPU.
-        """
-
-    def match(self, videos: Tensor, patches: Tensor, prompts: Tensor) -> Tensor:
-        """Return the logits (B, K) of what `encode` made of clips and of text features (K, E) of prompts.
-
-        As of `encode`, no bit depends on the clips beside one.
-        """
-
-    def release(self) -> None:
-        """Give back what is only kept to be fast, and make do with less from now on: memory has not sufficed."""
-
-
-class TorchEncoder:
+class TorchBackend:
     """The stages in torch, on the device and in the type of the model, one clip at a time.
 
     A CPU is as fast with one as with many, and torch rounds differently for other numbers of rows.

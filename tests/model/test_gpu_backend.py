@@ -1,4 +1,4 @@
-"""The encoder for GPUs on a CPU, where no stream is needed and a recording is a function that is called again.
+"""The backend for GPUs on a CPU, where no stream is needed and a recording is a function that is called again.
 
 No GPU has run any of this. What only a GPU can do, recording CUDA graphs, is checked at the end against stand-ins for
 torch.cuda: that shows the calls and their order, and nothing of what a driver makes of them.
@@ -19,9 +19,9 @@ from tests.model.reference import make_pair
 from tests.model.test_stages import rules_of
 from xclip_stream.model import XCLIPModel, XCLIPVisionConfig
 from xclip_stream.model.cuda_graphs import Compute, CudaRecorder, Recorded
-from xclip_stream.model.encoders import TorchEncoder
-from xclip_stream.model.gpu_encoder import GpuEncoder, size_for, sizes_for
+from xclip_stream.model.gpu_backend import GpuBackend, size_for, sizes_for
 from xclip_stream.model.stages import make_stages
+from xclip_stream.model.torch_backend import TorchBackend
 
 CPU = torch.device("cpu")
 SHAPE = (4, 32, 32, 3)
@@ -58,27 +58,27 @@ class HostRecorder:
         return Recorded(replay, outputs)
 
 
-def encoder(model: XCLIPModel, recorder: Any = HostRecorder, **options: Any) -> GpuEncoder:
+def backend(model: XCLIPModel, recorder: Any = HostRecorder, **options: Any) -> GpuBackend:
     values = {"device": CPU, "clip_shape": SHAPE, "sizes": (1, 2, 4), "recorder": recorder}
-    return GpuEncoder(make_stages(model, rules_of(model)), **(values | options))
+    return GpuBackend(make_stages(model, rules_of(model)), **(values | options))
 
 
 def assert_same(model: XCLIPModel, found: tuple[torch.Tensor, ...], batch: np.ndarray) -> None:
-    for whole, expected in zip(found, TorchEncoder(model, rules_of(model)).encode(batch), strict=True):
+    for whole, expected in zip(found, TorchBackend(model, rules_of(model)).encode(batch), strict=True):
         torch.testing.assert_close(whole, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("recorder", [HostRecorder, None], ids=["recorded", "each kernel by itself"])
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 11])
 def test_any_number_of_clips_gives_what_torch_gives(model, recorder, count):
-    one = encoder(model, recorder)
+    one = backend(model, recorder)
     one.encode(clips(4, seed=9))  # what a smaller batch is filled up with
 
     assert_same(model, one.encode(clips(count)), clips(count))
 
 
 def test_results_stay_what_they_were_when_others_are_computed(model):
-    one = encoder(model)
+    one = backend(model)
     first = one.encode(clips(2))
 
     one.encode(clips(2, seed=1))
@@ -91,7 +91,7 @@ def test_results_are_right_however_late_a_device_is(model, seed):
     device = LazyDevice(seed=seed)
     batches = [clips(1 + number % 4, seed=number) for number in range(8)]
     with torch.inference_mode(), device:
-        one = encoder(model, lambda: device, api=device)
+        one = backend(model, lambda: device, api=device)
         found = [one.encode(batch) for batch in batches]
         device.synchronize()
 
@@ -101,7 +101,7 @@ def test_results_are_right_however_late_a_device_is(model, seed):
 
 def test_a_size_is_recorded_once(model):
     recorder = HostRecorder()
-    one = encoder(model, lambda: recorder)
+    one = backend(model, lambda: recorder)
     for count in (3, 4, 1, 3):
         one.encode(clips(count))
 
@@ -110,7 +110,7 @@ def test_a_size_is_recorded_once(model):
 
 def test_all_sizes_are_recorded_beforehand_and_the_largest_first(model):
     recorder = HostRecorder()
-    one = encoder(model, lambda: recorder)
+    one = backend(model, lambda: recorder)
 
     one.prepare()
 
@@ -138,7 +138,7 @@ OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.
     ids=["at the allocation", "at the end of the recording", "in the driver"],
 )
 def test_sizes_for_which_memory_does_not_suffice_are_left_out(model, error):
-    one = encoder(model, lambda: HostRecorder(fails_above=1, error=error))
+    one = backend(model, lambda: HostRecorder(fails_above=1, error=error))
 
     with capture_logs() as logs:
         one.prepare()
@@ -149,7 +149,7 @@ def test_sizes_for_which_memory_does_not_suffice_are_left_out(model, error):
 
 
 def test_memory_that_does_not_suffice_for_one_clip_is_the_end(model):
-    one = encoder(model, lambda: HostRecorder(error=torch.OutOfMemoryError("CUDA out of memory")))
+    one = backend(model, lambda: HostRecorder(error=torch.OutOfMemoryError("CUDA out of memory")))
 
     with capture_logs(), pytest.raises(torch.OutOfMemoryError, match="recording 1 clips: CUDA out of memory"):
         one.prepare()
@@ -157,7 +157,7 @@ def test_memory_that_does_not_suffice_for_one_clip_is_the_end(model):
 
 def test_where_recording_is_not_possible_kernels_start_by_themselves_and_the_log_says_so(model):
     error = RuntimeError("CUDA error: operation not permitted when stream is capturing\nmore")
-    one = encoder(model, lambda: HostRecorder(error=error))
+    one = backend(model, lambda: HostRecorder(error=error))
 
     with capture_logs() as logs:
         one.prepare()
@@ -169,7 +169,7 @@ def test_where_recording_is_not_possible_kernels_start_by_themselves_and_the_log
 
 
 def test_the_log_is_told_what_computes(model):
-    assert encoder(model).summary == "CUDA graphs on cpu, float32, 4 at once"
+    assert backend(model).summary == "CUDA graphs on cpu, float32, 4 at once"
 
 
 def test_what_is_released_is_recorded_anew_for_half_as_many(model):
@@ -179,7 +179,7 @@ def test_what_is_released_is_recorded_anew_for_half_as_many(model):
         recorders.append(HostRecorder())
         return recorders[-1]
 
-    one = encoder(model, make)
+    one = backend(model, make)
     one.prepare()
 
     one.release()
@@ -198,7 +198,7 @@ def test_an_allocator_that_gives_nothing_back_after_a_failed_recording_ends_noth
 
     monkeypatch.setattr(torch.cuda, "device", lambda _device: nullcontext())
     monkeypatch.setattr(torch.cuda, "empty_cache", no_release)
-    one = encoder(model, device=torch.device("cuda", 0), api=torch.cpu)
+    one = backend(model, device=torch.device("cuda", 0), api=torch.cpu)
 
     one.release()
 
@@ -207,11 +207,11 @@ def test_an_allocator_that_gives_nothing_back_after_a_failed_recording_ends_noth
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_in_half_precision_a_result_is_near_to_that_in_single(model, dtype):
-    one = encoder(deepcopy(model).to(dtype))
+    one = backend(deepcopy(model).to(dtype))
 
     found = one.encode(clips(3))
 
-    expected = TorchEncoder(model, rules_of(model)).encode(clips(3))
+    expected = TorchBackend(model, rules_of(model)).encode(clips(3))
     assert [part.dtype for part in found] == [dtype, dtype]
     for part, whole in zip(found, expected, strict=True):
         assert torch.nn.functional.cosine_similarity(part.float().flatten(1), whole.flatten(1)).min() > 0.999

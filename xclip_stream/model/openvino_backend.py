@@ -40,7 +40,7 @@ _KEPT_BYTES = 256 * 1024**2
 _HINTS: Mapping[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
 
-class OpenVinoEncoder:
+class OpenVinoBackend:
     """Computes exported stages.
 
     In float32 it differs from torch by rounding alone; in all precisions a clip's numbers are the same to the last bit
