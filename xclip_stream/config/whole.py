@@ -2,11 +2,8 @@
 
 import hashlib
 import json
-import re
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import unquote
 
 from pydantic import BaseModel, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
@@ -23,16 +20,14 @@ from xclip_stream.config.parts import (
     SourceConfig,
 )
 from xclip_stream.config.problems import dotted
+from xclip_stream.config.secrets import secret_texts
 from xclip_stream.config.sinks import SinkConfig
-from xclip_stream.config.values import SecretUrl, shown_url
+from xclip_stream.config.values import shown_url
 from xclip_stream.config.viewing import HistoryConfig, WebConfig
 from xclip_stream.errors import ConfigError
 from xclip_stream.types import WHOLE_FRAME, Region
 from xclip_stream.windowing import Windowing
 
-_AUTHORITY_END = re.compile(r"[/?#]")
-_URL_PARTS = re.compile(r"[/?#&=@:]+")
-_PASSWORD_OPTION = re.compile(r"[?&][a-z_]*password=([^&#]*)", re.IGNORECASE)
 BETWEEN_SECTIONS = "between_sections"
 """The pydantic error type of problems between the sections; its context carries them."""
 
@@ -118,8 +113,7 @@ class Config(Closed):
 
     def secret_values(self) -> tuple[str, ...]:
         """Return every text that must never be shown: passwords, webhook secrets, values of headers."""
-        found = {part for secret in _secrets(self) for part in _secret_parts(secret)}
-        return tuple(sorted(found, key=len, reverse=True))
+        return secret_texts(self)
 
 
 def check_geometry(config: Config, num_frames: int) -> None:
@@ -177,34 +171,3 @@ def _canonical_fields(model: BaseModel) -> dict[str, Any]:
     if isinstance(model, SourceConfig) and not model.live:
         fields["url"] = model.shown_url.rpartition("/")[2]
     return fields
-
-
-def _secrets(value: Any) -> Iterator[SecretStr]:
-    match value:
-        case SecretStr():
-            yield value
-        case BaseModel():
-            for name in type(value).model_fields:
-                yield from _secrets(getattr(value, name))
-        case tuple() | list():
-            for item in value:
-                yield from _secrets(item)
-        case dict():
-            yield from _secrets(list(value.values()))
-
-
-def _secret_parts(secret: SecretStr) -> Iterator[str]:
-    """Yield what is secret in a text: of a URL the password, as it is written and as it is meant; of a path nothing.
-
-    Of a URL that is secret as a whole it is the password and each part that is long enough to be a token.
-    """
-    text = secret.get_secret_value()
-    if isinstance(secret, SecretUrl):
-        parts = {part for part in _URL_PARTS.split(text.partition("://")[2]) if len(part) >= 8 and "." not in part}
-        yield from {text, *parts, *map(unquote, parts)}
-    if "://" not in text:
-        yield from [] if text.startswith("/") else [text]
-        return
-    address = _AUTHORITY_END.split(text.partition("://")[2], maxsplit=1)[0].rpartition("@")[0]
-    for password in (address.partition(":")[2], *_PASSWORD_OPTION.findall(text)):
-        yield from {password, unquote(password)} - {""}
