@@ -31,7 +31,6 @@ def test_frames_of_the_window_before_are_not_computed_again():
     assert compute.asked == [[1, 2, 3], [4]]
     np.testing.assert_array_equal(first[:, 0, 0], [1, 2, 3])
     np.testing.assert_array_equal(second[:, 0, 0], [2, 3, 4])
-    assert (cache.computed, cache.found) == (4, 2)
 
 
 def test_a_frozen_camera_is_computed_once():

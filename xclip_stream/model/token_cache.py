@@ -27,10 +27,6 @@ class TokenCache:
         self._max_bytes = max_bytes
         self._kept: OrderedDict[bytes, Tokens] = OrderedDict()
         self._bytes = 0
-        self.computed = 0
-        """How many frames were computed so far."""
-        self.found = 0
-        """How many were found here instead."""
 
     @property
     def num_bytes(self) -> int:
@@ -50,8 +46,6 @@ class TokenCache:
             for key, tokens in zip(new, self._compute(frames[list(new.values())]), strict=True):
                 self._kept[key] = tokens.copy()  # by itself, so that it can go by itself
                 self._bytes += tokens.nbytes
-        self.computed += len(new)
-        self.found += len(keys) - len(new)
         for key in keys:
             self._kept.move_to_end(key)
         wanted = np.stack([self._kept[key] for key in keys])
