@@ -14,13 +14,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ratios import Spread
-from benchmarks.results import Figure, PartReport, missing
+from benchmarks.results import Figure, PartReport, figure_of, missing
 from benchmarks.scale import Scale
 
 
@@ -110,11 +109,7 @@ def write_report(report: PartReport, path: Path) -> None:
 
 def read_report(path: Path) -> PartReport:
     plain: dict[str, Any] = json.loads(path.read_text())
-    figures = tuple(Figure(**values) for values in plain.pop("figures"))
-    figures = tuple(
-        replace(figure, spread=Spread(**figure.spread)) if isinstance(figure.spread, dict) else figure
-        for figure in figures
-    )
+    figures = tuple(figure_of(values) for values in plain.pop("figures"))
     return PartReport(figures=figures, **{name: _tupled(value) for name, value in plain.items()})
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -123,15 +123,15 @@ def _plain(figure: Figure) -> dict[str, Any]:
     return {**asdict(figure), "met": figure.met}
 
 
+def figure_of(plain: Mapping[str, Any]) -> Figure:
+    """Return the figure that was written as plain values."""
+    values = {name: value for name, value in plain.items() if name != "met"}
+    return Figure(**{**values, "spread": Spread(**values["spread"]) if values["spread"] else None})
+
+
 def figures_of(results: Mapping[str, Any]) -> list[Figure]:
     """Return the figures of a results file."""
-
-    def read(plain: Mapping[str, Any]) -> Figure:
-        values = {name: value for name, value in plain.items() if name != "met"}
-        figure = Figure(**values)
-        return replace(figure, spread=Spread(**values["spread"])) if values["spread"] else figure
-
-    return [read(plain) for plain in results["figures"].values()]
+    return [figure_of(plain) for plain in results["figures"].values()]
 
 
 def write(results: Mapping[str, Any], path: Path) -> None:
