@@ -8,7 +8,6 @@ import torch
 import yaml
 
 from benchmarks.free_scorer import WANTED
-from benchmarks.pipeline import make_checkpoint
 from xclip_stream.model import XCLIPConfig, XCLIPModel, XCLIPProcessor, XCLIPTextConfig, XCLIPVisionConfig
 from xclip_stream.model.checkpoint_files import FrameRules
 
@@ -32,13 +31,11 @@ TURNS = {"enter": 0.6, "exit": 0.4}
 
 def full_size(folder: Path) -> Path:
     """Write a B/32 of the published shape, with random weights."""
-    make_checkpoint(folder, patch=32)
-    return folder
+    return _written(XCLIPConfig(), folder)
 
 
 def shape_only(folder: Path) -> Path:
     """Write a checkpoint whose windows are those of a B/32, 8 frames of 224 px, and which is next to nothing itself."""
-    torch.manual_seed(0)
     text = XCLIPTextConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2)
     vision = XCLIPVisionConfig(
         hidden_size=32,
@@ -51,6 +48,12 @@ def shape_only(folder: Path) -> Path:
         patch_size=32,
     )
     config = XCLIPConfig.from_text_vision_configs(text, vision, projection_dim=32, prompt_num_attention_heads=2)
+    return _written(config, folder)
+
+
+def _written(config: XCLIPConfig, folder: Path) -> Path:
+    """Write a checkpoint of random weights. The tokenizer is the demo's: any text will do for them."""
+    torch.manual_seed(0)
     XCLIPModel(config).save_pretrained(folder)
     demo = XCLIPProcessor.from_pretrained("demo")
     rules = FrameRules(image_px=224, fit="crop", mean=demo.rules.mean, std=demo.rules.std)

@@ -10,13 +10,10 @@ come from /proc, so what else the machine does changes them little. What comes b
 
 import argparse
 import json
-import os
-import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -27,16 +24,15 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).parent))
-from pipeline import BACKGROUND, PROMPTS, logged, make_checkpoint
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.processes import spent, use_by_role
+from benchmarks.site import full_size
 from xclip_stream.demo.play import RTSP_SERVER, SYSTEM_PYTHON, can_serve_rtsp
 
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 WARM_UP_LIMIT_S = 300.0
-ROLE = re.compile(r"workers\.(\w+)|redis-server|forkserver")
-USER_TICKS, SYSTEM_TICKS = 11, 12
-"""Fields of /proc/PID/stat after the name of the program, from 0: see proc(5)."""
+PROMPTS = ("a person falling down", "two people fighting")
+BACKGROUND = ("a person walking", "an empty street", "cars driving past")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +57,9 @@ def cost_of(video: Path, folder: Path, *, seconds: float) -> Cost:
         )
         try:
             wait_for_scores(log, run)
-            windows_before, before, start = scored(log), dict(usage_of(run.pid)), time.monotonic()
+            windows_before, before, start = scored(log), use_by_role([run.pid]), time.monotonic()
             time.sleep(seconds)
-            windows, after = scored(log) - windows_before, dict(usage_of(run.pid))
+            windows, after = scored(log) - windows_before, use_by_role([run.pid])
             took_s = time.monotonic() - start
         finally:
             run.terminate()
@@ -73,8 +69,8 @@ def cost_of(video: Path, folder: Path, *, seconds: float) -> Cost:
     return Cost(
         video=describe(video),
         windows=windows,
-        cpu_s={role: (used_s - before.get(role, (0.0, 0.0))[0]) / took_s for role, (used_s, _) in after.items()},
-        pss_mib={role: mib for role, (_, mib) in after.items()},
+        cpu_s={role: used_s / took_s for role, used_s in spent(before, after).items()},
+        pss_mib={role: use.pss_mib for role, use in after.items()},
     )
 
 
@@ -116,26 +112,10 @@ def scored(log: Path) -> int:
     return sum(int(str(line.get("scored", 0))) for line in logged(log) if line.get("event") == "batch_scored")
 
 
-def usage_of(root: int) -> Iterator[tuple[str, tuple[float, float]]]:
-    """Yield (role, (processor seconds so far, MiB)) of a process and its descendants, those of one role added up."""
-    totals: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
-    waiting = [root]
-    while waiting:
-        process = Path(f"/proc/{waiting.pop()}")
-        try:
-            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            fields = (process / "stat").read_text().rpartition(")")[2].split()
-            pss = re.search(r"^Pss:\s+(\d+)", (process / "smaps_rollup").read_text(), flags=re.MULTILINE)
-            waiting += map(int, (process / "task" / process.name / "children").read_text().split())
-        except OSError:
-            continue
-        role = ROLE.search(command)
-        if role and pss:
-            name = {"forkserver": "ingest"}.get(role[0], role[1] or "redis")
-            cpu_s, mib = totals[name]
-            used_s = (int(fields[USER_TICKS]) + int(fields[SYSTEM_TICKS])) / TICKS_PER_S
-            totals[name] = (cpu_s + used_s, mib + int(pss[1]) / 1024)
-    yield from totals.items()
+def logged(path: Path) -> Iterator[dict[str, object]]:
+    for line in path.read_text().splitlines():
+        if line.startswith("{"):
+            yield json.loads(line)
 
 
 def describe(video: Path) -> str:
@@ -158,7 +138,7 @@ def main() -> int:
     costs = []
     for video in options.videos:
         with tempfile.TemporaryDirectory() as name:
-            make_checkpoint(Path(name) / "checkpoint", patch=32)
+            full_size(Path(name) / "checkpoint")
             costs.append(cost_of(video, Path(name), seconds=options.seconds))
     if options.json:
         print(json.dumps([asdict(cost) for cost in costs], indent=2))
