@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from random import Random
 from typing import Any, Self
 
 import pytest
@@ -290,6 +291,19 @@ def test_the_lease_is_kept_through_a_long_wait(queue, clock):
 
     assert sink.taken == ["a:0"]
     assert set(answers) == {None}
+
+
+def test_the_lease_is_kept_while_each_attempt_takes_the_longest_that_it_may(queue, clock, logs):
+    fill(queue, "a:0")
+    sink = ScriptedSink(always=OUTAGE)
+    sink.during = lambda: clock.advance(4.1)  # a timeout of 4 s, and what is around it
+    policy = RetryPolicy(first_delay_s=0.5, max_delay_s=20.0)
+    stopping = clock.stopping_after(3600.0)
+
+    a_loop(queue, sink, clock, lease_s=6.0, retry=policy, draw=Random(7).random, stopping=stopping).run()
+
+    assert named(logs, "sink_taken_over") == []
+    assert len(sink.tried) < 3600 / 10
 
 
 def test_an_owner_that_slept_too_long_delivers_no_more_than_the_one_in_hand(queue, clock):

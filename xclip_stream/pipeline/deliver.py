@@ -230,5 +230,5 @@ class DeliverLoop:
         until = self._clock.monotonic() + delay_s
         while not self._stopping() and (left_s := until - self._clock.monotonic()) > 0:
             self._pulse.beat()
-            self._clock.sleep(min(left_s, MAX_SLEEP_S))
             self._lease.renew()
+            self._clock.sleep(min(left_s, MAX_SLEEP_S))

@@ -2,6 +2,9 @@
 
 from xclip_stream.protocols import Clock, DeliveryQueue
 
+_RENEWED_AFTER = 1 / 6
+"""Of a lease one and a half times as long as the longest delivery, that leaves more than such a delivery takes."""
+
 
 class SinkLease:
     """The right to deliver for a sink, renewed in time."""
@@ -22,9 +25,9 @@ class SinkLease:
         return self._token is not None
 
     def renew(self) -> None:
-        """Keep the lease; asks the queue only when a third of it has passed. Raises StaleOwner when it is lost."""
+        """Keep the lease; asks the queue only when a sixth of it has passed. Raises StaleOwner when it is lost."""
         now = self._clock.monotonic()
-        if self._token is not None and now - self._renewed_at > self._ttl_s / 3:
+        if self._token is not None and now - self._renewed_at > self._ttl_s * _RENEWED_AFTER:
             self._queue.renew_sink(self._sink_id, self._token, ttl_s=self._ttl_s)
             self._renewed_at = now
 
