@@ -160,6 +160,13 @@ def test_over_tls_the_server_must_be_who_it_says(tmp_path, message):
             sink.deliver(message())
 
 
+def test_a_server_without_tls_is_told_nothing_where_tls_is_wanted(tmp_path, message):
+    with NatsServer(tmp_path / "nats", "--user", "ops", "--pass", "right") as server:
+        url = server.url.replace("nats://", "tls://ops:right@")
+        with NatsSink(servers=[url], tls=TlsFiles()) as sink, pytest.raises(DeliveryError, match="not ask for TLS"):
+            sink.deliver(message())
+
+
 def test_a_refused_connection_names_the_server_and_the_cause(message):
     url = f"nats://127.0.0.1:{free_port()}"
 

@@ -99,7 +99,7 @@ class NatsSink:
                 await self._disconnect()
         if self._client is None:
             self._trouble = ""
-            self._client = Client()
+            self._client = _Client()
             await self._client.connect(
                 self._servers,
                 name="xclip-stream",
@@ -131,6 +131,19 @@ class NatsSink:
             return f"no answer within {self._timeout_s:g} s"
         told = self._trouble if isinstance(error, NoServersError) and self._trouble else str(error)
         return redact_text(told) or type(error).__name__
+
+
+class _Client(Client):
+    """Says nothing in the clear to a server with `tls://`.
+
+    The library begins TLS where the server's first words, which anybody on the way may change, ask for it.
+    """
+
+    def _connect_command(self) -> bytes:
+        server = self._current_server
+        if server is not None and server.uri.scheme == "tls" and not self._server_info.get("tls_required"):
+            raise NatsError("the server does not ask for TLS, which tls:// needs")
+        return super()._connect_command()
 
 
 def _login_of(server: str) -> dict[str, str]:
