@@ -86,7 +86,7 @@ def test_the_version_is_told(tmp_path: Path) -> None:
         ),
         (
             ("events", "tail", "--from", "yesterday"),
-            "invalid value: --from takes an id, such as 1718000000000-0. See xclip-stream events tail --help",
+            "--from takes an id, such as 1718000000000-0. See xclip-stream events tail --help",
         ),
         (
             ("probe", "a.mp4", "rtsp://bob:hunter22@camera/x"),

@@ -10,7 +10,7 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 def usage_line(error: Any) -> str:
     """Return the line for a UsageError; empty where the help was shown instead."""
-    message = " ".join(error.format_message().replace("Value error, ", "").split())
+    message = " ".join(error.format_message().removeprefix("Invalid value: ").replace("Value error, ", "").split())
     if not message:
         return ""
     command = "xclip-stream" if error.ctx is None else error.ctx.command_path
