@@ -92,6 +92,28 @@ def test_joined_recordings_go_on_in_time(tmp_path: Path) -> None:
     assert damage == ["1 × time stamps began anew"]
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "options", "begins"),
+    [
+        ("part.mpg", "libx264", {"preset": "fast", "g": "12", "bf": "2"}, 0),
+        ("part.ts", "libx265", {"preset": "ultrafast", "x265-params": "keyint=10:bframes=3:log-level=none"}, 1),
+    ],
+)
+def test_joined_recordings_with_b_frames_leave_no_hole_in_time(
+    tmp_path: Path, name: str, codec: str, options: dict[str, str], begins: int
+) -> None:
+    pictures = [noise(number // 3) for number in range(60)]
+    part = write_video(tmp_path / name, steady(25, 2.4), codec=codec, options=options, pictures=pictures)
+    late = tmp_path / f"late-{name}"
+    content = part.read_bytes()
+    late.write_bytes(content[begins * len(content) // 188 // 3 * 188 :])
+
+    times, _, _ = read(join(tmp_path / f"joined-{name}", [part, late, part]))
+
+    assert len(times) >= 120
+    assert times[-1] == pytest.approx(len(times) / 25, abs=0.4)
+
+
 def test_pictures_are_turned_as_the_rotation_metadata_says(tmp_path: Path) -> None:
     picture = grey(0)
     picture[:, :80] = 200  # left half bright

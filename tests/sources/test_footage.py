@@ -1,6 +1,7 @@
 """Clips and pictures of real files, and of packets in a ring."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.videos import GEOMETRY, noise, number_of, steady, turn_clockwise, write_video
+from tests.videos import GEOMETRY, grey, join, noise, number_of, steady, turn_clockwise, write_video
 from xclip_stream.errors import EvidenceError, FootageGone
 from xclip_stream.sources import FileFootage, LiveFootage, PacketRing, Painter, open_source
+from xclip_stream.sources.file_packets import FilePackets
 from xclip_stream.sources.pictures import upright
 from xclip_stream.types import Box, Pixels
 
@@ -30,7 +32,7 @@ def footage(path: Path, painter: Painter | None = None, *, beat: Callable[[], No
 def ring_of(path: Path) -> PacketRing:
     """Return what a camera that plays this film would have left."""
     ring = PacketRing(span_s=1000.0, max_bytes=10_000_000)
-    for packet in footage(path).packets(1000.0):
+    for packet in FilePackets(path, start_time=1000.0, beat=lambda: None).since(1000.0):
         ring.add(packet)
     return ring
 
@@ -76,16 +78,64 @@ def test_a_clip_begins_with_the_key_frame_before_and_ends_when_it_is_told(
     assert len(numbers) in range(20, 24)
 
 
-def test_of_a_file_without_times_there_is_evidence_too(tmp_path: Path) -> None:
-    path = film(tmp_path / "a.h264", options={"preset": "fast", "g": "10", "bf": "0"})
+def shown_of(path: Path) -> list[tuple[float, int]]:
+    """Return the event time and the number of each frame, as its reader has them."""
     with open_source(str(path), geometry=GEOMETRY, start_time=1000.0) as source:
-        shown = [(frame.captured_at, number_of(frame.pictures()[0])) for frame in source]
-    clip = clip_of(footage(path), tmp_path, begins_at=shown[41][0], ends_at=shown[60][0])
+        return [(frame.captured_at, number_of(frame.pictures()[0])) for frame in source]
 
-    assert [number_of(seen(footage(path).snapshot(at, caption=""))) for at, _ in shown[::15]] == [
-        number for _, number in shown[::15]
-    ]
-    assert len(numbers_of(clip)) in range(20, 24)
+
+def pictured(path: Path, times: Iterable[float]) -> list[int]:
+    """Return the numbers of the frames that evidence shows at these times."""
+    source = footage(path)
+    return [number_of(seen(source.snapshot(at, caption=""))) for at in times]
+
+
+@pytest.mark.parametrize("name", ["a.h264", "a.avi"])
+@pytest.mark.parametrize("b_frames", ["0", "2"])
+def test_of_a_file_that_tells_the_order_of_frames_alone_there_is_evidence_too(
+    tmp_path: Path, name: str, b_frames: str
+) -> None:
+    options = {"preset": "fast", "g": "10", "bf": b_frames}
+    path = write_video(tmp_path / name, steady(25, 3.2), size=SIZE, tick=Fraction(1, 25), options=options)
+    shown = shown_of(path)[:-2]
+    clip = clip_of(footage(path), tmp_path, begins_at=shown[41][0], ends_at=shown[60][0])
+    numbers = numbers_of(clip)
+
+    assert pictured(path, [at for at, _ in shown[::7]]) == [number for _, number in shown[::7]]
+    assert numbers[:20] == [(numbers[0] + number) % 20 for number in range(20)]
+    assert len(numbers) in range(20, 26)
+
+
+def test_packed_pictures_of_an_old_avi_are_found(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.avi", codec="mpeg4", options={"g": "10", "bf": "2"})
+    shown = shown_of(path)
+
+    assert pictured(path, [at for at, _ in shown[::7]]) == [number for _, number in shown[::7]]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.ts", "libx264"), ("a.ts", "libx265"), ("a.ts", "mpeg2video"), ("a.mpg", "mpeg2video")]
+)
+def test_behind_the_point_where_recordings_are_joined_evidence_is_of_the_second(
+    tmp_path: Path, name: str, codec: str
+) -> None:
+    options = {"preset": "ultrafast", "g": "12", "bf": "2", "x265-params": "keyint=12:bframes=3:log-level=none"}
+
+    def part(number: int) -> Path:
+        pictures = [grey(number + frame // 5, SIZE) for frame in range(100)]
+        times = steady(25, 4)
+        path = tmp_path / f"{number}-{name}"
+        return write_video(
+            path, times, size=SIZE, codec=codec, options=options, pictures=pictures, tick=Fraction(1, 25)
+        )
+
+    path = join(tmp_path / name, [part(0), part(7), part(0)])
+    shown = shown_of(path)[2::9]
+    clip = clip_of(footage(path), tmp_path, begins_at=1009.0, ends_at=1010.0)
+
+    assert max(at for at, _ in shown) == pytest.approx(1012.0, abs=0.5)
+    assert pictured(path, [at for at, _ in shown]) == [number for _, number in shown]
+    assert numbers_of(clip)[-1] in {9, 10}
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
@@ -170,7 +220,7 @@ def first_of(path: Path) -> Pixels:
 def test_a_clip_ends_where_the_camera_changes_its_video(tmp_path: Path) -> None:
     ring = ring_of(film(tmp_path / "a.mp4", seconds=3))
     larger = write_video(tmp_path / "b.mp4", steady(10, 3), size=(640, 480))
-    for packet in FileFootage(larger, start_time=1003.0, painter=Painter(), beat=lambda: None).packets(1003.0):
+    for packet in FilePackets(larger, start_time=1003.0, beat=lambda: None).since(1003.0):
         ring.add(packet)
 
     clip = LiveFootage(ring, painter=Painter()).begin_clip(tmp_path / "growing.mp4", begins_at=1000.0, caption="")
@@ -183,7 +233,9 @@ def test_a_clip_ends_where_the_camera_changes_its_video(tmp_path: Path) -> None:
 
 def test_packets_that_are_damaged_cost_frames_and_not_the_clip(tmp_path: Path) -> None:
     ring = PacketRing(span_s=1000.0, max_bytes=10_000_000)
-    for number, packet in enumerate(footage(film(tmp_path / "a.mp4")).packets(1000.0)):
+    for number, packet in enumerate(
+        FilePackets(film(tmp_path / "a.mp4"), start_time=1000.0, beat=lambda: None).since(1000.0)
+    ):
         data = bytes(len(packet.data)) if number in {13, 14} else packet.data
         ring.add(type(packet)(packet.at, packet.shown_after_s, packet.is_key, data, packet.head))
     source = LiveFootage(ring, painter=Painter(overlay=True))

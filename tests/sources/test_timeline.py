@@ -56,6 +56,13 @@ def test_a_count_that_begins_anew_goes_on_from_the_last_frame() -> None:
     assert place([60_000, 60_100, 0, 100]) == pytest.approx([0.0, 0.1, 0.14, 0.24])
 
 
+def test_the_last_frames_of_an_old_count_are_late_behind_the_first_of_a_new_one() -> None:
+    assert place([60_000, 60_040, 0, 60_080, 60_120, 40, 80]) == pytest.approx(
+        [0.0, 0.04, 0.08, None, None, 0.12, 0.16]
+    )
+    assert place([60_000, 60_040, 0, 40, 5_080]) == pytest.approx([0.0, 0.04, 0.08, 0.12, 5.16])
+
+
 def test_a_hole_is_kept_but_a_jump_ahead_of_more_than_an_hour_is_a_new_count() -> None:
     assert place([0, 100, 60_100]) == pytest.approx([0.0, 0.1, 60.1])
     assert place([0, 100, 36_000_100, 36_000_200]) == pytest.approx([0.0, 0.1, 0.14, 0.24])

@@ -14,7 +14,7 @@ from av.error import FFmpegError, InvalidDataError
 from av.video.stream import VideoStream
 
 from xclip_stream.errors import EvidenceError
-from xclip_stream.sources.encoded import REMUXED, TICK, EncodedPacket, decoder_of, stream_like
+from xclip_stream.sources.encoded import REMUXED, TICK, EncodedPacket, decoder_of, shown_ticks, stream_like
 from xclip_stream.sources.painting import Painter
 from xclip_stream.sources.pictures import upright
 
@@ -38,9 +38,10 @@ class ClipWriter(Protocol):
 def open_writer(path: Path, first: EncodedPacket, *, painter: Painter, caption: str) -> ClipWriter:
     """Begin a clip; the first packet, still to be added, is its time 0 and says how all are coded.
 
-    What browsers do not play is encoded as H.264, and so is what has to be painted on or turned.
+    What browsers do not play is encoded as H.264, and so is what has to be painted on, turned or put in order.
     """
-    if painter.paints or first.head.rotation or first.head.codec not in REMUXED:
+    head = first.head
+    if painter.paints or head.rotation or not head.has_times or head.codec not in REMUXED:
         return _Encoder(path, first, painter=painter, caption=caption)
     return _Remuxer(path, first)
 
@@ -148,7 +149,7 @@ class _Encoder:
         if self._stream is None:
             self._stream = self._begin(width=rgb.shape[1], height=rgb.shape[0])
         painted = av.VideoFrame.from_ndarray(rgb, format="rgb24")
-        self._last_pts = max(self._last_pts + 1, frame.pts or 0)
+        self._last_pts = max(self._last_pts + 1, shown_ticks(frame) or 0)
         painted.pts, painted.time_base = self._last_pts, TICK
         self._container.mux(self._stream.encode(painted))
 

@@ -28,6 +28,7 @@ _SANE_RATES = (0.1, 240.0)
 _KEEPING_TIMES = frozenset({"mp4", "matroska", "mpegts", "flv"})
 _WITHOUT_TIMES = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "mpegvideo"})
 """What consists of pictures and nothing else. FFmpeg counts them on at 25 a second, however many there are."""
+_WITHOUT_INDEX = frozenset({"mpegts", "mpeg"})
 _MICROSECONDS = Fraction(1, av.time_base)
 
 
@@ -134,6 +135,11 @@ class OpenVideo:
         return 1.0 / (rate if _SANE_RATES[0] <= rate <= _SANE_RATES[1] else _USUAL_RATE)
 
     @property
+    def reorders_s(self) -> float:
+        """By how much later frames come out of a decoder, in order, than their packets went in."""
+        return self._stream.codec_context.reorder_depth * self.frame_s
+
+    @property
     def time_base(self) -> Fraction:
         """The unit of time stamps."""
         return self._stream.time_base or _MICROSECONDS
@@ -142,6 +148,11 @@ class OpenVideo:
     def keeps_times(self) -> bool:
         """Whether packets have the times at which their frames are shown: AVI, say, knows but their order."""
         return any(name in _KEEPING_TIMES for name in self._container.format.name.split(","))
+
+    @property
+    def lacks_index(self) -> bool:
+        """Whether nothing in it says where a time is. Recordings can be joined in it, each with times of its own."""
+        return self._container.format.name in _WITHOUT_INDEX
 
     @property
     def in_segments(self) -> bool:
@@ -162,6 +173,14 @@ class OpenVideo:
             with suppress(FFmpegError):
                 self._container.seek(pts, stream=self._stream)
 
+    def seek_byte(self, position: int) -> None:
+        """Go to the packet that begins there.
+
+        Raises:
+            FFmpegError: that is not possible.
+        """
+        self._container.seek(position, unsupported_byte_offset=True)
+
     def packets(
         self,
         *,
@@ -174,7 +193,7 @@ class OpenVideo:
         Args:
             note: told of each piece of damage.
             is_fatal: whether a read error is the end; others are passed over, a few in a row.
-            clock: asked for each packet of a stream that has no times of its own; in seconds.
+            clock: asked when each packet is decoded of a stream that has no times of its own; in seconds.
 
         Raises:
             FFmpegError: a fatal read error, or too many of the others.
@@ -186,8 +205,7 @@ class OpenVideo:
                 for packet in self._container.demux(self._stream):
                     errors = 0
                     if times is not None and packet.size:
-                        packet.time_base = TICK
-                        packet.pts = packet.dts = round(times() / TICK)
+                        packet.time_base, packet.pts, packet.dts = TICK, None, round(times() / TICK)
                     if self.tap is not None:
                         self.tap(packet)
                     yield packet

@@ -36,6 +36,8 @@ class Head:
     pixel_format: str | None = field(default=None, compare=False)
     bits: int = 0
     """Of a pixel, where its container says it."""
+    has_times: bool = True
+    """Whether it is known when packets are shown, and not only when they are decoded."""
     rotation: int = 0
     """Degrees counter-clockwise by which its container says that pictures have to be turned."""
     template: bytes = field(default=b"", repr=False, compare=False)
@@ -63,12 +65,12 @@ class EncodedPacket:
         made: av.Packet[Stream] = av.Packet(self.data)
         made.time_base = TICK
         made.dts = dts
-        made.pts = dts + max(0, round(self.shown_after_s / TICK))
+        made.pts = dts + max(0, round(self.shown_after_s / TICK)) if self.head.has_times else None
         made.is_keyframe = self.is_key
         return made
 
 
-def head_of(stream: VideoStream, key_frame: bytes, *, rotation: int = 0) -> Head:
+def head_of(stream: VideoStream, key_frame: bytes, *, has_times: bool = True, rotation: int = 0) -> Head:
     """Return how the packets of a stream are coded. To be called in the thread that reads it.
 
     Raises:
@@ -85,9 +87,16 @@ def head_of(stream: VideoStream, key_frame: bytes, *, rotation: int = 0) -> Head
         tag=_tag(context),
         pixel_format=context.pix_fmt,
         bits=context.bits_per_coded_sample,
+        has_times=has_times,
         rotation=rotation,
         template=_template(stream, key_frame) if codec in REMUXED else b"",
     )
+
+
+def shown_ticks(frame: av.VideoFrame) -> int | None:
+    """Return when a frame is shown that was made of `EncodedPacket.packet`; None where nothing tells it."""
+    # Without times a decoder still says with which packet a frame came out, but of the last ones.
+    return frame.dts if frame.pts is None else frame.pts
 
 
 def decoder_of(head: Head) -> VideoCodecContext:

@@ -2,20 +2,18 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
-from itertools import chain, count
+from itertools import chain
 from math import inf, isinf
 from pathlib import Path
 
 import av
 from av.error import FFmpegError, InvalidDataError
 
-from xclip_stream.errors import EvidenceError, FootageGone, SourceError
+from xclip_stream.errors import EvidenceError, FootageGone
 from xclip_stream.protocols import Clip
 from xclip_stream.sources.clips import ClipWriter, evidence_errors, has_frames, is_growing, make_seekable, open_writer
-from xclip_stream.sources.decoding import OpenVideo, Packet
-from xclip_stream.sources.encoded import TICK, EncodedPacket, Head, decoder_of, head_of
-from xclip_stream.sources.files import open_file
+from xclip_stream.sources.encoded import TICK, EncodedPacket, decoder_of, shown_ticks
+from xclip_stream.sources.file_packets import FilePackets
 from xclip_stream.sources.packet_ring import PacketRing
 from xclip_stream.sources.painting import Painter
 from xclip_stream.sources.pictures import jpeg_picture, upright
@@ -23,11 +21,6 @@ from xclip_stream.sources.timeline import seconds_of
 
 _CLOCK_ROOM_S = 1.0
 """Frames and packets get their event times from clocks of their own."""
-_SEEK_ROOMS_S = (1.0, 10.0, 100.0, inf)
-"""How much before a time to seek until a key frame is found before it: a transport stream has no index of them."""
-
-_MAX_EARLY = 32
-"""Packets without a time of decoding that are held; no decoder holds back more than 16 frames."""
 
 
 class LiveFootage:
@@ -66,113 +59,17 @@ class FileFootage:
     grows = False
 
     def __init__(self, path: Path, *, start_time: float, painter: Painter, beat: Callable[[], None]) -> None:
-        self._path = path
-        self._start_time = start_time
+        self._packets = FilePackets(path, start_time=start_time, beat=beat)
         self._painter = painter
-        self._beat = beat
-        self._beginning: _Beginning | None = None
 
     def reaches(self, at: float) -> bool:  # noqa: ARG002 - a file has all its times
         return True
 
     def begin_clip(self, path: Path, *, begins_at: float, caption: str) -> Clip:
-        return _FileClip(path, lambda: self.packets(begins_at), painter=self._painter, caption=caption)
+        return _FileClip(path, lambda: self._packets.since(begins_at), painter=self._painter, caption=caption)
 
     def snapshot(self, at: float, *, caption: str) -> bytes:
-        return picture_of(self.packets(at), at, painter=self._painter, caption=caption)
-
-    def packets(self, at: float) -> Generator[EncodedPacket, None, None]:
-        """Yield the packets from the last key frame shown at or before `at` on, to the end of the file.
-
-        Raises:
-            EvidenceError: the file cannot be read any more.
-        """
-        held: list[EncodedPacket] = []
-        for packet in self._from_near(at):
-            if packet.is_key and packet.shown_at <= at:
-                held.clear()
-            held.append(packet)
-            if packet.at > at:
-                yield from held
-                held.clear()
-        yield from held
-
-    def _from_near(self, at: float) -> Generator[EncodedPacket, None, None]:
-        """Yield the packets from a key frame at or before `at` on; where there is none, from the first one."""
-        for room_s in _SEEK_ROOMS_S:
-            media_s = max(0.0, at - room_s - self._start_time)
-            with closing(self._read(media_s)) as packets:
-                first = next(packets, None)
-                if media_s == 0.0 or (first is not None and first.shown_at <= at):
-                    yield from () if first is None else chain([first], packets)
-                    return
-
-    def _read(self, media_s: float) -> Generator[EncodedPacket, None, None]:
-        """Yield the packets from the key frame on that a seek to `media_s` leads to."""
-        head: Head | None = None
-        try:
-            beginning = self._beginning = self._beginning or _beginning_of(self._path)
-            first = beginning.stamp
-            with closing(open_file(self._path)) as video:
-                if media_s:
-                    video.seek(first + int(media_s / video.time_base))
-                for packet, stamp in _with_decoding_stamps(_packets_of(video)):
-                    self._beat()
-                    if head is None and not packet.is_keyframe:
-                        continue
-                    data = bytes(packet)
-                    head = head or head_of(packet.stream, data, rotation=beginning.rotation)
-                    unit = packet.time_base or TICK
-                    shown_after_s = 0.0 if packet.pts is None else seconds_of(packet.pts - stamp, unit)
-                    packet_at = self._start_time + seconds_of(stamp - first, unit)
-                    yield EncodedPacket(packet_at, shown_after_s, packet.is_keyframe, data, head)
-        except (FFmpegError, SourceError, ValueError) as error:
-            raise EvidenceError(f"{self._path}: cannot be read again ({error})") from error
-
-
-@dataclass(frozen=True, slots=True)
-class _Beginning:
-    """What the first frame of a file that is shown says: media time begins at its time stamp."""
-
-    stamp: int = 0
-    rotation: int = 0
-
-
-def _beginning_of(path: Path) -> _Beginning:
-    with closing(open_file(path)) as video:
-        for packet in _packets_of(video):
-            with suppress(FFmpegError):
-                for frame in packet.decode():
-                    stamp = frame.dts if frame.pts is None else frame.pts
-                    if stamp is not None:
-                        return _Beginning(stamp, frame.rotation)
-    return _Beginning()
-
-
-def _packets_of(video: OpenVideo) -> Iterator[Packet]:
-    """Return the packets of a file; where they have no times they are counted on, as its reader does with frames."""
-    times = (number * video.frame_s for number in count())
-    return video.packets(note=lambda _: None, is_fatal=lambda _: False, clock=times.__next__)
-
-
-def _with_decoding_stamps(packets: Iterable[Packet]) -> Iterator[tuple[Packet, int]]:
-    """Yield packets with the times at which they are decoded.
-
-    Matroska keeps those at which they are shown, and FFmpeg cannot tell the others of the first ones before there are
-    some more: they are taken to be decoded just before these.
-    """
-    early: list[Packet] = []
-    for packet in packets:
-        if not packet.size:
-            continue
-        if packet.dts is None:
-            early = [*early, packet][-_MAX_EARLY:]
-            continue
-        stamps = [packet.dts, *(each.pts for each in early if each.pts is not None)]
-        yield from ((each, min(stamps) - ahead) for ahead, each in zip(range(len(early), 0, -1), early, strict=True))
-        early = []
-        yield packet, packet.dts
-    yield from ((each, each.pts) for each in early if each.pts is not None)
+        return picture_of(self._packets.since(at), at, painter=self._painter, caption=caption)
 
 
 class _LiveClip:
@@ -307,7 +204,12 @@ def _decoded(first: EncodedPacket, packets: Iterable[EncodedPacket]) -> Iterator
         last = max(last + 1, round((packet.at - first.at) / TICK))
         # Damage on the way from the camera costs a frame, not the picture.
         with suppress(InvalidDataError):
-            yield from (
-                (first.at + float((frame.pts or 0) * TICK), frame) for frame in decoder.decode(packet.packet(dts=last))
-            )
-    yield from ((first.at + float((frame.pts or 0) * TICK), frame) for frame in decoder.decode(None))
+            yield from _timed(decoder.decode(packet.packet(dts=last)), first.at)
+    yield from _timed(decoder.decode(None), first.at)
+
+
+def _timed(frames: Iterable[av.VideoFrame], began_at: float) -> Iterator[tuple[float, av.VideoFrame]]:
+    for frame in frames:
+        ticks = shown_ticks(frame)
+        if ticks is not None:
+            yield began_at + seconds_of(ticks, TICK), frame

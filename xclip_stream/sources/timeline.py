@@ -21,7 +21,8 @@ class Timeline:
     """Places the frames of one source, in decode order, on one line of media time.
 
     Missing stamps are counted on at the nominal rate, wrapped ones unwrapped. Where the count begins anew (a camera
-    that set its clock, joined recordings) time goes on from the last frame.
+    that set its clock, joined recordings) time goes on from the last frame; those of the old count that a decoder gives
+    behind the first of the new one are late.
 
     Args:
         frame_s: the nominal time between two frames.
@@ -32,6 +33,8 @@ class Timeline:
         self._stamps = _Stamps()
         self._last_s: float | None = None
         self._offset_s: float | None = None
+        self._old_offset_s: float | None = None
+        """That of the count before this one."""
         self._breaks = 0
 
     @property
@@ -52,18 +55,24 @@ class Timeline:
             placed_s = next_s if self._offset_s is None else stamp_s + self._offset_s
             if -BACK_S <= placed_s - self.last_s < 0:
                 return None
+            if not 0 <= placed_s - self.last_s <= BACK_S and self._is_of_old_count(stamp_s):
+                return None
             if not 0 <= placed_s - self.last_s <= AHEAD_S:
                 self._breaks += 1
+                self._old_offset_s = self._offset_s
                 placed_s = next_s
             self._offset_s = placed_s - stamp_s
             next_s = placed_s
         self._last_s = next_s
         return next_s
 
+    def _is_of_old_count(self, stamp_s: float) -> bool:
+        return self._old_offset_s is not None and abs(stamp_s + self._old_offset_s - self.last_s) <= BACK_S
+
     def reconnect(self, elapsed_s: float) -> None:
         """Note that the next frame comes from a new connection, `elapsed_s` after the last frame."""
         self._stamps = _Stamps()
-        self._offset_s = None
+        self._offset_s = self._old_offset_s = None
         if self._last_s is not None:
             self._last_s += max(0.0, elapsed_s - self._frame_s)
 
