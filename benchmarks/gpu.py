@@ -7,11 +7,14 @@ A network of a published shape with random weights. All ways run one after the o
 
 - `windows/s`: windows of bytes in the memory of the host to what prompts are held against, uploads and all.
 - `of the peak`: the arithmetic of the network in that time, as a share of what square products of the same type reach
-  here (also called MFU). Only what the network asks for counts, not what a batch is filled up with.
+  here. Only what the network asks for counts, not what a batch is filled up with. It is not the MFU, which takes the
+  peak of the data sheet: that is windows/s × GFLOP a window ÷ that peak. A multiplication with its addition is two
+  operations, where papers about networks mostly say one.
 - `whole`: windows with a list of prompts of their own each, to their logits: what `workers/score.py` does between two
   calls of Redis. A camera with the usual stride gives one window a second.
+- `MiB`: what torch held at most meanwhile, the weights and recordings of all ways among it.
 
-Needs transformers for the rival. Exit code: 1 where there is no GPU.
+Needs transformers for the rival. Exit code: 1 where there is no such GPU.
 """
 
 import argparse
@@ -34,9 +37,11 @@ from transformers import XCLIPConfig as ReferenceConfig
 from transformers import XCLIPModel as ReferenceModel
 
 from benchmarks.reference import make_processor, reference_logits
+from xclip_stream.errors import ConfigError
 from xclip_stream.model import Scorer, XCLIPConfig, XCLIPModel, XCLIPProcessor, XCLIPTextConfig, XCLIPVisionConfig
 from xclip_stream.model.batch_scorer import BatchScorer
 from xclip_stream.model.cuda_graphs import CudaRecorder
+from xclip_stream.model.devices import choose_device
 from xclip_stream.model.gpu_backend import GpuBackend, sizes_for
 from xclip_stream.model.processor import normalise_frames
 from xclip_stream.model.stages import make_stages
@@ -263,6 +268,19 @@ def table(lines: list[Line], *, title: str) -> Table:
     return shown
 
 
+def _count(text: str) -> int:
+    if (count := int(text)) < 1:
+        raise ValueError
+    return count
+
+
+def _new_file(text: str) -> Path:
+    """Return the path, if a file can be there: that is to be known before anything is measured."""
+    if not (path := Path(text)).parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {path.parent}")
+    return path
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.gpu", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -270,23 +288,30 @@ def main() -> int:
     parser.add_argument("--device", default="cuda:0")
     parser.add_argument("--model", choices=["b32", "b16", "l14"], default="b32")
     parser.add_argument("--dtypes", nargs="+", choices=list(DTYPES), default=["float16", "bfloat16"])
-    parser.add_argument("--batches", nargs="+", type=int, help="windows at a time; by default 1 to twice what fills it")
+    parser.add_argument(
+        "--batches", nargs="+", type=_count, help="windows at a time; by default 1 to twice what fills it"
+    )
     parser.add_argument("--quick", action="store_true", help="a tiny network, just to see that it works")
-    parser.add_argument("--json", type=Path, help="where the figures go too")
+    parser.add_argument("--json", type=_new_file, help="where the figures go too")
     options = parser.parse_args()
-    device = torch.device(options.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
+    if options.device.startswith("cuda") and not torch.cuda.is_available():
         print(NO_GPU, file=sys.stderr)
+        return 1
+    try:
+        device = choose_device(options.device)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
         return 1
     name = "tiny" if options.quick else options.model
     lines: list[Line] = []
     peaks: dict[str, float] = {}
+    operations = 0
     for dtype in options.dtypes:
         bench = Bench(published(name), device=device, dtype=dtype, amounts=QUICK if options.quick else FULL)
-        peaks[dtype] = bench.peak
+        peaks[dtype], operations = bench.peak, bench.operations
         usual = [1, 2] if options.quick else sorted({1, 4, *bench.sizes[-2:], 2 * bench.sizes[-1]})
         lines += bench.measure(options.batches or usual)
-    facts = about(device, name=name, peaks=peaks)
+    facts = about(device, name=name, operations=operations, peaks=peaks)
     best = max((line for line in lines if line.way == WHOLE), key=lambda line: line.windows_per_s)
     console = Console()
     console.print(
@@ -302,9 +327,10 @@ def main() -> int:
     return 0
 
 
-def about(device: torch.device, *, name: str, peaks: Mapping[str, float]) -> dict[str, Any]:
+def about(device: torch.device, *, name: str, operations: int, peaks: Mapping[str, float]) -> dict[str, Any]:
     """Return what has to be reported with the figures."""
     facts: dict[str, Any] = {"model": name, "device": str(device), "torch": torch.__version__}
+    facts["GFLOP a window"] = round(operations / 1e9, 2)
     facts |= {f"peak of {dtype}, TFLOP/s": round(peak / 1e12, 2) for dtype, peak in peaks.items()}
     if device.type == "cuda":
         facts |= {
