@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from tests.faults.storm import all_storms
 from xclip_stream.config.parts import IngestConfig, ModelConfig, QueueConfig, SourceConfig
 from xclip_stream.config.sinks import WebhookSinkConfig
 from xclip_stream.config.viewing import HistoryConfig
@@ -53,3 +54,9 @@ def test_the_bounds_of_what_needs_attention_are_those_of_the_code() -> None:
     assert f"has taken a window for {attention.UNTAKEN_AFTER_S:.0f} s`" in OPERATIONS
     assert f"for more than {attention.UNDELIVERED_AFTER_S:.0f} s" in OPERATIONS
     assert f"{attention.FULL:.0%}".replace("%", " %") + " of" in OPERATIONS
+
+
+def test_every_storm_is_told() -> None:
+    told = set(re.findall(r"^\| `([a-z_]+)` \|", (PAGES / "storms.md").read_text(), re.MULTILINE))
+
+    assert told == {storm.name for storm in all_storms()}
