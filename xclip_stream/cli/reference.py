@@ -48,7 +48,7 @@ def commands_page() -> str:
     lines = ["# Commands", "", "<!-- Made by `make schemas` from the code. Do not edit. -->", "", _INTRODUCTION]
     lines += [f"- [`{page.words}`](#{page.words.replace(' ', '-')}): {page.paragraphs[0]}" for page in pages]
     for page in pages:
-        lines += ["", f"## `{page.words}` {{#{page.words.replace(' ', '-')}}}", ""]
+        lines += ["", f"## `{page.words}`", ""]
         lines += [f"{paragraph}\n" for paragraph in page.paragraphs]
         lines += ["```text", f"{_PROGRAM} {page.usage}", "```", ""]
         lines += [f"- `{name}`: {text}" for name, text in page.arguments]
