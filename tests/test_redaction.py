@@ -44,3 +44,9 @@ def test_no_password_survives_in_the_user_part(password: str) -> None:
     shown = redact_url(f"rtsp://u:{password}@host.example/live")
 
     assert shown in {"rtsp://***@host.example/live", "rtsp://***"}
+
+
+def test_a_long_word_is_no_work_and_hides_no_url() -> None:
+    word = "x" * 1_000_000
+
+    assert redact_text(f"{word} {word}http://bob:hunter22@camera/") == f"{word} {word}http://***@camera/"

@@ -5,8 +5,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 MASK = "***"
 """What stands for what is not shown."""
-# Without the colon behind it, with which a sentence goes on.
-_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>]*[^\s'\"<>:]")
+# Without the colon behind it, with which a sentence goes on. The scheme is bounded, since each letter of a long word is
+# looked at as the beginning of one.
+_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{0,31}://[^\s'\"<>]*[^\s'\"<>:]")
 # Some cameras carry the password in the path: /user=admin_password=x_channel=1.sdp
 _SECRET_IN_PATH = re.compile(r"(?i)(user(?:name)?|pass(?:word|wd)?|pwd|token|secret|auth|key)=.*?(?=[_&;,][a-z]+=|/|$)")
 _VALUE_IN_QUERY = re.compile(r"=[^&;]*")

@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,10 @@ def test_a_head_count_that_does_not_divide_the_width_is_refused(tmp_path, pair):
         ({"vision_config": {"image_size": 64}}, "says vision_config.image_size 64, the weights are made for 32"),
         ({"vision_config": {"patch_size": 4}}, "says vision_config.patch_size 4, the weights are made for 8"),
         (
+            {"text_config": {"num_hidden_layers": 10**9}},
+            "says text_config.num_hidden_layers 1000000000, the weights are made for",
+        ),
+        (
             {"vision_config": {"num_hidden_layers": 5}},
             "says vision_config.num_hidden_layers 5, the weights are made for 4",
         ),
@@ -189,6 +194,14 @@ def test_a_configuration_that_the_weights_contradict_is_refused_with_the_key(tmp
 
     assert message in str(caught.value)
     assert str(tmp_path) in str(caught.value)
+
+
+def test_a_weight_that_is_numbered_as_a_layer_makes_no_layers(tmp_path, pair):
+    many = replace(pair.config, text_config=replace(pair.config.text_config, num_hidden_layers=10**9))
+    weights = pair.ours.state_dict() | {"text_model.encoder.layers.999999999.mlp.fc1.bias": torch.zeros(1)}
+
+    with pytest.raises(CheckpointError, match="config.json says text_config.num_hidden_layers 1000000000"):
+        XCLIPModel.from_pretrained(write(tmp_path, many, weights))
 
 
 @pytest.mark.parametrize(

@@ -50,10 +50,10 @@ class Pretrained(nn.Module):
     def assemble(cls, stored: "StoredModel", config: Config, *, device: torch.device | str, dtype: torch.dtype) -> Self:
         """Make the network of a configuration around stored weights; CheckpointError where they do not fit."""
         weights = (tower_weights(stored.weights, cls.prefix) if cls.prefix else {}) or stored.weights
-        with torch.device("meta"), _Uninitialised():  # no memory and no random numbers: every weight is replaced
-            network = cls(config)
         try:
-            check_config(config, weights)
+            check_config(config, weights)  # first: a network of as many layers as somebody wrote there may never be made
+            with torch.device("meta"), _Uninitialised():  # no memory and no random numbers: every weight is replaced
+                network = cls(config)
             _check_fit(network.state_dict(), weights)
         except CheckpointError as error:
             raise CheckpointError(f"{stored.path}: {error}") from None

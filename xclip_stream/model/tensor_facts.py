@@ -116,8 +116,7 @@ def _shape(weights: Mapping[str, Tensor], name: str, *, axes: int) -> tuple[int,
 
 def _layers(weights: Mapping[str, Tensor], prefix: str) -> int:
     pattern = re.compile(rf"{re.escape(prefix)}\.(\d+)\.")
-    numbers = [int(match[1]) for name in weights if (match := pattern.match(name))]
-    return max(numbers, default=-1) + 1
+    return len({match[1] for name in weights if (match := pattern.match(name))})
 
 
 def _heads(width: int) -> int:
