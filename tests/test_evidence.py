@@ -38,6 +38,8 @@ def test_a_request_comes_back_as_it_was(source_id: str) -> None:
         "yard/2024-05-01/..",
         "yard/2024-05-01/x\0",
         "yard/2024-05-01/x\n",
+        f"yard/2024-05-01/{'x' * 300}",
+        f"{'x' * 300}/2024-05-01/x",
         "",
     ],
 )

@@ -15,8 +15,8 @@ from xclip_stream.errors import DecodeError
 
 Value = TypeVar("Value")
 SNAPSHOT, CLIP = ".jpg", ".mp4"
-_FOLDER = r"(?!\.{1,2}/)[^/\0]+/\d{4}-\d\d-\d\d"
-_NAME = re.compile(rf"{_FOLDER}/\w+", re.ASCII)
+_FOLDER = r"(?!\.{1,2}/)[^/\0]{1,200}/\d{4}-\d\d-\d\d"
+_NAME = re.compile(rf"{_FOLDER}/\w{{1,64}}", re.ASCII)
 _FILE = re.compile(rf"{_FOLDER}/[0-9a-f]{{32}}\.(jpg|mp4)")
 
 

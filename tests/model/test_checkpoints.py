@@ -200,7 +200,7 @@ def test_a_weight_that_is_numbered_as_a_layer_makes_no_layers(tmp_path, pair):
     many = replace(pair.config, text_config=replace(pair.config.text_config, num_hidden_layers=10**9))
     weights = pair.ours.state_dict() | {"text_model.encoder.layers.999999999.mlp.fc1.bias": torch.zeros(1)}
 
-    with pytest.raises(CheckpointError, match="config.json says text_config.num_hidden_layers 1000000000"):
+    with pytest.raises(CheckpointError, match=r"config\.json says text_config\.num_hidden_layers 10{9}"):
         XCLIPModel.from_pretrained(write(tmp_path, many, weights))
 
 

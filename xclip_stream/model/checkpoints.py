@@ -51,7 +51,7 @@ class Pretrained(nn.Module):
         """Make the network of a configuration around stored weights; CheckpointError where they do not fit."""
         weights = (tower_weights(stored.weights, cls.prefix) if cls.prefix else {}) or stored.weights
         try:
-            check_config(config, weights)  # first: a network of as many layers as somebody wrote there may never be made
+            check_config(config, weights)  # before as many layers are made as somebody wrote there
             with torch.device("meta"), _Uninitialised():  # no memory and no random numbers: every weight is replaced
                 network = cls(config)
             _check_fit(network.state_dict(), weights)
