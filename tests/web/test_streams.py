@@ -1,5 +1,6 @@
 """Events as they are told to pages and programs: each once, in order, and on from where one left."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -9,13 +10,17 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import structlog
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.redis_servers import RedisServer
 from tests.waiting import wait_until
 from tests.web.dashboards import Dashboard, dashboard, events_of, recorded
+from xclip_stream.queues.memory import MemoryQueue
+from xclip_stream.types import Message
 from xclip_stream.web.event_feed import EventFeed, Subscription
+from xclip_stream.web.streams import told
 
 ONE = [0.1, 0.9, 0.1]
 
@@ -28,6 +33,36 @@ def tell(served: Dashboard) -> list[str]:
     """Let one event happen; the ids of its two messages."""
     (event_id,) = served.judge(recorded(ONE))
     return [f"{event_id}:0", f"{event_id}:1"]
+
+
+def test_whoever_catches_up_leaves_others_their_turn() -> None:
+    queue = MemoryQueue()
+    token = queue.acquire_alert(ttl_s=60.0)
+    assert token is not None
+    messages = [Message(f"a:{number}", "yard", b"{}", 0.0) for number in range(100)]
+    queue.commit(token, source_id="yard", state=b"", events=messages, outbox=[], done=[])
+    feed = EventFeed(queue, log=structlog.get_logger(), block_s=0.0)
+    feed.follow_once()
+
+    async def turns_between_messages() -> int:
+        turns = 0
+
+        async def take_turns() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        others = asyncio.create_task(take_turns())
+        missed = told(feed, "0")
+        await anext(missed)
+        before = turns
+        for _ in messages[1:]:
+            await anext(missed)
+        others.cancel()
+        return turns - before
+
+    assert asyncio.run(turns_between_messages()) >= len(messages) - 1
 
 
 def test_a_page_hears_of_events_as_they_come(served: Dashboard) -> None:

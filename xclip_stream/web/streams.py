@@ -25,6 +25,9 @@ async def told(feed: EventFeed, after: str | None, *, heartbeat_s: float = HEART
 
     What is no JSON object is passed over: whoever got it could not go on after it.
 
+    Between two messages others have their turn, however many wait: else a consumer that has gone would be written to
+    until there are no more, and asyncio warns of each.
+
     It ends when the consumer was too slow, and when the stream is another one now: whoever comes back goes on where
     it left.
     """
@@ -37,9 +40,11 @@ async def told(feed: EventFeed, after: str | None, *, heartbeat_s: float = HEART
                 last = entry[0]
                 if _is_message(entry[1]):
                     yield entry
+                await asyncio.sleep(0)
         async for fresh in _fresh(subscription, last, heartbeat_s=heartbeat_s):
             if fresh is None or _is_message(fresh[1]):
                 yield fresh
+            await asyncio.sleep(0)
 
 
 async def _missed(feed: EventFeed, last: str) -> AsyncIterator[Entry]:
