@@ -92,6 +92,24 @@ def test_a_command_that_is_shown_exists_with_its_options(place: str, words: list
     assert shown - options - {"--help"} == set(), f"{place}: {name}"
 
 
+def headings(page: Path) -> set[str]:
+    """Return the anchors of a page, as GitHub makes them."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "examples/README.md"])
+def test_the_links_of_a_page_outside_of_the_site_lead_somewhere(name: str) -> None:
+    page = ROOT / name
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path
+        if "://" not in link:
+            assert target.exists(), link
+            assert not anchor or anchor in headings(target), link
+
+
 def test_the_site_builds_without_a_warning_and_takes_nothing_from_the_network(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")],
