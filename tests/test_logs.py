@@ -138,17 +138,22 @@ def test_an_unknown_style_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 WORKER = """
-import os, sys, structlog
+import os, pathlib, sys, structlog
 import workers.main
 from xclip_stream.errors import CheckpointError, QueueUnavailable
 from workers.main import worker_main
-def run(config, *, redis_url, stop, **_others):
+def run(config, *, redis_url, stop, watch, **_others):
     structlog.get_logger().info("running", redis_url=redis_url)
     match sys.argv.pop():
         case "works": return
         case "waits": stop.wait()
         case "fails": raise QueueUnavailable("no queue")
         case "checkpoint": raise CheckpointError("no model")
+        case "changed":
+            path = pathlib.Path(sys.argv[sys.argv.index("--config") + 1])
+            path.write_text(path.read_text().replace("id: a", "id: b"))
+            while watch.poll() is None: stop.wait(0.05)
+            raise CheckpointError("no model")
         case "defect": raise KeyError("hunter22")
 mode = sys.argv[-1]
 workers.main.REACH_WITHIN_S = float(os.environ.get("REACH_WITHIN_S", "15"))
@@ -187,6 +192,7 @@ def start(
         ("fails", 1, "worker_failed"),
         ("defect", 1, "worker_crashed"),
         ("checkpoint", 2, "worker_misconfigured"),
+        ("changed", 1, "worker_misconfigured"),
     ],
 )
 def test_a_worker_ends_with_a_code_and_a_line_without_secrets(

@@ -125,7 +125,7 @@ def serve(name: str, run: RunWorker, *, config_path: Path, log_level: str = "inf
             registry=registry,
             tracing=tracing,
         )
-        return _guarded(work, redis_url, stop=stop, config_hash=config.config_hash, log=log)
+        return _guarded(work, redis_url, stop=stop, config=config, watch=watch, log=log)
 
 
 def check_windows(config: Config) -> None:
@@ -193,9 +193,15 @@ def reach_queue(redis_url: str, *, stop: threading.Event, log: FilteringBoundLog
 
 
 def _guarded(
-    work: Callable[[], None], redis_url: str, *, stop: threading.Event, config_hash: str, log: FilteringBoundLogger
+    work: Callable[[], None],
+    redis_url: str,
+    *,
+    stop: threading.Event,
+    config: Config,
+    watch: ConfigWatch,
+    log: FilteringBoundLogger,
 ) -> int:
-    log.info("worker_started", config_hash=config_hash)
+    log.info("worker_started", config_hash=config.config_hash)
     try:
         reach_queue(redis_url, stop=stop, log=log)
         work()
@@ -204,7 +210,8 @@ def _guarded(
         return FAILED
     except NEEDS_THE_USER as error:
         log.error("worker_misconfigured", error=str(error), exc_info=debugging())
-        return MISCONFIGURED
+        # What it was started with was right, if it has followed a change since: it worked, and is to be started again.
+        return MISCONFIGURED if watch.config is config else FAILED
     except XclipStreamError as error:
         log.error("worker_failed", error=str(error), exc_info=debugging())
         return FAILED

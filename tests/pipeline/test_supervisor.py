@@ -245,6 +245,17 @@ def test_a_wrong_configuration_ends_everything_at_once(stage: Stage) -> None:
     assert stage.diary.count("score started") == 1
 
 
+def test_a_wrong_configuration_ends_everything_also_where_it_took_long_to_be_found(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "FAST_CRASH_S", 0.0)  # as if a large model had been loaded first
+    supervisor = stage.supervisor(
+        [stage.spec("score", "sys.exit(2)")], is_finished=lambda: stage.started("score", times=2)
+    )
+
+    assert supervisor.run().verdict is Verdict.MISCONFIGURED
+
+
 def test_a_worker_that_has_worked_waits_for_a_right_configuration_and_the_others_go_on(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

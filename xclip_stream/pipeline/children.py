@@ -157,8 +157,8 @@ class Restarts:
 
     @property
     def has_worked(self) -> bool:
-        """True when one of the worker's lives was not a short one; asked after its end."""
-        return self._has_worked or self._clock.monotonic() - self._started_at >= FAST_CRASH_S
+        """True when a life of the worker was not a short one. One that ended with a refusal was all start."""
+        return self._has_worked
 
     @property
     def fast_crashes(self) -> int:
@@ -198,8 +198,8 @@ class Restarts:
         self._ends += 1
         if done > self._done:
             self._done, self._done_at, self._fast_crashes = done, now, 0
-        self._has_worked = self.has_worked
         is_fast = now - self._started_at < FAST_CRASH_S
+        self._has_worked = self._has_worked or not is_fast
         self._fast_crashes = self._fast_crashes + 1 if is_fast else 1
         delay_s: float = min(MAX_RESTART_S, self._first_delay_s * 2 ** (self._fast_crashes - 1))
         self._due_at = now + delay_s
@@ -208,7 +208,6 @@ class Restarts:
     def note_refusal(self) -> float:
         """Let a worker that the user has to help first try again, as often as it takes; return the seconds until."""
         self._ends += 1
-        self._has_worked = self.has_worked
         self._due_at = self._clock.monotonic() + MAX_RESTART_S
         return MAX_RESTART_S
 
