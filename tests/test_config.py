@@ -522,6 +522,17 @@ def test_a_configuration_does_not_print_its_secrets() -> None:
         assert secret not in shown
 
 
+def test_of_thousands_of_names_that_lead_nowhere_each_is_told_and_the_first_with_what_is_near() -> None:
+    sources = "".join(f"  - {{id: cam-{number}, url: {number}.mp4}}\n" for number in range(2000))
+    rule = f"  - {{id: r, prompts: [a], background: [b], sources: [{', '.join(f'kam-{i}' for i in range(2000))}]}}\n"
+
+    with pytest.raises(ConfigError) as caught:
+        read(f"sources:\n{sources}rules:\n{rule}")
+
+    assert str(caught.value).count("there is no source 'kam-") == 2000
+    assert str(caught.value).count("did you mean 'cam-") == 100
+
+
 def test_it_knows_its_secrets_so_that_logs_can_mask_them() -> None:
     config = read(GOOD, {"CAM_PASSWORD": "p%40ss-word"})
 

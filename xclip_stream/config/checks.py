@@ -8,6 +8,9 @@ from xclip_stream.config.problems import Location, Problem
 from xclip_stream.config.suggestions import did_you_mean
 from xclip_stream.types import WHOLE_FRAME
 
+MAX_HINTS = 100
+"""The nearest among thousands of names is found in some milliseconds: too long for each of thousands of mistakes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
@@ -33,8 +36,7 @@ def find_problems(parts: Parts) -> Iterator[Problem]:
     """Yield everything that is wrong between the sections."""
     for section, ids in parts.ids.items():
         yield from _duplicates(section, ids)
-    for reference in parts.references:
-        yield from _dangling(reference, [name for name in parts.ids[reference.section] if name is not None])
+    yield from _dangling(parts)
     for index, source in parts.sources.items():
         yield from _useless_keys(("sources", index), source)
     for index, rule in parts.rules.items():
@@ -65,10 +67,12 @@ def _rule_problems(at: Location, rule: RuleConfig, parts: Parts) -> Iterator[Pro
     yield from _schedule_problems((*at, "schedule"), rule, parts)
 
 
-def _dangling(reference: Reference, known: Sequence[str]) -> Iterator[Problem]:
-    if reference.name not in known:
+def _dangling(parts: Parts) -> Iterator[Problem]:
+    known = {section: {name for name in ids if name is not None} for section, ids in parts.ids.items()}
+    dangling = [reference for reference in parts.references if reference.name not in known[reference.section]]
+    for number, reference in enumerate(dangling):
         kind = reference.section.removesuffix("s")
-        hint = did_you_mean(reference.name, known)
+        hint = did_you_mean(reference.name, sorted(known[reference.section])) if number < MAX_HINTS else ""
         yield Problem(reference.location, f"there is no {kind} {reference.name!r}{hint}")
 
 
