@@ -14,7 +14,7 @@ from workers.main import worker_main
 from workers.reader import ReadingOrder, read_source
 from workers.reader_evidence import evidence_order, sweep
 from xclip_stream.config import Config, ConfigWatch, SourceConfig, check_geometry
-from xclip_stream.errors import ConfigError, QueueUnavailable, SourceError
+from xclip_stream.errors import ConfigError, QueueUnavailable
 from xclip_stream.logs import LEVELS
 from xclip_stream.metrics import EvidenceCollector, ReadersCollector
 from xclip_stream.model.checkpoint_files import clip_geometry
@@ -54,12 +54,11 @@ def run(
     registry: CollectorRegistry | None = None,
     tracing: Tracing | None = None,  # noqa: ARG001 - the traces of its windows begin in the score worker
 ) -> None:
-    """Read this worker's share until every source is a file that has ended, or `stop` is set.
+    """Read this worker's share until `stop` is set.
 
     Raises:
         ConfigError: a stride does not fit the frames of the checkpoint.
         CheckpointError: the checkpoint cannot be read.
-        SourceError: at the end, when a source could not be read.
     """
     geometry = clip_geometry(config.model.checkpoint, revision=config.model.revision)
     check_geometry(config, geometry.num_frames)
@@ -100,9 +99,6 @@ def run(
         reading.assign(tasks_of(config, geometry, redis_url=redis_url, log=log))
         with sweeping, vitals.pulse("ingest", within_s=SILENCE_S) as pulse:
             reading.run(stop.is_set, new_tasks=new_tasks, pulse=pulse)
-    failed = [name for name, outcome in reading.outcomes.items() if outcome is not Outcome.DONE]
-    if failed:
-        raise SourceError(f"could not be read to the end: {', '.join(failed)}")
 
 
 def tasks_of(

@@ -49,7 +49,7 @@ class Worker:
     starts: int = 0
     start_at: float = 0.0
     done: bool = False
-    """It ended by itself with exit code 0, as an ingest worker does when all files are read."""
+    """It ended with exit code 0, as one does that was asked to stop."""
     _killed: bool = field(default=False, repr=False)
 
     @property

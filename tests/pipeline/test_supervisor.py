@@ -101,8 +101,8 @@ def when(condition: Callable[[], bool], then: Callable[[], object]) -> threading
 
 def test_it_ends_when_nothing_is_left_to_do(stage: Stage) -> None:
     supervisor = stage.supervisor(
-        [replace(stage.spec("ingest", "note('done')"), may_end=lambda: True), stage.spec("score")],
-        is_finished=lambda: "ingest done" in stage.diary and stage.started("score"),
+        [stage.spec("ingest"), stage.spec("score")],
+        is_finished=lambda: stage.started("ingest") and stage.started("score"),
     )
 
     outcome = supervisor.run()
@@ -206,19 +206,6 @@ def test_a_worker_that_is_killed_is_named_with_its_signal(stage: Stage) -> None:
     assert "killed by SIGKILL" in outcome.reason
 
 
-def test_a_worker_that_fails_when_its_work_is_done_is_not_started_again(stage: Stage) -> None:
-    failing = replace(stage.spec("ingest", "note('failed'); sys.exit(1)"), may_end=lambda: True)
-    looks = iter(range(10))
-    supervisor = stage.supervisor(
-        [failing], is_finished=lambda: "ingest failed" in stage.diary and next(looks, None) is None
-    )
-
-    outcome = supervisor.run()
-
-    assert outcome.verdict is Verdict.FINISHED
-    assert stage.diary.count("ingest started") == 1
-
-
 @pytest.mark.parametrize("exit_code", [1, 2])
 def test_a_worker_that_is_not_vital_ends_nothing_however_often_it_fails(
     stage: Stage, exit_code: int, monkeypatch: pytest.MonkeyPatch
@@ -271,24 +258,6 @@ def test_a_worker_that_has_worked_waits_for_a_right_configuration_and_the_others
 
     assert outcome.verdict is Verdict.FINISHED
     assert stage.diary.count("alert started") == 1
-
-
-def test_a_worker_that_was_done_is_started_again_when_there_is_more_to_do(stage: Stage) -> None:
-    more, looks = stage.folder / "more", iter(range(5))
-
-    def times_done() -> int:
-        return stage.diary.count("ingest done")
-
-    reading = replace(stage.spec("ingest", "note('done')"), may_end=lambda: not more.exists() or times_done() == 2)
-
-    def is_finished() -> bool:
-        if times_done() == 1 and next(looks, None) is None:
-            more.touch()
-        return times_done() == 2
-
-    outcome = stage.supervisor([reading], is_finished=is_finished).run()
-
-    assert outcome.verdict is Verdict.FINISHED
 
 
 def test_a_stop_ends_the_workers_in_the_order_in_which_the_work_flows(stage: Stage) -> None:

@@ -14,7 +14,6 @@ def worker_specs(
     *,
     folder: Path,
     log_level: str,
-    all_read: Callable[[], bool],
     scored: Callable[[], int],
     shown: RunDashboard | None,
 ) -> list[WorkerSpec]:
@@ -22,7 +21,6 @@ def worker_specs(
 
     Args:
         folder: for what they leave when they are killed; it is the run's own.
-        all_read: whether no source has anything more to give; from then on ingest has reason to end.
         scored: how many windows the score worker has dealt with.
         shown: the dashboard, which asks each of them for its metrics.
     """
@@ -30,7 +28,6 @@ def worker_specs(
     def spec(
         name: str,
         is_idle: Callable[[QueueDepths], bool],
-        may_end: Callable[[], bool] = lambda: False,
         done: Callable[[], int] = lambda: 0,
         vital: bool = True,
         environ: tuple[tuple[str, str], ...] = (),
@@ -38,12 +35,12 @@ def worker_specs(
         options = ("--config", str(config_path), "--log-level", log_level, *(shown.options_of(name) if shown else ()))
         # Without -P Python would take its modules from the folder of the user first: a redis.py there, say.
         command = (sys.executable, "-P", "-m", f"workers.{name}", *options)
-        return WorkerSpec(name, command, is_idle, may_end, done, vital, environ=environ)
+        return WorkerSpec(name, command, is_idle, done, vital, environ=environ)
 
     dashboard = [spec("web", lambda _depths: True, vital=False)] if shown else []
     return [
         # Its readers come from a server of processes, with a socket among the temporary files.
-        spec("ingest", lambda _depths: True, all_read, environ=(("TMPDIR", str(folder)),)),
+        spec("ingest", lambda _depths: True, environ=(("TMPDIR", str(folder)),)),
         spec("score", lambda depths: depths.windows == 0, done=scored),
         spec("alert", lambda depths: depths.scores == 0),
         spec("deliver", lambda depths: not any(depths.outbox.values())),

@@ -118,7 +118,6 @@ class Run:
             config_path,
             folder=folder,
             log_level=log_level,
-            all_read=self._all_read,
             scored=lambda: self._progress.scored,
             shown=shown,
         )
@@ -193,10 +192,6 @@ class Run:
             return False
         self._gave_up = snapshot.silent >= set(self._watch.config.source_ids)
         return self._gave_up
-
-    def _all_read(self) -> bool:
-        # While Redis is away the last look still tells: a source that has ended does not begin again.
-        return self._progress.is_read(self._progress.look() or self._progress.last)
 
     def _depths(self) -> QueueDepths | None:
         snapshot = self._progress.look()

@@ -31,8 +31,7 @@ OnLine = Callable[[str, str], None]
 class WorkerSpec:
     """How a worker is started, and when it is done.
 
-    `is_idle` tells whether nothing is left for it to do once those before it have ended. `may_end` tells whether it may
-    end by itself now, even with the exit code of a failure: such a one is not started again. `done` counts what it has
+    `is_idle` tells whether nothing is left for it to do once those before it have ended. `done` counts what it has
     done so far, where somebody counts that. One that is not `vital` never ends a run, however often it fails. `environ`
     is for this worker alone.
     """
@@ -40,7 +39,6 @@ class WorkerSpec:
     name: str
     command: tuple[str, ...]
     is_idle: Callable[[QueueDepths], bool]
-    may_end: Callable[[], bool] = lambda: False
     done: Callable[[], int] = lambda: 0
     vital: bool = True
     environ: tuple[tuple[str, str], ...] = ()

@@ -105,7 +105,7 @@ class SharedReading(Generic[Order]):
         new_tasks: Callable[[], Sequence[Task[Order]] | None] = lambda: None,
         pulse: Pulse | None = None,
     ) -> None:
-        """Read until every source has an outcome, or `stop`.
+        """Read until `stop`, also where nothing is left to read: sources may be added, and Redis may lose an end.
 
         Args:
             new_tasks: asked several times a second: what is to be read from now on, or None where nothing has changed.
@@ -115,7 +115,7 @@ class SharedReading(Generic[Order]):
         # Before the first lease: one that cannot be renewed meanwhile would be lost on a busy machine.
         self._readers.warm_up()
         try:
-            while not stop() and not self._is_done():
+            while not stop():
                 changed = new_tasks()
                 if changed is not None:
                     self.assign(changed)
@@ -149,9 +149,6 @@ class SharedReading(Generic[Order]):
             self._meet(now_s)
         for source_id, outcome in self._readers.look_after().items():
             self._note_end(source_id, outcome)
-
-    def _is_done(self) -> bool:
-        return bool(self._tasks) and not self._removed and self._outcomes.keys() >= self._tasks.keys()
 
     def _meet(self, now_s: float) -> None:
         """Keep what is held, look who else is there, and take or give back what follows from that."""

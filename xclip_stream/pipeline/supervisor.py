@@ -50,10 +50,9 @@ class Supervisor:
     ends in a row end the run. One that gets something done between them is started for as long as it does: what it dies
     of are some windows among many, and these are given up one day. One that says that its configuration is wrong ends
     it at once, unless it has worked before: then somebody is about to change the configuration, and the others go on
-    with the old one meanwhile. One that is not vital is only started again, for as long as the run lasts. One that may
-    end and has ended is started again when it may not end any more. At the end the workers stop in the order of
-    `workers`: each when those before it have ended and what they left for it is done, all of them within
-    `drain_timeout_s`.
+    with the old one meanwhile. One that is not vital is only started again, for as long as the run lasts. At the end
+    the workers stop in the order of `workers`: each when those before it have ended and what they left for it is done,
+    all of them within `drain_timeout_s`.
 
     Args:
         workers: in the order in which the work flows.
@@ -89,7 +88,6 @@ class Supervisor:
         self._drain_timeout_s = drain_timeout_s
         self._stop_timeout_s = stop_timeout_s
         self._forced = False
-        self._done: set[str] = set()
 
     def run(self) -> Outcome:
         """Start the workers, look after them, end them. No child is left when this returns or raises."""
@@ -139,16 +137,10 @@ class Supervisor:
             self._start(child)
         if child.running or restarts.pending:
             return None
-        if child.name in self._done:
-            self._start_if_needed(child)
-            return None
         child.wait(timeout_s=0)
         is_refusal = child.exit_code == MISCONFIGURED
         if is_refusal and child.spec.vital and not restarts.has_worked:
             return Outcome(Verdict.MISCONFIGURED, child.last_error)
-        if child.spec.may_end():
-            self._done.add(child.name)
-            return None
         is_hopeless = is_refusal or (restarts.exhausted and not child.spec.vital)
         delay_s = restarts.note_refusal() if is_hopeless else restarts.note_crash(done=child.spec.done())
         if restarts.exhausted and child.spec.vital:
@@ -157,12 +149,6 @@ class Supervisor:
             "worker_restarts", role=child.name, ended=_cause(child.exit_code), error=child.last_error, in_s=delay_s
         )
         return None
-
-    def _start_if_needed(self, child: Child) -> None:
-        """Start one that was done, if it has to do something again: a source was added."""
-        if not child.spec.may_end():
-            self._done.remove(child.name)
-            self._start(child)
 
     def _obituary(self, child: Child, crashes: int) -> str:
         return f"{child.name}: crashed {crashes} times in a row ({_cause(child.exit_code)}): {child.last_error}"
