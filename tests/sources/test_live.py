@@ -252,6 +252,23 @@ def test_a_web_page_is_no_camera(tmp_path: Path, web: str) -> None:
     assert isinstance(gone, SourceRejected)
 
 
+class RefusingHandler(QuietHandler):
+    """Answers as cameras do that have sound alone at a path."""
+
+    def do_GET(self) -> None:
+        self.send_error(405)
+
+
+def test_a_camera_that_refuses_the_request_leads_to_its_path() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), RefusingHandler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        refused = failure(f"http://127.0.0.1:{server.server_port}/sound")
+        server.shutdown()
+
+    assert isinstance(refused, SourceRejected)
+    assert "the camera refuses the request; is there video at this path?" in str(refused)
+
+
 def test_a_playlist_from_the_network_cannot_name_a_file_of_ours(tmp_path: Path, web: str) -> None:
     secret = write_video(tmp_path / "secret.ts", steady(10, 2))
     playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{}\n#EXT-X-ENDLIST\n"

@@ -39,7 +39,7 @@ _FAILURES: tuple[tuple[type[Exception], type[SourceError], str], ...] = (
     (HTTPUnauthorizedError, LoginRejected, "wrong user or password"),
     (HTTPForbiddenError, LoginRejected, "wrong user or password"),
     (HTTPNotFoundError, SourceRejected, "no such stream there (404); check the path of the URL"),
-    (HTTPClientError, SourceRejected, "the camera refuses the request"),
+    (HTTPClientError, SourceRejected, "the camera refuses the request; is there video at this path?"),
     (ProtocolNotFoundError, SourceRejected, "this protocol is not supported"),
     (DecoderNotFoundError, SourceRejected, "there is no decoder for its video"),
     (ConnectionRefusedError, SourceUnavailable, "connection refused; is the camera on, and the port right?"),
