@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 import xclip_stream.model.no_telemetry  # noqa: F401 - before OpenVINO
 from xclip_stream.errors import CheckpointError
+from xclip_stream.model.activations_apart import set_activations_apart
 from xclip_stream.model.checkpoint_files import FrameRules
 from xclip_stream.model.network import XCLIPModel
 from xclip_stream.model.stage_files import ExportedStages, settings_digest
@@ -58,12 +59,15 @@ class OpenVinoBackend:
         # One stream: two would gain some hundredths with a full queue, and double the wait of a lone window.
         options = {"NUM_STREAMS": 1} | ({} if threads is None else {"INFERENCE_NUM_THREADS": threads})
 
-        def compiled(path: Path, hint: str) -> openvino.CompiledModel:
-            return core.compile_model(core.read_model(path), "CPU", options | {"INFERENCE_PRECISION_HINT": hint})
+        def compiled(path: Path, precision: Precision) -> openvino.CompiledModel:
+            model = core.read_model(path)
+            if precision == "float32":
+                set_activations_apart(model)
+            return core.compile_model(model, "CPU", options | {"INFERENCE_PRECISION_HINT": _HINTS[precision]})
 
         try:
-            frames, self._clips = (compiled(path, _HINTS[precision]) for path in (stages.frames, stages.clips))
-            self._prompts = compiled(stages.prompts, _HINTS["float32"])  # as logits are, whatever the rest is in
+            frames, self._clips = (compiled(path, precision) for path in (stages.frames, stages.clips))
+            self._prompts = compiled(stages.prompts, "float32")  # as logits are, whatever the rest is in
         except RuntimeError as error:
             raise CheckpointError(
                 f"{stages.folder}: OpenVINO cannot read the model there ({first_line(error)}); remove the folder"
