@@ -235,7 +235,7 @@ def test_a_good_camera_needs_no_advice() -> None:
     [
         (
             replace(GOOD, timing=replace(TIMING, keyframe_s=10.0)),
-            "keyframes every 10 s: clips and reconnects begin late",
+            "keyframes every 10 s: clips and reconnects begin late, and by default it is decoded also",
         ),
         (replace(GOOD, timing=replace(TIMING, keyframe_s=None, since_keyframe_s=5.0)), "no second keyframe in 5 s"),
         (replace(GOOD, first_frame_s=6.0), "the first frame took 6.0 s"),
