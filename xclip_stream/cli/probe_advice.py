@@ -39,7 +39,10 @@ def _start(found: "Probe") -> Iterator[str]:
         yield "B-frames: each picture waits for later ones; switch them off in the camera"
 
 
-_LATE = "clips and reconnects begin late, and by default it is decoded also while nothing moves; set the camera's I-frame interval to 1–2 s"
+_LATE = (
+    "clips and reconnects begin late, and by default it is decoded also while nothing moves; set the camera's I-frame "
+    "interval to 1–2 s"
+)
 
 
 def _rates(found: "Probe") -> Iterator[str]:
