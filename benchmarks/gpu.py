@@ -91,7 +91,7 @@ def published(name: str) -> XCLIPConfig:
         case "b32":
             return XCLIPConfig()
         case "b16":
-            return XCLIPConfig.from_text_vision_configs(XCLIPTextConfig(), XCLIPVisionConfig(patch_size=16))
+            return XCLIPConfig(vision_config=XCLIPVisionConfig(patch_size=16))
         case "l14":
             text = XCLIPTextConfig(hidden_size=768, intermediate_size=3072, num_attention_heads=12)
             vision = XCLIPVisionConfig(
@@ -103,7 +103,7 @@ def published(name: str) -> XCLIPConfig:
                 mit_hidden_size=768,
                 mit_intermediate_size=3072,
             )
-            return XCLIPConfig.from_text_vision_configs(text, vision, projection_dim=768)
+            return XCLIPConfig(text_config=text, vision_config=vision, projection_dim=768)
     text = XCLIPTextConfig(hidden_size=64, intermediate_size=128, num_hidden_layers=1, num_attention_heads=2)
     vision = XCLIPVisionConfig(
         hidden_size=64,
@@ -117,7 +117,7 @@ def published(name: str) -> XCLIPConfig:
         patch_size=16,
         num_frames=4,
     )
-    return XCLIPConfig.from_text_vision_configs(text, vision, projection_dim=64, prompt_num_attention_heads=2)
+    return XCLIPConfig(text_config=text, vision_config=vision, projection_dim=64, prompt_num_attention_heads=2)
 
 
 def operations_per_window(config: XCLIPConfig) -> int:

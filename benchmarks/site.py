@@ -47,7 +47,7 @@ def shape_only(folder: Path) -> Path:
         mit_num_attention_heads=2,
         patch_size=32,
     )
-    config = XCLIPConfig.from_text_vision_configs(text, vision, projection_dim=32, prompt_num_attention_heads=2)
+    config = XCLIPConfig(text_config=text, vision_config=vision, projection_dim=32, prompt_num_attention_heads=2)
     return _written(config, folder)
 
 

@@ -31,7 +31,7 @@ def write_tiny_checkpoint(folder: Path, *, num_frames: int = 4, image_px: int = 
         patch_size=16,
         num_frames=num_frames,
     )
-    config = XCLIPConfig.from_text_vision_configs(text, vision, projection_dim=32, prompt_num_attention_heads=2)
+    config = XCLIPConfig(text_config=text, vision_config=vision, projection_dim=32, prompt_num_attention_heads=2)
     rules = FrameRules(image_px=image_px, fit="crop", mean=(0.5,) * 3, std=(0.25,) * 3)
     XCLIPModel(config).save_pretrained(folder)
     XCLIPProcessor(tokenizer=PromptTokenizer(tokenizer, max_tokens=77), rules=rules).save_pretrained(folder)

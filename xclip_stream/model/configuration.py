@@ -163,37 +163,6 @@ class XCLIPConfig(_ConfigFile):
             )
 
     @classmethod
-    def from_text_vision_configs(
-        cls,
-        text_config: XCLIPTextConfig,
-        vision_config: XCLIPVisionConfig,
-        *,
-        projection_dim: int = 512,
-        prompt_layers: int = 2,
-        prompt_alpha: float = 0.1,
-        prompt_hidden_act: str = "quick_gelu",
-        prompt_num_attention_heads: int = 8,
-        prompt_attention_dropout: float = 0.0,
-        prompt_projection_dropout: float = 0.0,
-        logit_scale_init_value: float = 2.6592,
-        initializer_factor: float = 1.0,
-    ) -> Self:
-        """Join the configurations of two towers."""
-        return cls(
-            text_config=text_config,
-            vision_config=vision_config,
-            projection_dim=projection_dim,
-            prompt_layers=prompt_layers,
-            prompt_alpha=prompt_alpha,
-            prompt_hidden_act=prompt_hidden_act,
-            prompt_num_attention_heads=prompt_num_attention_heads,
-            prompt_attention_dropout=prompt_attention_dropout,
-            prompt_projection_dropout=prompt_projection_dropout,
-            logit_scale_init_value=logit_scale_init_value,
-            initializer_factor=initializer_factor,
-        )
-
-    @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Make a configuration from the keys of a `config.json` of any of its three shapes.
 
