@@ -16,7 +16,7 @@ from tests.score_builders import judge, recording, rule
 from xclip_stream.cli.connection import state_dir
 from xclip_stream.cli.ids import source_name
 from xclip_stream.cli.status_lines import StatusBoard, clock_text
-from xclip_stream.cli.watch import Wishes, load_wishes, write_config
+from xclip_stream.cli.watch import WatchOptions, load_written, write_config
 from xclip_stream.config import GROUPS, load_config
 from xclip_stream.errors import ConfigError
 from xclip_stream.events import encode_event
@@ -365,7 +365,7 @@ def test_ids_or_all_have_to_be_given(filled: Path) -> None:
 # ---------------------------------------------------------------------------------------------------------- watch
 
 
-def wishes(**changes: object) -> Wishes:
+def options(**changes: object) -> WatchOptions:
     given: dict[str, object] = {
         "source": "yard.mp4",
         "prompts": ["A person climbing!", "two people fighting"],
@@ -378,11 +378,11 @@ def wishes(**changes: object) -> Wishes:
         "device": "auto",
         "as_json": False,
     }
-    return Wishes(**(given | changes))  # type: ignore[arg-type] # the tests name real fields
+    return WatchOptions(**(given | changes))  # type: ignore[arg-type] # the tests name real fields
 
 
 def test_watch_makes_a_rule_of_each_prompt(tmp_path: Path) -> None:
-    config = load_wishes(write_config(wishes(), tmp_path))
+    config = load_written(write_config(options(), tmp_path))
 
     assert [rule.id for rule in config.rules] == ["a-person-climbing", "two-people-fighting"]
     assert config.sources[0].url.get_secret_value() == str(Path("yard.mp4").absolute())
@@ -391,14 +391,14 @@ def test_watch_makes_a_rule_of_each_prompt(tmp_path: Path) -> None:
 
 
 def test_watch_takes_backgrounds_and_groups_and_what_looks_like_a_reference(tmp_path: Path) -> None:
-    found = load_wishes(write_config(wishes(background=["group:street", "price ${5}"], enter=0.3), tmp_path))
+    found = load_written(write_config(options(background=["group:street", "price ${5}"], enter=0.3), tmp_path))
 
     assert found.rules[0].background[-1] == "price ${5}"
     assert found.rules[0].exit == 0.2
 
 
 def test_only_its_owner_can_read_what_watch_writes(tmp_path: Path) -> None:
-    path = write_config(wishes(source="rtsp://bob:hunter22@10.0.0.5/x"), tmp_path)
+    path = write_config(options(source="rtsp://bob:hunter22@10.0.0.5/x"), tmp_path)
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -421,7 +421,7 @@ def test_watch_tells_mistakes_in_terms_of_its_options(
     changes: dict[str, object], sentence: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_wishes(write_config(wishes(**changes), tmp_path))
+        load_written(write_config(options(**changes), tmp_path))
 
     assert str(caught.value).splitlines()[0].startswith(sentence)
 
@@ -484,7 +484,7 @@ def shown(board: StatusBoard, *, width: int = 160) -> str:
 
 def test_a_file_has_a_bar_with_the_time_that_is_left(tmp_path: Path) -> None:
     now = 50.0
-    board = StatusBoard(load_wishes(write_config(wishes(), tmp_path)).sources, now=lambda: now)
+    board = StatusBoard(load_written(write_config(options(), tmp_path)).sources, now=lambda: now)
     waiting = shown(board)
     board.update(snapshot(state=SourceState.RUNNING, live=False, windows=10, position_s=10.0))
     now = 60.0
@@ -497,7 +497,7 @@ def test_a_file_has_a_bar_with_the_time_that_is_left(tmp_path: Path) -> None:
 
 
 def test_a_camera_has_a_line_of_its_health(tmp_path: Path) -> None:
-    sources = load_wishes(write_config(wishes(source="rtsp://10.0.0.5/x"), tmp_path)).sources
+    sources = load_written(write_config(options(source="rtsp://10.0.0.5/x"), tmp_path)).sources
     board = StatusBoard([sources[0].model_copy(update={"id": "yard"})])
 
     board.update(snapshot(state=SourceState.STALLED, live=True, windows=9, position_s=10.0, dropped=3))
@@ -506,7 +506,7 @@ def test_a_camera_has_a_line_of_its_health(tmp_path: Path) -> None:
 
 
 def test_a_narrow_terminal_cuts_no_name_off(tmp_path: Path) -> None:
-    sources = load_wishes(write_config(wishes(source="rtsp://10.0.0.5/x"), tmp_path)).sources
+    sources = load_written(write_config(options(source="rtsp://10.0.0.5/x"), tmp_path)).sources
     name, rule_id = "the-gate-in-the-north", "a-person-climbing-over-a-fence"
     seen = snapshot(state=SourceState.STALLED, live=True, windows=9, position_s=10.0)
     error = "rtsp://10.0.0.5/stream1: connection refused; is the camera on, and the port right?"
@@ -526,7 +526,7 @@ def test_a_narrow_terminal_cuts_no_name_off(tmp_path: Path) -> None:
 
 
 def test_a_source_that_failed_says_why(tmp_path: Path) -> None:
-    board = StatusBoard(load_wishes(write_config(wishes(), tmp_path)).sources)
+    board = StatusBoard(load_written(write_config(options(), tmp_path)).sources)
 
     board.update(snapshot(state=SourceState.FAILED, live=False, windows=0, position_s=0.0))
 

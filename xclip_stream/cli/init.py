@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from xclip_stream.cli.camera_test import tested
 from xclip_stream.cli.frigate import read_frigate
 from xclip_stream.cli.new_site import NewCamera, Secrets, named_cameras, without_secrets
 from xclip_stream.cli.questions import Questions
 from xclip_stream.cli.site_files import check_text, may_write, missing_variables, write_secrets, write_site
 from xclip_stream.cli.site_yaml import NewSite, site_text
+from xclip_stream.cli.try_camera import tested
 from xclip_stream.device_url import is_device_path
 from xclip_stream.errors import ConfigError
 from xclip_stream.exits import DONE, FAILED

@@ -30,8 +30,8 @@ _RULE_OPTIONS = {"prompts": "PROMPT", "background": "--background", "enter": "--
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
-    """What the command line asks for."""
+class WatchOptions:
+    """What the command line asks for: the arguments and options of `watch`."""
 
     source: str
     prompts: Sequence[str]
@@ -88,7 +88,7 @@ def watch(
       xclip-stream watch rtsp://me:secret@10.0.0.5/s1 "a fight" -b group:street
       xclip-stream watch demo.mp4 "a person falling down" --checkpoint demo --json
     """
-    wishes = Wishes(
+    options = WatchOptions(
         source=source,
         prompts=prompts,
         background=background or (),
@@ -101,24 +101,24 @@ def watch(
         as_json=as_json,
     )
     with run_folder() as folder:
-        path = write_config(wishes, folder)
-        loaded = load_wishes(path)
+        path = write_config(options, folder)
+        loaded = load_written(path)
         code = run_config(
             loaded, path, again=False, log_level=log_level, drain_timeout_s=drain_timeout, patience_s=patience
         )
     raise typer.Exit(code)
 
 
-def write_config(wishes: Wishes, folder: Path) -> Path:
+def write_config(options: WatchOptions, folder: Path) -> Path:
     """Write the configuration that the workers read; for its owner alone, since the URL may have a password."""
     path = folder / "watch.yaml"
-    text = yaml.safe_dump(_escaped(config_values(wishes)), allow_unicode=True, sort_keys=False)
+    text = yaml.safe_dump(_escaped(config_values(options)), allow_unicode=True, sort_keys=False)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
     return path
 
 
-def load_wishes(path: Path) -> Config:
+def load_written(path: Path) -> Config:
     """Load what `write_config` wrote.
 
     Raises:
@@ -131,25 +131,25 @@ def load_wishes(path: Path) -> Config:
         raise ConfigError("\n".join(lines)) from None
 
 
-def config_values(wishes: Wishes) -> dict[str, Any]:
+def config_values(options: WatchOptions) -> dict[str, Any]:
     """Return the configuration of a command line: a rule for each prompt, and the console."""
-    leave = round(wishes.enter * 2 / 3, 4) if wishes.exit is None else wishes.exit
+    leave = round(options.enter * 2 / 3, 4) if options.exit is None else options.exit
     # `group:x` alone is a background too; no background at all means the built-in default.
-    background = {"background": list(wishes.background)} if wishes.background else {}
+    background = {"background": list(options.background)} if options.background else {}
     rules = [
-        {"id": rule_id, "prompts": [prompt], "enter": wishes.enter, "exit": leave, **background}
-        for rule_id, prompt in zip(rule_ids(wishes.prompts), wishes.prompts, strict=True)
+        {"id": rule_id, "prompts": [prompt], "enter": options.enter, "exit": leave, **background}
+        for rule_id, prompt in zip(rule_ids(options.prompts), options.prompts, strict=True)
     ]
     # What begins with ~ is replaced when the configuration is read.
-    is_as_meant = "://" in wishes.source or wishes.source.startswith("~")
-    source = wishes.source if is_as_meant else str(Path(wishes.source).absolute())
-    window = {"span_s": wishes.span_s, "stride_s": wishes.stride_s}
+    is_as_meant = "://" in options.source or options.source.startswith("~")
+    source = options.source if is_as_meant else str(Path(options.source).absolute())
+    window = {"span_s": options.span_s, "stride_s": options.stride_s}
     return {
-        "model": {"device": wishes.device, **_checkpoint(wishes.checkpoint)},
+        "model": {"device": options.device, **_checkpoint(options.checkpoint)},
         "redis": {"dir": "redis"},
-        "sources": [{"id": source_name(wishes.source), "url": source, "window": window}],
+        "sources": [{"id": source_name(options.source), "url": source, "window": window}],
         "rules": rules,
-        "sinks": [{"id": "console", "type": "console", "format": "json" if wishes.as_json else "text"}],
+        "sinks": [{"id": "console", "type": "console", "format": "json" if options.as_json else "text"}],
     }
 
 
