@@ -13,6 +13,7 @@ from rich.console import Console
 
 from tests.command_line import PROGRAM, ROOT, environment, run, start
 from tests.score_builders import judge, recording, rule
+from tests.statuses import rule_status, source_status
 from xclip_stream.cli.connection import state_dir
 from xclip_stream.cli.ids import source_name
 from xclip_stream.cli.status_lines import StatusBoard, clock_text
@@ -21,7 +22,7 @@ from xclip_stream.config import GROUPS, load_config
 from xclip_stream.errors import ConfigError
 from xclip_stream.events import encode_event
 from xclip_stream.pipeline.progress import Progress, Scope, Snapshot
-from xclip_stream.protocols import QueueDepths, RuleStatus, SourceState, SourceStatus
+from xclip_stream.protocols import QueueDepths, SourceState
 from xclip_stream.queues.memory import MemoryQueue
 from xclip_stream.queues.redis import open_queue
 from xclip_stream.queues.server import EmbeddedRedis
@@ -242,7 +243,7 @@ def test_a_configuration_that_is_not_there_is_one_line(
 
 # ------------------------------------------------------------------------------------------ events, dead letters
 
-REMOVED = SourceStatus("old", SourceState.ENDED, False, 0.0, 9.0, 9.0, 5, 0, 0.0, "", updated_at=9.5)
+REMOVED = source_status(source_id="old", state=SourceState.ENDED, live=False, position_s=9.0, duration_s=9.0, windows=5)
 
 
 @pytest.fixture
@@ -445,8 +446,7 @@ def test_a_source_is_named_after_its_host_or_file(source: str, name: str) -> Non
 
 
 def snapshot(*, state: SourceState, live: bool, windows: int, position_s: float, dropped: int = 0) -> Snapshot:
-    status = SourceStatus(
-        source_id="yard",
+    status = source_status(
         state=state,
         live=live,
         fps=24.6,
@@ -456,20 +456,16 @@ def snapshot(*, state: SourceState, live: bool, windows: int, position_s: float,
         dropped=dropped,
         lag_s=0.4,
         error="it broke" if state in {SourceState.FAILED, SourceState.STALLED} else "",
-        updated_at=0.0,
     )
-    rules = RuleStatus(
-        source_id="yard",
+    rules = rule_status(
         windows=windows,
         dropped=dropped,
         expired=2,
-        failed=0,
         position_s=position_s,
         top_rule="climbing",
         top_score=0.71,
         open_events=1,
         events=1,
-        updated_at=0.0,
     )
     depths = QueueDepths(windows=0, window_bytes=0, scores=0, outbox={}, dead=0)
     return Snapshot({"yard": status}, {"yard": rules}, depths, frozenset(), frozenset(), frozenset())
@@ -545,7 +541,7 @@ def test_a_run_is_done_when_two_looks_agree_that_nothing_is_left() -> None:
     progress = Progress(overview=queue, scope=FILM, started_at=5.0)
     running = progress.is_done(progress.look())
     queue.report_source(
-        SourceStatus("film", SourceState.FAILED, False, 0.0, 0.0, None, 0, 0, 0.0, "no such file", updated_at=6.0)
+        source_status(source_id="film", state=SourceState.FAILED, live=False, error="no such file", updated_at=6.0)
     )
 
     looks = [progress.is_done(progress.look()), progress.is_done(progress.look())]
@@ -575,7 +571,7 @@ def test_a_status_of_an_earlier_run_does_not_count() -> None:
     progress = Progress(overview=queue, scope=FILM, started_at=5.0)
 
     queue.report_source(
-        SourceStatus("film", SourceState.FAILED, False, 0.0, 0.0, None, 0, 0, 0.0, "no such file", updated_at=4.0)
+        source_status(source_id="film", state=SourceState.FAILED, live=False, error="no such file", updated_at=4.0)
     )
 
     assert not progress.is_read(progress.look())
@@ -609,9 +605,7 @@ def test_what_was_removed_is_forgotten_and_what_is_there_is_kept(filled: Path) -
 
 def test_a_source_with_open_events_is_not_forgotten(filled: Path) -> None:
     with EmbeddedRedis(filled / "redis") as server, closing(open_queue(server.url)) as queue:
-        queue.report_rules(
-            RuleStatus("old", 4, 0, 0, 0, 3.5, "climbing", 0.75, open_events=1, events=2, updated_at=9.5)
-        )
+        queue.report_rules(rule_status(source_id="old", open_events=1, events=2))
         done = run("forget", "--source", "old", "--config", "site.yaml", home=filled)
 
     assert done.returncode == 1

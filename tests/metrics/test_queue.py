@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from tests.metrics.reading import Shown, shown
 from tests.queues.builders import alert_token, fill, message, take, window
 from tests.redis_servers import RedisServer
+from tests.statuses import source_status
 from xclip_stream.metrics import ALL, Expected, QueueCollector
 from xclip_stream.protocols import Overview, SourceState, SourceStatus
 from xclip_stream.queues.redis import open_queue
@@ -22,18 +23,8 @@ def look(queue: Overview, expected: Expected | None = None) -> Shown:
 
 
 def status(source_id: str, state: SourceState, *, live: bool = True) -> SourceStatus:
-    return SourceStatus(
-        source_id=source_id,
-        state=state,
-        live=live,
-        fps=5.0,
-        position_s=9.0,
-        duration_s=None,
-        windows=3,
-        dropped=0,
-        lag_s=0.25,
-        error="",
-        updated_at=1.0,
+    return source_status(
+        source_id=source_id, state=state, live=live, fps=5.0, position_s=9.0, windows=3, lag_s=0.25, updated_at=1.0
     )
 
 

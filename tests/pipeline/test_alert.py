@@ -13,17 +13,17 @@ from structlog.testing import LogCapture
 from tests.fakes import FakeClock
 from tests.score_builders import FALL, rule, tombstone
 from tests.score_builders import window as scores_of
+from tests.statuses import source_status
 from xclip_stream.errors import DecodeError, QueueUnavailable
 from xclip_stream.events import parse_event
 from xclip_stream.ordering import PATIENCE_S
 from xclip_stream.pipeline.alert import STRANGER_PATIENCE_S, AlertLoop, Rulebook
-from xclip_stream.protocols import AlertQueue, SourceState, SourceStatus, TakenWindow
+from xclip_stream.protocols import AlertQueue, TakenWindow
 from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.memory import MemoryQueue
 from xclip_stream.rules import Rule
 from xclip_stream.types import Event, Phase, ScoreStatus, Window, WindowId
 
-CAMERA = SourceStatus("yard", SourceState.RUNNING, True, 25.0, 0.0, None, 0, 0, 0.0, "", 0.0)
 SHARES = (0.1, 0.9, 0.9, 0.97, 0.1, 0.1, 0.8, 0.8)
 CLIMBING = rule(cooldown_s=2, sinks=("ops", "log"))
 
@@ -170,7 +170,7 @@ class Bench:
 
     def rescore(self) -> WindowId | None:
         """Return what the reader of the camera hears of windows that can stand for no other."""
-        return self.queue.report_source(CAMERA).rescore
+        return self.queue.report_source(source_status()).rescore
 
     def play(self, shares: Sequence[float] = SHARES, *, order: Sequence[int] | None = None, ended: bool = True) -> None:
         taken = [self.take(1)[0] for _ in shares]

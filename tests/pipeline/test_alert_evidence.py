@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 from tests.pipeline.test_alert import CLIMBING, Bench, rulebook
+from tests.statuses import source_status
 from xclip_stream.events import parse_event
 from xclip_stream.evidence import EvidenceRecord, EvidenceRequest
 from xclip_stream.pipeline.alert import AlertLoop, Rulebook
-from xclip_stream.protocols import SourceState, SourceStatus, Wishes
+from xclip_stream.protocols import Wishes
 from xclip_stream.types import Event, Phase
 
-STATUS = SourceStatus("yard", SourceState.RUNNING, True, 25.0, 3.5, None, 4, 1, 0.2, "", 9.5)
 BOOK = replace(rulebook(CLIMBING), evidence_urls={"yard": "https://cameras.example/kept"})
 SHARES = (0.1, 0.7, 0.9, 0.97, 0.1)
 
@@ -32,7 +32,7 @@ class Desk:
         return self.bench.loop(new=self.book)
 
     def wishes(self) -> Wishes:
-        return self.reader.report_source(STATUS)
+        return self.reader.report_source(source_status())
 
     def requests(self) -> list[EvidenceRequest]:
         return [taken.request for taken in self.wishes().requests]

@@ -6,8 +6,9 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.queues.builders import PIXELS, alert_token, fill, message, scores_of, take
+from tests.statuses import source_status
 from xclip_stream.pipeline.attention import concerns, look
-from xclip_stream.protocols import SourceState, SourceStatus
+from xclip_stream.protocols import SourceState
 from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.memory import MemoryQueue
 from xclip_stream.types import ScoreStatus, WindowId
@@ -27,8 +28,9 @@ def report(
     queue: MemoryQueue, clock: FakeClock, source_id: str = "yard", *, state: str = "running", live: bool = True
 ) -> None:
     error = "refused" if state in {"stalled", "failed"} else ""
-    status = SourceStatus(source_id, SourceState(state), live, 25.0, 1.0, None, 4, 0, 0.1, error, clock.now())
-    queue.report_source(status)
+    queue.report_source(
+        source_status(source_id=source_id, state=SourceState(state), live=live, error=error, updated_at=clock.now())
+    )
 
 
 def told(queue: MemoryQueue, *, sources: list[str] | None = None, sinks: list[str] | None = None) -> list[str]:

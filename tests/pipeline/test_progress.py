@@ -2,25 +2,15 @@
 
 import pytest
 
+from tests.statuses import rule_status, source_status
 from xclip_stream.pipeline.progress import Progress, Scope
-from xclip_stream.protocols import RuleStatus, SourceState, SourceStatus
+from xclip_stream.protocols import SourceState, SourceStatus
 from xclip_stream.queues.memory import MemoryQueue
 
 
 def status(state: SourceState, *, windows: int = 0) -> SourceStatus:
-    return SourceStatus(
-        source_id="yard",
-        state=state,
-        live=True,
-        fps=0.0,
-        position_s=0.0,
-        duration_s=None,
-        windows=windows,
-        dropped=0,
-        lag_s=0.0,
-        error="wrong user or password" if state is SourceState.FAILED else "",
-        updated_at=100.0,
-    )
+    error = "wrong user or password" if state is SourceState.FAILED else ""
+    return source_status(state=state, windows=windows, error=error, updated_at=100.0)
 
 
 @pytest.fixture
@@ -71,21 +61,7 @@ def test_windows_that_were_scored_or_failed_are_counted_over_epochs_and_those_gi
     queue: MemoryQueue, progress: Progress
 ) -> None:
     def judged(windows: int, *, dropped: int = 0, expired: int = 0) -> int:
-        queue.report_rules(
-            RuleStatus(
-                source_id="yard",
-                windows=windows,
-                dropped=dropped,
-                expired=expired,
-                failed=1,
-                position_s=0.0,
-                top_rule="",
-                top_score=0.0,
-                open_events=0,
-                events=0,
-                updated_at=100.0,
-            )
-        )
+        queue.report_rules(rule_status(windows=windows, dropped=dropped, expired=expired, failed=1, updated_at=100.0))
         progress.look()
         return progress.scored
 

@@ -11,41 +11,14 @@ from tests.guarded_redis import USERS, GuardedServer
 from tests.queues.builders import alert_token, message, scores_of, take, window
 from tests.queues.pipeline import Pipeline, event
 from tests.redis_servers import VERSIONS, binary
+from tests.statuses import rule_status, source_status
 from xclip_stream.errors import QueueError, QueueUnavailable
 from xclip_stream.evidence import EvidenceRecord, EvidenceRequest
-from xclip_stream.protocols import RuleStatus, SourceState, SourceStatus
 from xclip_stream.queues.redis import RedisQueue, open_queue
 from xclip_stream.types import Picture, ScoreStatus, WindowId
 
-STATUS = SourceStatus(
-    source_id="yard",
-    state=SourceState.RUNNING,
-    live=False,
-    fps=1.0,
-    position_s=0.0,
-    duration_s=None,
-    windows=0,
-    dropped=0,
-    lag_s=0.0,
-    error="",
-    updated_at=0.0,
-)
-
-RULES = RuleStatus(
-    source_id="yard",
-    windows=1,
-    dropped=0,
-    expired=0,
-    failed=0,
-    position_s=0.0,
-    top_rule="",
-    top_score=0.0,
-    open_events=0,
-    events=0,
-    updated_at=0.0,
-)
-
-
+STATUS = source_status(live=False)
+RULES = rule_status(windows=1)
 WANTED = EvidenceRequest(
     event_id="e1",
     source_id="yard",

@@ -959,25 +959,12 @@ class TestDeadLetters:
 
 class TestOverview:
     def test_the_last_statuses_are_shown(self, queue: Queue) -> None:
-        source = SourceStatus(
-            "yard",
-            SourceState.RUNNING,
-            True,
-            25.0,
-            3.5,
-            None,
-            windows=4,
-            dropped=1,
-            lag_s=0.2,
-            error="",
-            updated_at=9.5,
-        )
         rules = RuleStatus("yard", 4, 1, 0, 0, 3.5, "climbing", 0.75, open_events=1, events=2, updated_at=9.5)
-        queue.report_source(source)
-        queue.report_source(replace(source, windows=5))
+        queue.report_source(STATUS)
+        queue.report_source(replace(STATUS, windows=5))
         queue.report_rules(rules)
 
-        assert queue.source_statuses() == {"yard": replace(source, windows=5)}
+        assert queue.source_statuses() == {"yard": replace(STATUS, windows=5)}
         assert queue.rule_statuses() == {"yard": rules}
 
     def test_a_new_queue_is_empty(self, queue: Queue) -> None:

@@ -13,6 +13,7 @@ from uuid import uuid4
 import httpx
 
 from tests import score_builders
+from tests.statuses import rule_status, source_status
 from tests.waiting import wait_until
 from workers.alert import build_rulebook
 from workers.web import serve
@@ -20,7 +21,6 @@ from xclip_stream.config import Config, ConfigWatch, load_config
 from xclip_stream.events import encode_event
 from xclip_stream.pipeline.lifecycle import StopFlag
 from xclip_stream.pipeline.vitals import Vitals
-from xclip_stream.protocols import RuleStatus, SourceState, SourceStatus
 from xclip_stream.queues.redis import RedisQueue, open_queue
 from xclip_stream.rule_state import RuleState
 from xclip_stream.rulebook import encode_rules
@@ -95,21 +95,9 @@ class Dashboard:
 
     def report(self, source: str = "yard", **changes: Any) -> None:
         """Say of a source what its reader and the rules would."""
-        status = SourceStatus(
-            source_id=source,
-            state=SourceState.RUNNING,
-            live=True,
-            fps=25.0,
-            position_s=12.0,
-            duration_s=None,
-            windows=12,
-            dropped=0,
-            lag_s=0.2,
-            error="",
-            updated_at=time.time(),
-        )
-        self.queue.report_source(replace(status, **changes))
-        self.queue.report_rules(RuleStatus(source, 12, 0, 0, 0, 12.0, "climbing", 0.42, 0, 1, time.time()))
+        both = {"source_id": source, "windows": 12, "position_s": 12.0, "updated_at": time.time()}
+        self.queue.report_source(source_status(**(both | {"fps": 25.0, "lag_s": 0.2} | changes)))
+        self.queue.report_rules(rule_status(**both, top_rule="climbing", top_score=0.42, events=1))
 
 
 @contextmanager
