@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 from structlog.typing import EventDict
 
-from xclip_stream.cli.output import forget_output
+from xclip_stream.cli.output import Output
 from xclip_stream.cli.status_lines import StatusBoard
 from xclip_stream.config import SourceConfig
 from xclip_stream.logs import LEVELS, chosen_style, make_renderer
@@ -41,28 +41,6 @@ class Display(Protocol):
 
     def follow(self, sources: Sequence[SourceConfig]) -> None:
         """Take the sources of a changed configuration."""
-
-
-class Output:
-    """Standard output, shared by threads. When nobody reads it any more, `stop` is set."""
-
-    def __init__(self, *, stop: threading.Event) -> None:
-        self._stop = stop
-        self._lock = threading.Lock()
-        self.closed = False
-        """True when the reader went away."""
-
-    def write(self, line: str) -> None:
-        with self._lock:
-            if self.closed:
-                return
-            try:
-                sys.stdout.write(line + "\n")
-                sys.stdout.flush()
-            except BrokenPipeError:
-                self.closed = True
-                forget_output()
-                self._stop.set()
 
 
 class PlainDisplay:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 
 import typer
 from rich.console import Console
@@ -22,6 +23,28 @@ def emit(text: str) -> None:
 def forget_output() -> None:
     """Lead standard output nowhere, so that the interpreter's own last flush does not complain."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class Output:
+    """Standard output, shared by threads. When nobody reads it any more, `stop` is set."""
+
+    def __init__(self, *, stop: threading.Event) -> None:
+        self._stop = stop
+        self._lock = threading.Lock()
+        self.closed = False
+        """True when the reader went away."""
+
+    def write(self, line: str) -> None:
+        with self._lock:
+            if self.closed:
+                return
+            try:
+                sys.stdout.write(line + "\n")
+                sys.stdout.flush()
+            except BrokenPipeError:
+                self.closed = True
+                forget_output()
+                self._stop.set()
 
 
 def table_console() -> Console:
