@@ -15,6 +15,7 @@ from tests.command_line import ROOT, environment
 from tests.metrics.system import System, running_system
 from tests.queues.builders import fill, scores_of, take, waiting_scores
 from tests.tracing.collector import Collector, running_collector
+from tests.waiting import wait_until
 from xclip_stream.errors import QueueUnavailable
 from xclip_stream.protocols import TakenWindow
 from xclip_stream.queues.memory import MemoryQueue
@@ -34,7 +35,7 @@ def collector() -> Iterator[Collector]:
 def system(collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, **SOON}
     with running_system(tmp_path_factory.mktemp("traced"), **environ) as system:
-        system.wait_until(lambda: len(collector.of("deliver")) >= 2)
+        wait_until(lambda: len(collector.of("deliver")) >= 2)
         yield system
 
 
@@ -48,7 +49,7 @@ def test_an_event_names_the_trace_of_its_window_from_the_frame_to_the_sink(
 ) -> None:
     event = events(system)[0]
     _, trace_id, score_id, flags = event["traceparent"].split("-")
-    system.wait_until(lambda: bool(collector.of("deliver", trace_id)))
+    wait_until(lambda: bool(collector.of("deliver", trace_id)))
 
     (window,), (score,) = collector.of("window", trace_id), collector.of("score", trace_id)
     (commit,), (deliver,) = collector.of("commit", trace_id), collector.of("deliver", trace_id)
@@ -65,7 +66,7 @@ def test_an_event_names_the_trace_of_its_window_from_the_frame_to_the_sink(
 def test_the_spans_say_what_they_are_of(system: System, collector: Collector) -> None:
     event = events(system)[0]
     trace_id = event["traceparent"].split("-")[1]
-    system.wait_until(lambda: bool(collector.of("deliver", trace_id)))
+    wait_until(lambda: bool(collector.of("deliver", trace_id)))
     data = event["data"]
 
     place = {"xclip.source": "film", "xclip.epoch": data["window"]["epoch"], "xclip.seq": data["window"]["seq"]}
