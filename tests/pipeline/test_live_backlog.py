@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from tests.fakes import FakeClock
 from xclip_stream.errors import QueueUnavailable, StaleOwner
@@ -496,17 +497,23 @@ class TestUnderOverload:
         yard = Yard(live_windows=1, max_step=4)
 
         scored = list[float]()
-        for second in range(400):
-            yard.see(second)
-            scored += yard.score() if second % 8 == 0 else []
+        with capture_logs() as logs:
+            for second in range(400):
+                yard.see(second)
+                scored += yard.score() if second % 8 == 0 else []
         assert yard.backlog.window_step == 4
+        thinned = [log for log in logs if log["event"] == "windows_thinned"]
+        assert [(log["log_level"], log["one_in"]) for log in thinned[:2]] == [("warning", 2), ("warning", 4)]
         assert all(second % 4 == 0 for second in scored[-8:])
         assert yard.backlog.dropped < 200
 
-        for second in range(400, 600):
-            yard.see(second)
-            scored += yard.score()
+        with capture_logs() as logs:
+            for second in range(400, 600):
+                yard.see(second)
+                scored += yard.score()
         assert yard.backlog.window_step == 1
+        thinned = [log for log in logs if log["event"] == "windows_thinned"]
+        assert [(log["log_level"], log["one_in"]) for log in thinned] == [("info", 2), ("info", 1)]
         assert scored[-10:] == [float(second) for second in range(590, 600)]
 
     def test_what_is_thinned_out_leaves_no_hole(self) -> None:

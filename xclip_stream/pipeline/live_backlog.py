@@ -374,4 +374,5 @@ class Backlog:
         before = self._thinning.step
         note(self._clock.monotonic())
         if self._thinning.step != before:
-            self._log.warning("windows_thinned", one_in=self._thinning.step)
+            say = self._log.warning if self._thinning.step > before else self._log.info
+            say("windows_thinned", one_in=self._thinning.step)
