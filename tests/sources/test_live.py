@@ -56,6 +56,20 @@ def test_frames_of_a_camera_come_with_media_and_event_time(
     assert 0.5 <= frames[-1].captured_at - frames[0].captured_at <= 1.2
 
 
+def test_a_camera_that_does_not_say_its_rate_is_read_before_it_is_known(
+    tmp_path: Path, start_camera: StartCamera
+) -> None:
+    # It declares the tick, 1000 frames a second, which FFmpeg does not believe.
+    camera = start_camera(write_video(tmp_path / "slow.mp4", steady(10, 4)))
+
+    with open_source(camera.url(), geometry=GEOMETRY) as source:
+        assert source.video.facts.declared_fps is None
+        frames = list(islice(source, 24))
+
+    # The frames that opening takes arrive together.
+    assert frames[-1].captured_at - frames[0].captured_at > 0.5
+
+
 def test_the_end_of_a_camera_is_a_loss(clip: Path, start_camera: StartCamera) -> None:
     camera = start_camera(clip, once=True)
 

@@ -125,6 +125,8 @@ def _address(url: str, *, transport: str, read_timeout_s: float) -> _Address:
             "protocol_whitelist": _RTSP_PROTOCOLS,
             "rtsp_transport": transport,
             "allowed_media_types": "video",
+            # Or FFmpeg holds back twenty frames of a camera that does not say its rate: at night, four seconds of them.
+            "fpsprobesize": "0",
             # In microseconds. Its old name, "stimeout", would be ignored without a word, and opening could hang.
             "timeout": timeout_us,
         }

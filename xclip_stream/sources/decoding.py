@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 
 from xclip_stream.errors import SourceRejected
 from xclip_stream.sources.encoded import TICK
-from xclip_stream.sources.facts import VideoFacts, facts_of
+from xclip_stream.sources.facts import SANE_RATES, VideoFacts, facts_of
 from xclip_stream.sources.pictures import jpeg_picture, masked, pictures_of, upright
 from xclip_stream.types import Box, ClipGeometry, Pixels, Region
 
@@ -23,8 +23,6 @@ Packet: TypeAlias = "av.Packet[VideoStream]"
 _MAX_READ_ERRORS = 20
 """Read errors in a row after which nothing more is to be expected."""
 _USUAL_RATE = 25.0
-_SANE_RATES = (0.1, 240.0)
-"""Cameras declare all sorts of things."""
 _KEEPING_TIMES = frozenset({"mp4", "matroska", "mpegts", "flv"})
 _WITHOUT_TIMES = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "mpegvideo"})
 """What consists of pictures and nothing else. FFmpeg counts them on at 25 a second, however many there are."""
@@ -132,7 +130,7 @@ class OpenVideo:
     def frame_s(self) -> float:
         """The time between two frames where no time stamp tells it."""
         rate = float(self._stream.average_rate or 0.0)
-        return 1.0 / (rate if _SANE_RATES[0] <= rate <= _SANE_RATES[1] else _USUAL_RATE)
+        return 1.0 / (rate if SANE_RATES[0] <= rate <= SANE_RATES[1] else _USUAL_RATE)
 
     @property
     def reorders_s(self) -> float:

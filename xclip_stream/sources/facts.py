@@ -8,6 +8,8 @@ from av.video.stream import VideoStream
 _LEVELLED = {"h264", "hevc"}
 _UNDECLARED = {"mjpeg", "mpjpeg"}
 """Formats that say no rate; FFmpeg takes 25 frames a second for it."""
+SANE_RATES = (0.1, 240.0)
+"""Cameras declare all sorts of things; for one that declares nothing FFmpeg says the unit of its time stamps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,8 @@ class VideoFacts:
 def facts_of(container: InputContainer, stream: VideoStream) -> VideoFacts:
     """Return what `container` says of `stream`, as far as it is known now."""
     context = stream.codec_context
-    rate = stream.average_rate or stream.guessed_rate
+    rate = float(stream.average_rate or stream.guessed_rate or 0.0)
+    declares = SANE_RATES[0] <= rate <= SANE_RATES[1] and container.format.name not in _UNDECLARED
     return VideoFacts(
         container=container.format.name,
         codec=context.name,
@@ -38,7 +41,7 @@ def facts_of(container: InputContainer, stream: VideoStream) -> VideoFacts:
         pixel_format=context.pix_fmt,
         width=context.width,
         height=context.height,
-        declared_fps=float(rate) if rate and container.format.name not in _UNDECLARED else None,
+        declared_fps=rate if declares else None,
         audio=tuple(sound.codec_context.name for sound in container.streams.audio),
     )
 
