@@ -1,5 +1,6 @@
 """Shell completion, in the real shells: the program's own script is loaded, and then asked as the shell asks it."""
 
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -56,7 +57,7 @@ def test_a_shell_completes_commands_options_and_what_they_may_be(
         missing_part(shell, f"apt-get install {shell}")
     program = tmp_path / "bin" / "xclip-stream"
     program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\nexec {PROGRAM[0]} {PROGRAM[1]} '{PROGRAM[2]}' \"$@\"\n")
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(PROGRAM)} "$@"\n')
     program.chmod(0o755)
     command, script = SHELLS[shell]
     variables = environment(tmp_path)
