@@ -118,15 +118,14 @@ def _address(url: str, *, transport: str, read_timeout_s: float) -> _Address:
     if scheme == DEVICE_SCHEME or is_device_path(url):
         return _device_address(url)
     url = scheme + url[len(scheme) :]  # FFmpeg knows its protocols in small letters only
-    options = {"analyzeduration": str(_ANALYSE_US)}
+    # Of a camera that does not say its rate FFmpeg would hold back twenty frames to guess it: at night, four seconds.
+    options = {"analyzeduration": str(_ANALYSE_US), "fpsprobesize": "0"}
     timeout_us = str(int(read_timeout_s * 1e6))
     if scheme in {"rtsp", "rtsps"}:
         options |= {
             "protocol_whitelist": _RTSP_PROTOCOLS,
             "rtsp_transport": transport,
             "allowed_media_types": "video",
-            # Or FFmpeg holds back twenty frames of a camera that does not say its rate: at night, four seconds of them.
-            "fpsprobesize": "0",
             # In microseconds. Its old name, "stimeout", would be ignored without a word, and opening could hang.
             "timeout": timeout_us,
         }
