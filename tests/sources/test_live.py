@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.faults.jumping_camera import jumping_camera
 from tests.ports import free_port
 from tests.rtsp import Camera, StartCamera, start_camera
 from tests.videos import GEOMETRY, grey, noise, number_of, steady, write_video
@@ -19,6 +20,7 @@ from xclip_stream.errors import SourceError, SourceRejected, SourceUnavailable
 from xclip_stream.protocols import SourceFrame
 from xclip_stream.sources import open_source
 from xclip_stream.sources.decoding import StillFrame
+from xclip_stream.sources.live import LiveSource
 from xclip_stream.sources.pictures import jpeg_picture
 from xclip_stream.types import IdleState, Idling
 
@@ -56,18 +58,26 @@ def test_frames_of_a_camera_come_with_media_and_event_time(
     assert 0.5 <= frames[-1].captured_at - frames[0].captured_at <= 1.2
 
 
-def test_a_camera_that_does_not_say_its_rate_is_read_before_it_is_known(
-    tmp_path: Path, start_camera: StartCamera
-) -> None:
-    # It declares the tick, 1000 frames a second, which FFmpeg does not believe.
-    camera = start_camera(write_video(tmp_path / "slow.mp4", steady(10, 4)))
+@pytest.fixture(params=["rtsp", "http"])
+def undeclared(tmp_path: Path, start_camera: StartCamera, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a camera with ten frames a second that declares 1000, the tick, which FFmpeg does not believe."""
+    if request.param == "rtsp":
+        yield start_camera(write_video(tmp_path / "camera.mp4", steady(10, 6))).url()
+        return
+    parts = [write_video(tmp_path / f"{at}.ts", [at + time_s for time_s in steady(10, 2)]) for at in (0, 2, 4)]
+    with jumping_camera(parts) as url:
+        yield url
 
-    with open_source(camera.url(), geometry=GEOMETRY) as source:
-        assert source.video.facts.declared_fps is None
+
+def test_a_camera_that_does_not_say_its_rate_is_read_before_it_is_known(undeclared: str) -> None:
+    with open_source(undeclared, geometry=GEOMETRY) as source:
+        assert isinstance(source, LiveSource)
+        declared = source.video.facts.declared_fps
         frames = list(islice(source, 24))
 
     # The frames that opening takes arrive together.
     assert frames[-1].captured_at - frames[0].captured_at > 0.5
+    assert declared is None
 
 
 def test_the_end_of_a_camera_is_a_loss(clip: Path, start_camera: StartCamera) -> None:
