@@ -136,7 +136,10 @@ def cut_the_link(scale: Scale) -> list[Figure]:
 
 
 def begin(stage: Stage) -> None:
+    """Wait until all work, the last scorer too: one that is starting gives up where Redis does not answer."""
     assert stage.system.wait_until_busy(timeout_s=180), "the work did not begin"
+    loaded = wait_until(lambda: count(stage.system, "model_loaded") >= WORKERS["score"], 180)
+    assert loaded, "a score worker did not start"
 
 
 def wait_until_stuck(stage: Stage) -> int:
