@@ -99,6 +99,14 @@ def test_a_tower_finds_its_part_in_the_file_of_a_whole_model_or_its_own(tmp_path
         XCLIPTextConfig.from_pretrained(tmp_path / "vision")
 
 
+def test_two_towers_make_a_whole():
+    text, vision = XCLIPTextConfig(hidden_size=64), XCLIPVisionConfig(mit_hidden_size=64)
+
+    whole = XCLIPConfig.from_text_vision_configs(text, vision, projection_dim=64, prompt_layers=3)
+
+    assert whole == XCLIPConfig(text_config=text, vision_config=vision, projection_dim=64, prompt_layers=3)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

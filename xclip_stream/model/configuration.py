@@ -163,6 +163,13 @@ class XCLIPConfig(_ConfigFile):
             )
 
     @classmethod
+    def from_text_vision_configs(
+        cls, text_config: XCLIPTextConfig, vision_config: XCLIPVisionConfig, **settings: Any
+    ) -> Self:
+        """Join the configurations of two towers; `settings` are the other arguments of the class."""
+        return cls(text_config=text_config, vision_config=vision_config, **settings)
+
+    @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Make a configuration from the keys of a `config.json` of any of its three shapes.
 
