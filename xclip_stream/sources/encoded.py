@@ -94,7 +94,7 @@ def head_of(stream: VideoStream, key_frame: bytes, *, has_times: bool = True, ro
 
 
 def shown_ticks(frame: av.VideoFrame) -> int | None:
-    """Return when a frame is shown that was made of `EncodedPacket.packet`; None where nothing tells it."""
+    """Return when a frame is shown, in the unit of its packets; None where nothing tells it."""
     # Without times a decoder still says with which packet a frame came out, but of the last ones.
     return frame.dts if frame.pts is None else frame.pts
 

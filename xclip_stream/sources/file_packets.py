@@ -1,11 +1,11 @@
 """The packets of a video file by media time, which is that of its reader: 0 is its first frame that is shown."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain, count, islice
+from itertools import chain, count, dropwhile, islice
 from math import inf
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from av.error import FFmpegError
 
 from xclip_stream.errors import EvidenceError, SourceError
 from xclip_stream.sources.decoding import OpenVideo, Packet
-from xclip_stream.sources.encoded import TICK, EncodedPacket, Head, head_of
+from xclip_stream.sources.encoded import TICK, EncodedPacket, Head, head_of, shown_ticks
 from xclip_stream.sources.files import open_file
 from xclip_stream.sources.timeline import Timeline, seconds_of
 
@@ -99,21 +99,16 @@ class FilePackets:
         self, video: OpenVideo, beginning: "_Beginning", anchor: "_Anchor"
     ) -> Generator[EncodedPacket, None, None]:
         head: Head | None = None
-        timeline, began_s = Timeline(frame_s=video.frame_s), 0.0
         shown_after_s = video.reorders_s
-        for packet, stamp in _with_decoding_stamps(video):
-            self._beat()
-            if head is None and not packet.is_keyframe:
-                continue
-            data, unit = bytes(packet), packet.time_base or TICK
+        packets = _with_decoding_stamps(video, beat=self._beat)
+        from_key_on = dropwhile(lambda found: not found[0].is_keyframe, packets)
+        for packet, stamp, media_s in _placed(from_key_on, anchor, frame_s=video.frame_s):
+            data = bytes(packet)
             if head is None:
                 head = head_of(packet.stream, data, has_times=beginning.has_times, rotation=beginning.rotation)
-                began_s = anchor.media_s(stamp, unit)
-            timeline.place(stamp, None, unit)
             if beginning.has_times:
-                shown_after_s = 0.0 if packet.pts is None else seconds_of(packet.pts - stamp, unit)
-            packet_at = self._start_time + began_s + timeline.last_s
-            yield EncodedPacket(packet_at, shown_after_s, packet.is_keyframe, data, head)
+                shown_after_s = 0.0 if packet.pts is None else seconds_of(packet.pts - stamp, packet.time_base or TICK)
+            yield EncodedPacket(self._start_time + media_s, shown_after_s, packet.is_keyframe, data, head)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +140,7 @@ def _beginning_of(path: Path) -> _Beginning:
     with closing(open_file(path)) as video:
         frames = _frames_of(video)
         for frame in frames:
-            stamp = frame.dts if frame.pts is None else frame.pts
+            stamp = shown_ticks(frame)
             if stamp is not None:
                 first = [frame, *islice(frames, _JUDGED_BY)] if video.reorders_s else [frame]
                 has_times = not video.reorders_s or _are_in_order(first)
@@ -168,17 +163,24 @@ def _keys_of(path: Path, beginning: _Beginning, *, beat: Callable[[], None]) -> 
     """Return key frames of a file in order, at least `_KEYS_APART_S` apart."""
     keys: list[_Anchor] = []
     with closing(open_file(path)) as video:
-        timeline, began_s = Timeline(frame_s=video.frame_s), None
-        for packet, stamp in _with_decoding_stamps(video):
-            beat()
-            unit = packet.time_base or TICK
-            began_s = beginning.anchor.media_s(stamp, unit) if began_s is None else began_s
-            timeline.place(stamp, None, unit)
-            at_s = began_s + timeline.last_s
+        packets = _with_decoding_stamps(video, beat=beat)
+        for packet, stamp, at_s in _placed(packets, beginning.anchor, frame_s=video.frame_s):
             is_apart = not keys or at_s - keys[-1].at_s >= _KEYS_APART_S
             if packet.is_keyframe and packet.pos is not None and is_apart:
                 keys.append(_Anchor(stamp, at_s, packet.pos))
     return keys
+
+
+def _placed(
+    packets: Iterable[tuple[Packet, int]], anchor: _Anchor, *, frame_s: float
+) -> Iterator[tuple[Packet, int, float]]:
+    """Yield packets with their time stamps and their media times, which begin by the anchor and go on as a reader's."""
+    timeline, began_s = Timeline(frame_s=frame_s), None
+    for packet, stamp in packets:
+        unit = packet.time_base or TICK
+        began_s = anchor.media_s(stamp, unit) if began_s is None else began_s
+        timeline.place(stamp, None, unit)
+        yield packet, stamp, began_s + timeline.last_s
 
 
 def _packets_of(video: OpenVideo) -> Iterator[Packet]:
@@ -187,7 +189,7 @@ def _packets_of(video: OpenVideo) -> Iterator[Packet]:
     return video.packets(note=lambda _: None, is_fatal=lambda _: False, clock=times.__next__)
 
 
-def _with_decoding_stamps(video: OpenVideo) -> Iterator[tuple[Packet, int]]:
+def _with_decoding_stamps(video: OpenVideo, *, beat: Callable[[], None]) -> Iterator[tuple[Packet, int]]:
     """Yield packets with the times at which they are decoded.
 
     Matroska keeps those at which they are shown, and FFmpeg cannot tell the others of the first ones before there are
@@ -197,6 +199,7 @@ def _with_decoding_stamps(video: OpenVideo) -> Iterator[tuple[Packet, int]]:
     early: list[Packet] = []
     last: int | None = None
     for packet in _packets_of(video):
+        beat()
         if not packet.size:
             continue
         if last is None:
