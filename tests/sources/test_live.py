@@ -7,8 +7,10 @@ from fractions import Fraction
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
+from math import inf
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ from tests.rtsp import Camera, StartCamera, start_camera
 from tests.videos import GEOMETRY, grey, noise, number_of, steady, write_video
 from xclip_stream.errors import SourceError, SourceRejected, SourceUnavailable
 from xclip_stream.protocols import SourceFrame
-from xclip_stream.sources import open_source
+from xclip_stream.sources import LiveFootage, PacketRing, PacketTap, Painter, open_recording, open_source
 from xclip_stream.sources.decoding import StillFrame
 from xclip_stream.sources.live import LiveSource
 from xclip_stream.sources.pictures import jpeg_picture
@@ -146,6 +148,15 @@ def test_a_camera_that_freezes_is_lost_and_one_that_is_frozen_does_not_hang_us(
     assert isinstance(failure(camera.url()), SourceUnavailable)
 
 
+def test_a_camera_may_take_longer_to_open_than_it_may_be_silent(clip: Path, start_camera: StartCamera) -> None:
+    camera = start_camera(clip)
+    camera.freeze()
+    threading.Timer(1.5, camera.thaw).start()
+
+    with open_source(camera.url(), geometry=GEOMETRY, open_timeout_s=20.0, read_timeout_s=0.5) as source:
+        assert source.live
+
+
 def lose(camera: Camera) -> None:
     """Read a camera until it freezes, and let go of it as the loop of a reader does."""
     try:
@@ -234,6 +245,36 @@ def test_video_over_http_is_read_like_a_camera(tmp_path: Path, web: str) -> None
 
     assert source.live
     assert numbers == list(range(20))
+
+
+SPARSE = {
+    "libx264": {"preset": "ultrafast", "g": "50", "bf": "0"},
+    "libx265": {"preset": "ultrafast", "x265-params": "keyint=50:bframes=0:log-level=none"},
+}
+"""A key frame each 50 frames: FFmpeg opens a stream that begins behind one without having seen the next."""
+
+
+@pytest.mark.parametrize("codec", SPARSE)
+def test_clips_of_a_camera_that_was_opened_before_its_first_key_frame_begin_with_that(
+    tmp_path: Path, web: str, codec: str
+) -> None:
+    whole = write_video(tmp_path / "whole.ts", steady(10, 12), codec=codec, options=SPARSE[codec]).read_bytes()
+    (tmp_path / "stream.ts").write_bytes(whole[len(whole) // 12 // 188 * 188 :])
+    ring = PacketRing(span_s=1000.0, max_bytes=10_000_000)
+
+    url = f"{web}/stream.ts"
+    with open_recording(url, tap=PacketTap(ring), transport="tcp", open_timeout_s=5.0, read_timeout_s=5.0) as source:
+        width = source.video.facts.width
+        with pytest.raises(SourceUnavailable, match="the stream ended"):
+            source.record(lambda: False, note_packet=lambda: None)
+    clip = LiveFootage(ring, painter=Painter()).begin_clip(tmp_path / "growing.mp4", begins_at=0.0, caption="")
+    clip.extend(ends_at=inf)
+    clip.finish(tmp_path / "clip.mp4")
+
+    assert width == 0
+    with av.open(str(tmp_path / "clip.mp4")) as video:
+        numbers = [number_of(frame.to_ndarray(format="rgb24")) for frame in video.decode(video=0)]
+    assert numbers == [number % 20 for number in range(50, 120)]
 
 
 class PictureHandler(SimpleHTTPRequestHandler):

@@ -89,7 +89,7 @@ def open_camera(url: str, *, transport: str, open_timeout_s: float, read_timeout
         SourceError: it cannot be opened; the message does not carry the password.
     """
     shown = redact_url(url)
-    address = _address(url, transport=transport, read_timeout_s=read_timeout_s)
+    address = _address(url, transport=transport, silence_s=max(open_timeout_s, read_timeout_s))
     try:
         return open_video(
             address.target,
@@ -113,14 +113,15 @@ class _Address:
     input_format: str | None = None
 
 
-def _address(url: str, *, transport: str, read_timeout_s: float) -> _Address:
+def _address(url: str, *, transport: str, silence_s: float) -> _Address:
+    """Return how a camera is opened; the connection ends after `silence_s`, if nobody ends it before."""
     scheme = urlsplit(url).scheme.lower()
     if scheme == DEVICE_SCHEME or is_device_path(url):
         return _device_address(url)
     url = scheme + url[len(scheme) :]  # FFmpeg knows its protocols in small letters only
     # Of a camera that does not say its rate FFmpeg would hold back twenty frames to guess it: at night, four seconds.
     options = {"analyzeduration": str(_ANALYSE_US), "fpsprobesize": "0"}
-    timeout_us = str(int(read_timeout_s * 1e6))
+    timeout_us = str(int(silence_s * 1e6))
     if scheme in {"rtsp", "rtsps"}:
         options |= {
             "protocol_whitelist": _RTSP_PROTOCOLS,

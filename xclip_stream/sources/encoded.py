@@ -6,11 +6,12 @@ PyAV's own packets belong to the container and the thread that read them; these 
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import av
 from av.codec.context import CodecContext
+from av.error import FFmpegError
 from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
@@ -19,6 +20,9 @@ TICK = Fraction(1, 90_000)
 """The unit of time stamps in what is written; also that of MPEG and RTP."""
 REMUXED = frozenset({"h264", "hevc", "av1", "vp9"})
 """What browsers play from an MP4, and a clip holds as it came."""
+
+_TELLING_SIZE = frozenset({"h264", "hevc"})
+"""What says its size in the stream, and can be read without a container; both by FFmpeg's name of the format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +81,8 @@ def head_of(stream: VideoStream, key_frame: bytes, *, has_times: bool = True, ro
         FFmpegError: its size is not known yet.
     """
     context = stream.codec_context
-    codec = context.codec.canonical_name
-    return Head(
-        codec=codec,
+    head = Head(
+        codec=context.codec.canonical_name,
         decoder=context.name,
         width=context.width,
         height=context.height,
@@ -89,8 +92,15 @@ def head_of(stream: VideoStream, key_frame: bytes, *, has_times: bool = True, ro
         bits=context.bits_per_coded_sample,
         has_times=has_times,
         rotation=rotation,
-        template=_template(stream, key_frame) if codec in REMUXED else b"",
     )
+    if head.codec not in REMUXED:
+        return head
+    try:
+        return replace(head, template=_template(stream, key_frame))
+    except FFmpegError:
+        if head.codec not in _TELLING_SIZE:
+            raise
+        return _as_told_by(key_frame, head)
 
 
 def shown_ticks(frame: av.VideoFrame) -> int | None:
@@ -121,6 +131,20 @@ def stream_like(head: Head) -> Iterator[VideoStream]:
     """Yield a stream that is coded as `head` says: a template for a writer."""
     with av.open(io.BytesIO(head.template), format="nut") as container:
         yield container.streams.video[0]
+
+
+def _as_told_by(key_frame: bytes, head: Head) -> Head:
+    """Return the head of a stream that was opened before a key frame came, and so without its size, which stays so."""
+    with av.open(io.BytesIO(head.extradata + key_frame), format=head.codec) as bare:
+        stream = bare.streams.video[0]
+        context = stream.codec_context
+        return replace(
+            head,
+            width=context.width,
+            height=context.height,
+            extradata=head.extradata or context.extradata or b"",
+            template=_template(stream, key_frame),
+        )
 
 
 def _tag(context: VideoCodecContext) -> str:
