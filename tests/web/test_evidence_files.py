@@ -58,6 +58,22 @@ def test_an_event_says_what_has_become_of_its_evidence(kept: Dashboard) -> None:
     }
 
 
+def test_an_open_event_leads_to_the_picture_that_no_phase_has_told_of_yet(kept: Dashboard, tmp_path: Path) -> None:
+    (event_id,) = kept.judge(recorded([0.1, 0.9], begin=1_767_225_600.0))
+    wait_until(lambda: bool(kept.get("/api/events")["events"]))
+    name = f"yard/2026-01-01/{event_id}.jpg"
+    picture = tmp_path / "evidence" / name
+    picture.parent.mkdir()
+    picture.write_bytes(b"a picture")
+    kept.queue.record_evidence("yard", event_id, EvidenceRecord(snapshot=True), ttl_s=600)
+
+    media = kept.get(f"/api/events/{event_id}")["media"]
+
+    assert media == {"snapshot_url": f"/evidence/{name}", "clip_url": None}
+    with kept.client() as client:
+        assert client.get(media["snapshot_url"]).content == b"a picture"
+
+
 def test_a_player_may_ask_for_a_part(kept: Dashboard) -> None:
     with kept.client(range="bytes=100-199") as client:
         part = client.get(f"/evidence/{NAME}")

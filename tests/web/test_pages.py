@@ -107,6 +107,22 @@ def test_a_clip_that_is_not_whole_is_said_to_be_so(page: Page, redis_url: str, t
         expect(page.get_by_text("This clip is not whole")).to_be_visible()
 
 
+def test_the_picture_of_an_open_event_appears_as_soon_as_it_is_there(
+    page: Page, redis_url: str, tmp_path: Path
+) -> None:
+    with dashboard(redis_url, tmp_path, site=SITE + "evidence: {dir: kept}\n", namespace=uuid4().hex) as kept:
+        (event_id,) = kept.judge(recorded([0.1, 0.9], begin=NEW_YEAR))
+        see(page, kept, f"events/{event_id}")
+        expect(page.get_by_text("No recording")).to_be_visible()
+
+        picture = tmp_path / "kept" / "yard" / "2026-01-01" / f"{event_id}.jpg"
+        picture.parent.mkdir(parents=True)
+        picture.write_bytes(PIXEL)
+        kept.queue.record_evidence("yard", event_id, EvidenceRecord(snapshot=True), ttl_s=600)
+
+        expect(page.get_by_role("img", name="Snapshot of climbing at yard")).to_be_visible()
+
+
 def test_the_list_has_filters_that_stand_in_the_address(page: Page, served: Dashboard) -> None:
     served.judge(recorded(EVENT))
     see(page, served, "events")
@@ -119,6 +135,12 @@ def test_the_list_has_filters_that_stand_in_the_address(page: Page, served: Dash
 
     page.get_by_label("Severity").select_option("critical")
     expect(page.locator(".events a")).to_have_count(1)
+
+
+def test_an_event_of_another_year_says_so(page: Page, served: Dashboard) -> None:
+    served.judge(recorded(EVENT, begin=NEW_YEAR - 400 * 86_400))
+    see(page, served, "events")
+    expect(page.locator(".events time")).to_contain_text("2024")
 
 
 def test_times_of_a_recording_without_a_date_are_places_in_it(page: Page, served: Dashboard) -> None:
@@ -209,6 +231,16 @@ def test_a_dead_letter_is_replayed_and_one_is_dropped_after_a_second_thought(pag
     assert len(served.queue.waiting_messages("ops", max_count=9)) == 1
 
 
+def test_a_dead_letter_with_a_long_reason_can_be_replayed_without_scrolling(page: Page, served: Dashboard) -> None:
+    served.judge(recorded(EVENT))
+    assert served.queue.acquire_sink("ops", ttl_s=60) is not None
+    (message,) = served.queue.take_messages("ops", max_count=1, block_s=0)
+    served.queue.bury_message("ops", message, reason="cannot connect to the endpoint " * 8)
+    see(page, served, "health")
+
+    expect(page.get_by_role("button", name="Replay")).to_be_in_viewport(ratio=1)
+
+
 def test_an_edited_copy_is_tried_and_its_mistakes_lead_to_their_lines(page: Page, served: Dashboard) -> None:
     served.judge(recorded(EVENT))
     see(page, served, "configuration")
@@ -268,7 +300,12 @@ def test_the_longest_names_make_no_page_wider_than_a_phone(page: Page, redis_url
             see(page, served, path)
             expect(page.locator(content).first).to_be_visible()
             found[path] = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        see(page, served, "events")
+        rule_box, source_box = (page.locator(f".events {part}").bounding_box() for part in (".what", ".where"))
 
+    assert rule_box is not None
+    assert source_box is not None
+    assert rule_box["x"] + rule_box["width"] <= source_box["x"]
     assert {path: width for path, width in found.items() if width > 0} == {}
 
 

@@ -55,11 +55,12 @@ class EventsApi:
         event_id = request.path_params["event_id"]
         phases = self._phases(event_id)
         rule = self._rule(phases[0])
+        record = self._services.queue.evidence_of([event_id]).get(event_id)
         return self._answered(
             {
                 "event": phases[-1].message,
-                "media": media_of(phases[-1].fields, self._services),
-                "evidence": self._evidence(event_id),
+                "media": media_of(phases[-1].fields, self._services, record),
+                "evidence": None if record is None else asdict(record),
                 "phases": [_phase(phase) for phase in phases],
                 "rule": rule,
                 "deliveries": list(self._deliveries(phases, rule)),
@@ -71,11 +72,6 @@ class EventsApi:
         if not phases:
             raise missing(f"event {event_id} is not among the newest that are kept")
         return phases
-
-    def _evidence(self, event_id: str) -> Mapping[str, Any] | None:
-        """Return what has become of picture and clip; None where that is not known, or not any more."""
-        record = self._services.queue.evidence_of([event_id]).get(event_id)
-        return None if record is None else asdict(record)
 
     def _rule(self, phase: ToldPhase) -> Mapping[str, Any] | None:
         """Return the rule as it was when the event began; None where that is not kept any more."""

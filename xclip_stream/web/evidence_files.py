@@ -10,7 +10,8 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
-from xclip_stream.evidence import CLIP, SNAPSHOT, is_evidence
+from xclip_stream.events import parse_time
+from xclip_stream.evidence import CLIP, SNAPSHOT, EvidenceRecord, evidence_name, evidence_url, is_evidence
 from xclip_stream.protocols import EvidenceReader
 from xclip_stream.web.answers import missing
 from xclip_stream.web.evidence_bucket import passed_on, span_of
@@ -75,11 +76,29 @@ class _AsPromised(FileResponse):
         await super().__call__(scope, receive, send_promised)
 
 
-def media_of(fields: Mapping[str, Any], services: Services) -> dict[str, str | None]:
-    """Return where a page finds the picture and the clip of an event; None for what it cannot show."""
+def media_of(
+    fields: Mapping[str, Any], services: Services, record: EvidenceRecord | None = None
+) -> dict[str, str | None]:
+    """Return where a page finds the picture and the clip of an event; None for what it cannot show.
+
+    With its record it finds what is there already, though no phase has told of it yet.
+    """
     site = services.site()
-    can_show = site.evidence_dir is not None or services.bucket() is not None
-    return {key: _shown(fields.get(key), site) if can_show else None for key in ("snapshot_url", "clip_url")}
+    if site.evidence_dir is None and services.bucket() is None:
+        return {"snapshot_url": None, "clip_url": None}
+    record = record or EvidenceRecord()
+    return {
+        "snapshot_url": _shown(fields.get("snapshot_url"), site)
+        or (_kept(fields, SNAPSHOT) if record.snapshot else None),
+        "clip_url": _shown(fields.get("clip_url"), site) or (_kept(fields, CLIP) if record.clip else None),
+    }
+
+
+def _kept(fields: Mapping[str, Any], suffix: str) -> str:
+    start_time = parse_time(fields["start_time"])
+    return evidence_url(
+        "/evidence", evidence_name(fields["source_id"], fields["event_id"], start_time=start_time), suffix
+    )
 
 
 def _shown(url: object, site: Site) -> str | None:

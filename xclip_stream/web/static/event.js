@@ -4,26 +4,32 @@ import { chart } from "./chart.js";
 import { empty, facts, h, severity, table } from "./dom.js";
 import { ago, lasting, moment, place, share, unixOf } from "./words.js";
 
-const AROUND_S = 20;
+const AROUND_S = 20, LOOK_AGAIN_MS = 2000;
 
 export function event({ main, bus, signal, argument }) {
+  let drawn = "", due = 0;
   const load = async () => {
+    clearTimeout(due);
     const found = await ask(`/api/events/${encodeURIComponent(argument)}`).catch((error) => error);
     if (signal.aborted) return;
     if (found instanceof Error) {
       main.replaceChildren(h("h1", {}, "Event"), empty("This event cannot be shown", found.message), h("p", {}, h("a", { href: "#/events" }, "All events")));
       return;
     }
-    draw(main, found, signal);
+    const shown = JSON.stringify(found);
+    if (shown !== drawn) draw(main, found, signal);
+    drawn = shown;
+    if (found.event.data.phase !== "ended" || found.evidence?.is_complete === false) due = setTimeout(load, LOOK_AGAIN_MS);
   };
   bus.addEventListener("told", ({ detail }) => { if (detail.message.data.event_id === argument) load(); }, { signal });
+  signal.addEventListener("abort", () => clearTimeout(due));
   load();
 }
 
 function draw(main, found, signal) {
   const data = found.event.data, first = found.phases[0];
   const begun = unixOf(data.start_time), ended = unixOf(data.end_time);
-  const picture = h("section", { class: "card screen", "data-url": `${found.media.clip_url ?? found.media.snapshot_url ?? ""} ${found.evidence?.partial ?? ""}` }, recording(data, found.media, found.evidence));
+  const picture = h("section", { class: "card screen", "data-url": `${found.media.clip_url ?? found.media.snapshot_url ?? ""} ${found.evidence?.is_complete ?? ""} ${found.evidence?.partial ?? ""}` }, recording(data, found.media, found.evidence));
   const scores = h("section", { class: "card" }, h("h2", {}, "Scores"), h("div", { class: "charts" }));
   const kept = main.querySelector(".screen");
   const seen = h("section", { class: "card" }, h("h2", {}, "What was seen"), facts([
@@ -49,7 +55,7 @@ function recording(data, media, evidence) {
   const box = h("div"), still = media.snapshot_url && h("img", { src: media.snapshot_url, alt: `Snapshot of ${data.rule_id} at ${place(data)}` });
   if (still) still.addEventListener("error", () => box.replaceChildren(none("The picture is not there", "It is not written yet, or its time is over.")));
   if (!media.clip_url) {
-    box.append(still || none("No recording", data.clip_url ? `It is kept at ${data.clip_url}` : "No clip or snapshot is kept of this event."));
+    box.append(still || none("No recording", data.clip_url ? `It is kept at ${data.clip_url}` : "No clip or snapshot is kept of this event. A section evidence of the configuration keeps them."));
     return box;
   }
   const video = h("video", { src: media.clip_url, poster: media.snapshot_url, controls: true, loop: true, playsinline: true, "aria-label": `Clip of ${data.rule_id}` });

@@ -89,6 +89,6 @@ function drawLetters(box, letters, again) {
     if (done instanceof Error) { said.textContent = done.message; pressed.disabled = false; } else again();
   } }, text);
   box.replaceChildren(h("h2", {}, "Dead letters"), said, letters.length
-    ? table("Dead letters", ["What", "Died", "Where", "Tries", "Reason", "Do"], letters.map((letter) => [subject(letter), ago(Date.parse(letter.died_at)), letter.origin, letter.deliveries, letter.reason, h("span", { class: "buttons" }, button(letter, "replay", "Replay"), button(letter, "drop", "Drop"))]))
+    ? table("Dead letters", ["What", "Died", "Where", "Reason", "Do"], letters.map((letter) => [subject(letter), ago(Date.parse(letter.died_at)), letter.origin, h("small", {}, letter.reason), h("span", { class: "buttons" }, button(letter, "replay", "Replay"), button(letter, "drop", "Drop"))]))
     : empty("No dead letters", "Nothing was given up."));
 }

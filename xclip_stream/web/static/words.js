@@ -3,6 +3,7 @@
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 const short = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
 const dated = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const longAgo = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
 
 const A_YEAR_S = 31_536_000;
 
@@ -20,9 +21,9 @@ export function position(seconds) {
 /** Event time: of the clock, or the place in a recording. */
 export function moment(unix) {
   if (!isDated(unix)) return position(unix);
-  const date = new Date(unix * 1000);
-  const day = date.toDateString() === new Date().toDateString() ? "" : `${dated.format(date)} `;
-  return day + clock.format(date);
+  const date = new Date(unix * 1000), today = new Date();
+  if (date.toDateString() === today.toDateString()) return clock.format(date);
+  return `${(date.getFullYear() === today.getFullYear() ? dated : longAgo).format(date)} ${clock.format(date)}`;
 }
 
 export function tick(unix, step) {
