@@ -404,12 +404,20 @@ def test_only_its_owner_can_read_what_watch_writes(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("enter", [-1.0, 0.0, 2.0, float("nan")])
+def test_watch_complains_of_enter_alone_where_it_has_made_exit_of_it(enter: float, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^--enter: must be [^\n]*$"):
+        load_written(write_config(options(enter=enter), tmp_path))
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"enter": 1.5, "exit": 0.4}, "--enter: must be at most 1"),
         ({"exit": 0.7}, "--exit: must be less than enter (0.6)"),
         ({"source": "rstp://10.0.0.5/x"}, "SOURCE: must start with rtsp://"),
+        ({"source": "10.0.0.5:554/x"}, "SOURCE: looks like an address without its scheme: begin it with rtsp://"),
+        ({"source": "bob:hunter22@cam"}, "SOURCE: looks like an address without its scheme: begin it with rtsp://"),
         ({"span_s": 0.0}, "--span: must be at least 0.1"),
         ({"background": ["a person climbing!"]}, "--background: 'a person climbing!' is a prompt of this rule too"),
         ({"prompts": [" "]}, "PROMPT: is an empty prompt"),

@@ -136,6 +136,8 @@ def test_what_is_no_video_is_said_as_the_readers_say_it(tmp_path: Path) -> None:
         ("rtsp://camera:0/live", "rtsp://camera:0/live: its port must be a number from 1 to 65535"),
         ("rtsp://[::1/live", "rtsp://***: is not a valid URL"),
         ("ftp://viewer:hunter2@camera/live", "ftp://***@camera/live: ftp:// is not supported; use a file or rtsp"),
+        ("viewer:hunter2@camera/live", "it looks like an address without its scheme: begin it with rtsp://"),
+        ("10.0.0.5:554/live", "it looks like an address without its scheme: begin it with rtsp://"),
         ("v4l2:///dev/video0?siz=1x1", "v4l2:///dev/video0?siz=1x1: has no option 'siz'"),
         ("rtsp:///live", "rtsp:///live: is not a valid URL: it has no host, or has spaces in it"),
     ],

@@ -357,6 +357,7 @@ BAD = [
     ("sinks: []", "schedule: {timezone: Europe/Berln}", "rules[1].schedule.timezone: 'Europe/Berln' is no time zone"),
     ("2024-05-01T20:00:00+02:00", "2024-05-01T20:00:00", "7:17: sources[1].start_time: needs a time zone"),
     ("2024-05-01T20:00:00+02:00", "12", "7:17: sources[1].start_time: must be a time with its zone"),
+    ("2024-05-01T20:00:00+02:00", "0001-01-01T00:00:00+02:00", "7:17: sources[1].start_time: must be a time of the y"),
     ("0.9]", "1.9]", "4:21: sources[0].regions.gate: must be fractions of the frame"),
     ("0.9]", "0.1]", "4:21: sources[0].regions.gate: is empty: write [x0, y0, x1, y1]"),
     ("0.9]", "0.1, 7]", "4:21: sources[0].regions.gate: has more than 4 entries"),

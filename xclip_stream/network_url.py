@@ -1,8 +1,15 @@
 """Whether a URL names a host and a port. Pure; the messages never quote it, since it may hold a password."""
 
+import re
 from urllib.parse import urlsplit
 
+_WITHOUT_SCHEME = re.compile(r"[^/\s]*:[^/\s]*@|[\w.-]+:\d+/")
 _ENCODE = "percent-encode special characters of a password"
+
+
+def lacks_scheme(text: str) -> bool:
+    """Tell whether a text is an address that was meant as a URL: `10.0.0.5:554/stream` or `user:password@camera`."""
+    return _WITHOUT_SCHEME.match(text) is not None
 
 
 def check_address(url: str) -> None:

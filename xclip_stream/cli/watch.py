@@ -17,6 +17,7 @@ from xclip_stream.cli.run_folder import run_folder
 from xclip_stream.cli.running import run_config
 from xclip_stream.config import Config, literal, load_config
 from xclip_stream.errors import ConfigError
+from xclip_stream.network_url import lacks_scheme
 
 _PLACE = re.compile(r"^.*?:\d+:\d+: ", re.MULTILINE)
 _OPTIONS = {
@@ -133,15 +134,14 @@ def load_written(path: Path) -> Config:
 
 def config_values(options: WatchOptions) -> dict[str, Any]:
     """Return the configuration of a command line: a rule for each prompt, and the console."""
-    leave = round(options.enter * 2 / 3, 4) if options.exit is None else options.exit
     # `group:x` alone is a background too; no background at all means the built-in default.
     background = {"background": list(options.background)} if options.background else {}
     rules = [
-        {"id": rule_id, "prompts": [prompt], "enter": options.enter, "exit": leave, **background}
+        {"id": rule_id, "prompts": [prompt], "enter": options.enter, **_leave(options), **background}
         for rule_id, prompt in zip(rule_ids(options.prompts), options.prompts, strict=True)
     ]
-    # What begins with ~ is replaced when the configuration is read.
-    is_as_meant = "://" in options.source or options.source.startswith("~")
+    # What begins with ~ is replaced when the configuration is read, and an address without a scheme is refused.
+    is_as_meant = "://" in options.source or options.source.startswith("~") or lacks_scheme(options.source)
     source = options.source if is_as_meant else str(Path(options.source).absolute())
     window = {"span_s": options.span_s, "stride_s": options.stride_s}
     return {
@@ -151,6 +151,13 @@ def config_values(options: WatchOptions) -> dict[str, Any]:
         "rules": rules,
         "sinks": [{"id": "console", "type": "console", "format": "json" if options.as_json else "text"}],
     }
+
+
+def _leave(options: WatchOptions) -> dict[str, float]:
+    """Return `exit`; without it where there is none, so that only `enter` is complained of."""
+    if options.exit is not None:
+        return {"exit": options.exit}
+    return {"exit": round(options.enter * 2 / 3, 4)} if 0 < options.enter <= 1 else {}
 
 
 def _checkpoint(name: str | None) -> dict[str, str]:

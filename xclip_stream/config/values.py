@@ -15,7 +15,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Secr
 
 from xclip_stream.config.suggestions import did_you_mean
 from xclip_stream.device_url import DEVICE_SCHEME, DeviceUrl, is_device_path
-from xclip_stream.network_url import check_address
+from xclip_stream.network_url import check_address, lacks_scheme
 from xclip_stream.paths import without_tilde
 from xclip_stream.redaction import MASK, redact_url
 from xclip_stream.redis_url import RedisUrl
@@ -31,7 +31,6 @@ Url = TypeVar("Url", bound=SecretStr)
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):\d{1,5}")
 _MAIL_ADDRESS = re.compile(r"[^\s@<>,;:\"()]+@[^\s@<>,;:\"()]+")
-_ADDRESS_WITHOUT_SCHEME = re.compile(r"[^/\s]*:[^/\s]*@|[\w.-]+:\d+/")
 
 
 class TokenUrl(SecretStr):
@@ -95,7 +94,7 @@ def _source_url(url: SecretStr, info: ValidationInfo) -> SecretStr:
         return SecretStr(text)
     if not text:
         raise ValueError("is empty: give a file, or a URL like rtsp://camera/stream")
-    if _ADDRESS_WITHOUT_SCHEME.match(text):
+    if lacks_scheme(text):
         raise ValueError(f"looks like an address without its scheme: begin it with {_either(LIVE_SCHEMES)}")
     return SecretStr(str(anchored(text, info)))
 
@@ -165,6 +164,12 @@ def _rfc3339(value: Any) -> Any:
     return value
 
 
+def _in_the_calendar(value: datetime) -> datetime:
+    if not 1000 <= value.year < 9000:
+        raise ValueError("must be a time of the years 1000 to 8999")
+    return value
+
+
 def one_line(text: str) -> str:
     """A prompt with its blanks made single."""
     words = " ".join(text.split())
@@ -210,6 +215,6 @@ ServiceUrl = Annotated[SecretUrl, AfterValidator(_service_url)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
 HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
-Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339), AfterValidator(_in_the_calendar)]
 Device = Annotated[str, AfterValidator(_device)]
 RedisAddress = Annotated[SecretStr, AfterValidator(_redis_url)]

@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from xclip_stream.device_url import DEVICE_SCHEME
 from xclip_stream.errors import NoSuchAddress
-from xclip_stream.network_url import check_address
+from xclip_stream.network_url import check_address, lacks_scheme
 from xclip_stream.redaction import redact_url
 from xclip_stream.sources.camera_opening import LIVE_SCHEMES, is_camera_url
 from xclip_stream.sources.decoding import View
@@ -85,13 +85,15 @@ def local_path(url: str) -> Path:
     """Return the path that `url` names, a plain path or a file:// URL.
 
     Raises:
-        NoSuchAddress: it is a URL of another kind.
+        NoSuchAddress: it is a URL of another kind, or one that lacks its scheme.
     """
     scheme = _scheme(url)
     if scheme == "file":
         return Path(unquote(urlsplit(url).path))
     if scheme:
         raise NoSuchAddress(f"{redact_url(url)}: {scheme}:// is not supported; use a file or {', '.join(LIVE_SCHEMES)}")
+    if lacks_scheme(url):
+        raise NoSuchAddress(f"it looks like an address without its scheme: begin it with {LIVE_SCHEMES[0]}://")
     return Path(url)
 
 
