@@ -1,6 +1,7 @@
 """The client on real servers: nothing is lost, and what comes twice says so."""
 
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -284,6 +285,15 @@ def test_a_redis_that_is_not_there_at_the_start_is_told_at_once(start: Start) ->
         pass
     with pytest.raises(ConfigError, match="is not a Redis URL"):
         EventClient("http://localhost")
+
+
+def test_what_is_told_of_a_redis_that_is_away_is_one_error_and_not_a_chain_of_them() -> None:
+    with pytest.raises(QueueUnavailable) as caught, EventClient("unix:///nowhere/redis.sock"):
+        pass
+
+    told = "".join(traceback.format_exception(caught.value))
+    assert told.count("Traceback") == 1
+    assert told.splitlines()[-1].startswith("xclip_stream.errors.QueueUnavailable: Redis at ")
 
 
 @pytest.mark.parametrize("version", VERSIONS)

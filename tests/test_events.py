@@ -241,6 +241,14 @@ def redis_url(tmp_path: Path) -> Iterator[str]:
         yield url
 
 
+def test_an_event_with_a_time_that_no_calendar_has_is_none() -> None:
+    body = encode_event(told()[0], number=0)
+    time = json.loads(body)["data"]["start_time"].encode()
+
+    with pytest.raises(DecodeError, match=r"not an event of .*: a time of it"):
+        parse_event(body.replace(time, b"2026-02-30T00:00:00.000Z"))
+
+
 def consume(url: str, *, last: str) -> list[str]:
     """Run the consumer of the reference until it has handled the message `last`, then kill it."""
     (program,) = (text for text in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "xreadgroup" in text)

@@ -60,7 +60,11 @@ def parse_event(body: bytes) -> Event:
         DecodeError: it is not an event of this schema.
     """
     envelope = parse_envelope(body)
-    return replace(_event_of(envelope.data), traceparent=envelope.traceparent)
+    try:
+        event = _event_of(envelope.data)
+    except ValueError as error:
+        raise DecodeError(f"not an event of {SCHEMA_ID}: a time of it: {error}") from None
+    return replace(event, traceparent=envelope.traceparent)
 
 
 def parse_envelope(body: bytes) -> CloudEvent:

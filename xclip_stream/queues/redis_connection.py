@@ -199,7 +199,7 @@ class RedisConnection:
             if type(translated) is QueueUnavailable:
                 # Who is behind them may not be the master any more, and does not say so to those who only read.
                 self._client.connection_pool.disconnect(inuse_connections=False)
-            raise translated from error
+            raise translated from None  # it says what the client's own chain of errors says
         except BaseException:
             # An interrupt, perhaps between a command and its reply, which the next command must not be given.
             self._client.connection_pool.disconnect(inuse_connections=False)
