@@ -112,6 +112,13 @@ def test_scores_that_lack_a_prompt_of_the_rules_stand_in_vain() -> None:
     assert not stands_in_vain(window(1, 0.5, live=True), [newer])
 
 
+@pytest.mark.parametrize("logits", ["", "AAAA", "AAA", "\N{BULLET}"])
+def test_a_basis_that_somebody_else_wrote_stands_for_nothing(logits: str) -> None:
+    basis = basis_after(None, window(0, 0.5, live=True))
+    assert basis is not None
+    assert not filled(unchanged(1, same_as=0), replace(basis, logits=logits)).is_scored
+
+
 @given(st.data())
 def test_scores_come_from_the_window_that_was_scored_last_if_it_is_the_one_named(data):
     basis, last = None, None

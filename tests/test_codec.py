@@ -16,6 +16,7 @@ from xclip_stream.protocols import RuleStatus, SourceState, SourceStatus
 from xclip_stream.types import TRACEPARENT, IdleState, Message, Picture, Scores, ScoreStatus, Window, WindowId
 
 seconds = st.floats(allow_nan=False, allow_infinity=False)
+moments = st.floats(-62_104_060_800, 253_370_764_799)
 counts = st.integers(0, (1 << 63) - 1)
 names = st.lists(st.text(max_size=12), max_size=3).map(tuple)
 window_ids = st.builds(WindowId, source_id=st.text(max_size=12), epoch=st.text(max_size=12), seq=counts)
@@ -42,8 +43,8 @@ def windows(draw: st.DrawFn) -> Window:
         live=draw(st.booleans()),
         first_pts_s=draw(seconds),
         last_pts_s=draw(seconds),
-        captured_at=draw(seconds),
-        produced_at=draw(seconds),
+        captured_at=draw(moments),
+        produced_at=draw(moments),
         frame_ids=frame_ids,
         regions=regions,
         frames=frames,
@@ -61,9 +62,9 @@ def scores(draw: st.DrawFn) -> Scores:
         live=draw(st.booleans()),
         first_pts_s=draw(seconds),
         last_pts_s=draw(seconds),
-        captured_at=draw(seconds),
-        produced_at=draw(seconds),
-        scored_at=draw(seconds),
+        captured_at=draw(moments),
+        produced_at=draw(moments),
+        scored_at=draw(moments),
         regions=regions,
         prompts=prompts,
         logits=logits.astype(np.float32),
@@ -74,7 +75,7 @@ def scores(draw: st.DrawFn) -> Scores:
     )
 
 
-messages = st.builds(Message, message_id=st.text(), source_id=st.text(), body=st.binary(), committed_at=seconds)
+messages = st.builds(Message, message_id=st.text(), source_id=st.text(), body=st.binary(), committed_at=moments)
 source_statuses = st.builds(
     SourceStatus,
     source_id=st.text(),
@@ -87,7 +88,7 @@ source_statuses = st.builds(
     dropped=counts,
     lag_s=seconds,
     error=st.text(),
-    updated_at=seconds,
+    updated_at=moments,
     idle=st.none() | st.sampled_from(IdleState),
     decoded_share=st.floats(0.0, 1.0),
 )
@@ -103,7 +104,7 @@ rule_statuses = st.builds(
     top_score=seconds,
     open_events=counts,
     events=counts,
-    updated_at=seconds,
+    updated_at=moments,
 )
 
 
@@ -138,7 +139,7 @@ def test_a_message_comes_back_as_it_was(message: Message) -> None:
     assert codec.decode_message(codec.encode_message(message)) == message
 
 
-@given(st.builds(Picture, captured_at=seconds, jpeg=st.binary(max_size=99)))
+@given(st.builds(Picture, captured_at=moments, jpeg=st.binary(max_size=99)))
 def test_a_picture_comes_back_as_it_was(picture: Picture) -> None:
     assert codec.decode_picture(codec.encode_picture(picture)) == picture
 
@@ -166,7 +167,7 @@ ENCODED: dict[str, st.SearchStrategy[bytes]] = {
     "window": windows().map(codec.encode_window),
     "scores": scores().map(codec.encode_scores),
     "message": messages.map(codec.encode_message),
-    "picture": st.builds(Picture, captured_at=seconds, jpeg=st.binary(max_size=99)).map(codec.encode_picture),
+    "picture": st.builds(Picture, captured_at=moments, jpeg=st.binary(max_size=99)).map(codec.encode_picture),
     "source status": source_statuses.map(codec.encode_source_status),
     "rule status": rule_statuses.map(codec.encode_rule_status),
 }
@@ -207,6 +208,8 @@ def test_a_value_cut_short_is_refused(value: Scores, data: st.DataObject) -> Non
     [
         b'{"message_id": "a", "source_id": "b", "committed_at": 1e999}',
         b'{"message_id": "a", "source_id": "b", "committed_at": NaN}',
+        b'{"message_id": "a", "source_id": "b", "committed_at": 1e12}',
+        b'{"message_id": "a", "source_id": "b", "committed_at": -1e12}',
         b'{"message_id": "a", "source_id": "b", "committed_at": true}',
         b'{"message_id": "a", "source_id": "b", "committed_at": 1' + b"0" * 400 + b"}",
         b'{"message_id": "\\ud800", "source_id": "b", "committed_at": 1}',

@@ -44,12 +44,16 @@ def filled(scores: Scores, basis: Basis | None) -> Scores:
         return scores
     if (basis.generation, basis.seq) != (scores.generation, scores.same_as):
         return scores
-    logits = np.frombuffer(b64decode(basis.logits), "<f4").astype(np.float32, copy=False)
+    try:
+        logits = np.frombuffer(b64decode(basis.logits), "<f4").astype(np.float32, copy=False)
+        logits = logits.reshape(len(basis.regions), len(basis.prompts))
+    except ValueError:  # somebody else wrote that state
+        return scores
     return replace(
         scores,
         regions=basis.regions,
         prompts=basis.prompts,
-        logits=logits.reshape(len(basis.regions), len(basis.prompts)),
+        logits=logits,
         model_name=basis.model_name,
         model_sha256=basis.model_sha256,
     )

@@ -31,6 +31,7 @@ from xclip_stream.types import (
     ScoreStatus,
     Window,
     WindowId,
+    is_moment,
 )
 
 VERSION = 1
@@ -78,8 +79,8 @@ def decode_window_parts(header: bytes, pixels: bytes) -> Window:
         live=values.flag("live"),
         first_pts_s=values.number("first_pts_s"),
         last_pts_s=values.number("last_pts_s"),
-        captured_at=values.number("captured_at"),
-        produced_at=values.number("produced_at"),
+        captured_at=values.moment("captured_at"),
+        produced_at=values.moment("produced_at"),
         frame_ids=frame_ids,
         regions=regions,
         frames=_frames(pixels, values.counts("shape"), regions=len(regions), frames=len(frame_ids)),
@@ -139,9 +140,9 @@ def decode_scores(data: bytes) -> Scores:
         live=values.flag("live"),
         first_pts_s=values.number("first_pts_s"),
         last_pts_s=values.number("last_pts_s"),
-        captured_at=values.number("captured_at"),
-        produced_at=values.number("produced_at"),
-        scored_at=values.number("scored_at"),
+        captured_at=values.moment("captured_at"),
+        produced_at=values.moment("produced_at"),
+        scored_at=values.moment("scored_at"),
         regions=regions,
         prompts=prompts,
         logits=_logits(body, regions=len(regions), prompts=len(prompts)),
@@ -172,7 +173,7 @@ def decode_message(data: bytes) -> Message:
         message_id=values.text("message_id"),
         source_id=values.text("source_id"),
         body=body,
-        committed_at=values.number("committed_at"),
+        committed_at=values.moment("committed_at"),
     )
 
 
@@ -187,7 +188,7 @@ def decode_picture(data: bytes) -> Picture:
         DecodeError: `data` is not a picture.
     """
     values, jpeg = _unpack(b"P", data)
-    return Picture(captured_at=values.number("captured_at"), jpeg=jpeg)
+    return Picture(captured_at=values.moment("captured_at"), jpeg=jpeg)
 
 
 def encode_source_status(status: SourceStatus) -> bytes:
@@ -212,7 +213,7 @@ def decode_source_status(data: bytes) -> SourceStatus:
         dropped=values.count("dropped"),
         lag_s=values.number("lag_s"),
         error=values.text("error"),
-        updated_at=values.number("updated_at"),
+        updated_at=values.moment("updated_at"),
         evidence_made=values.count("evidence_made"),
         evidence_failed=values.count("evidence_failed"),
         unchanged=values.missing_or_count("unchanged") or 0,
@@ -244,7 +245,7 @@ def decode_rule_status(data: bytes) -> RuleStatus:
         top_score=values.number("top_score"),
         open_events=values.count("open_events"),
         events=values.count("events"),
-        updated_at=values.number("updated_at"),
+        updated_at=values.moment("updated_at"),
         unchanged=values.missing_or_count("unchanged") or 0,
     )
 
@@ -272,6 +273,10 @@ class _Header:
         except OverflowError:
             _refuse(key, "a finite number")
         return number if math.isfinite(number) else _refuse(key, "a finite number")
+
+    def moment(self, key: str) -> float:
+        at = self.number(key)
+        return at if is_moment(at) else _refuse(key, "a time")
 
     def optional_number(self, key: str) -> float | None:
         return None if key in self._values and self._values[key] is None else self.number(key)

@@ -458,7 +458,7 @@ class AlertQueue(EvidenceRecords, Protocol):
         """Let another worker take over at once. Does nothing when `token` is stale."""
 
     def load_states(self) -> Mapping[str, bytes]:
-        """Return the committed state of each source."""
+        """Return the committed state of each source. What is no text in a name is there as U+FFFD."""
 
     def take_scores(self, token: int, *, max_count: int, block_s: float) -> list[TakenScores]:
         """Wait up to `block_s` for scores. The first calls after taking over return all that are not yet committed; so

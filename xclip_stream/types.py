@@ -19,8 +19,15 @@ Logits = NDArray[np.float32]
 TRACEPARENT = r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
 """What names a trace and the place in it: https://www.w3.org/TR/trace-context/#traceparent-header"""
 
+_FIRST_MOMENT, _LAST_MOMENT = -62_104_060_800.0, 253_370_764_800.0  # the years 2 and 9999 begin
+
 WHOLE_FRAME = ""
 """The name of the region that is the whole picture."""
+
+
+def is_moment(at: float) -> bool:
+    """Tell whether Unix seconds are a time that the calendar has in every time zone: of the years 2 to 9998."""
+    return _FIRST_MOMENT <= at < _LAST_MOMENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -292,6 +292,31 @@ def test_a_state_that_cannot_be_read_stops_the_loop_with_a_reason(bench):
         bench.loop().run()
 
 
+def test_an_event_of_a_state_that_cannot_be_told_stops_the_loop_with_a_reason(bench):
+    bench.play(SHARES[:3], ended=False)
+    bench.loop().run()
+    token = bench.queue.acquire_alert(ttl_s=5)
+    state = json.loads(bench.queue.load_states()["yard"])
+    state["holdings"][0]["score"] = 5.0
+    bench.queue.commit(token, source_id="yard", state=json.dumps(state).encode(), events=[], outbox=[], done=[])
+    bench.queue.release_alert(token)
+
+    with pytest.raises(DecodeError, match="source yard: the stored rule state has an event that cannot be told"):
+        bench.loop(rule("another")).run()
+
+
+def test_a_state_of_no_source_is_passed_over_with_a_line(bench):
+    token = bench.queue.acquire_alert(ttl_s=5)
+    bench.queue.commit(token, source_id="\ufffdyard", state=b"x", events=[], outbox=[], done=[])
+    bench.queue.release_alert(token)
+
+    bench.play()
+    bench.loop().run()
+
+    assert phases(bench.events()) == ALL_PHASES
+    assert [line["names"] for line in bench.lines("foreign_states")] == [["\ufffdyard"]]
+
+
 # ------------------------------------------------------------------------------------------------------ live sources
 
 

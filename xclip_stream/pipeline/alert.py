@@ -26,6 +26,8 @@ _ASKING_S = 0.1
 _RESCORE_TOLD_S = 10.0
 """A reader that reports once a second has heard it by then."""
 _USUAL_GAP_S = default_gap_s(span_s=4.0, stride_s=1.0)
+_NO_TEXT = "\ufffd"
+"""Stands in a name that was not read as text. The names of sources are plain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +110,7 @@ class AlertLoop:
         """Decide until asked to stop.
 
         Raises:
-            DecodeError: the queue holds a state that this version cannot read.
+            DecodeError: the queue holds a state that this version cannot read, or that no event can be made of.
         """
         while not self._stopping():
             try:
@@ -188,7 +190,11 @@ class AlertLoop:
     def _load(self) -> None:
         """Read what is committed, and end the events of rules that are not what they were."""
         token = self._renew()
-        states = {source_id: _decoded(source_id, body) for source_id, body in sorted(self._queue.load_states().items())}
+        stored = self._queue.load_states()
+        foreign = [name for name in stored if _NO_TEXT in name]
+        if foreign:
+            self._log.warning("foreign_states", names=foreign)
+        states = {name: _decoded(name, body) for name, body in sorted(stored.items()) if name not in foreign}
         now_s = self._clock.monotonic()
         self._sources = {
             source_id: AlertSource(state, now_s=now_s, max_age_s=self._max_age_s) for source_id, state in states.items()
@@ -399,9 +405,11 @@ def _file_judged(judged: Sequence[Scores]) -> str:
 
 def _message(notice: Notice, now: float) -> Message:
     event = notice.event
-    return Message(
-        message_id=event.message_id,
-        source_id=event.source_id,
-        body=encode_event(event, number=notice.number),
-        committed_at=now,
-    )
+    try:
+        body = encode_event(event, number=notice.number)
+    except (ValueError, OverflowError):
+        # Scores are checked where they are read, so it comes from a state that somebody else wrote.
+        raise DecodeError(
+            f"source {event.source_id}: the stored rule state has an event that cannot be told; forget the source"
+        ) from None
+    return Message(message_id=event.message_id, source_id=event.source_id, body=body, committed_at=now)

@@ -12,14 +12,22 @@ from xclip_stream.errors import DecodeError, QueueError
 from xclip_stream.protocols import QueueDepths, RuleStatus, SourceStatus
 from xclip_stream.queues.limits import QueueLimits
 from xclip_stream.queues.redis_connection import RedisConnection, RedisKeys
-from xclip_stream.queues.redis_consumer import ALERT, FIRST_OF_CONTENT, NO_CURSOR, Fields, RedisConsumer
+from xclip_stream.queues.redis_consumer import (
+    ALERT,
+    FIRST_OF_CONTENT,
+    NO_CURSOR,
+    Fields,
+    RedisConsumer,
+    count_of,
+    text_of,
+)
 from xclip_stream.queues.redis_events import RedisAlert, RedisDelivery, RedisEvents
 from xclip_stream.queues.redis_history import RedisHistory
 from xclip_stream.queues.redis_inspection import RedisInspection
 from xclip_stream.queues.redis_leases import RedisLeases
 from xclip_stream.queues.redis_pictures import RedisPictures
 from xclip_stream.queues.redis_windows import RedisIngest, RedisScoring
-from xclip_stream.types import DeadLetter
+from xclip_stream.types import DeadLetter, is_moment
 
 Status = TypeVar("Status")
 _DEFAULTS = QueueLimits()
@@ -38,10 +46,10 @@ class RedisDeadLetters(RedisConsumer):
         found = self._find(letter_id)
         if found is None:
             return False
-        home = found.get(b"home", b"").decode()
+        home = text_of(found.get(b"home", b""))
         keys = [self._keys.dead, self._keys.counters, self._keys.of(home)]
         if home.startswith("windows:"):
-            keys.append(self._keys.source(found.get(b"source", b"").decode()))
+            keys.append(self._keys.source(text_of(found.get(b"source", b""))))
         answer: int = self._run("replay_letter", keys, [letter_id, FIRST_OF_CONTENT])
         if answer == -1:
             raise QueueError(f"dead letter {letter_id} was kept without its payload: drop it")
@@ -72,7 +80,7 @@ class RedisOverview(RedisInspection):
         keys = self._keys
         return QueueDepths(
             windows=self._length(keys.live_windows) + self._length(keys.file_windows),
-            window_bytes=int(self._text("HGET", keys.counters, "bytes") or 0),
+            window_bytes=count_of(self._call("HGET", keys.counters, "bytes") or b""),
             scores=self._length(keys.scores),
             outbox={sink_id: self._length(keys.outbox(sink_id)) for sink_id in sink_ids},
             dead=self._length(keys.dead),
@@ -117,16 +125,12 @@ class RedisOverview(RedisInspection):
         length: int = self._call("XLEN", stream)
         return length
 
-    def _text(self, command: str, *arguments: str) -> str:
-        value: bytes | None = self._call(command, *arguments)
-        return (value or b"").decode()
-
     def _statuses(self, key: str, decode: Callable[[bytes], Status]) -> dict[str, Status]:
         reply = self._call("HGETALL", key)
         found = {}
         for source_id, status in reply.items():
             try:
-                found[source_id.decode()] = decode(status)
+                found[text_of(source_id)] = decode(status)
             except DecodeError:
                 # Of another version of the package, and for display only: the next report replaces it.
                 continue
@@ -221,17 +225,26 @@ def open_queue(
 
 
 def _letter(letter_id: str, fields: Fields) -> DeadLetter:
-    home = fields.get(b"home", b"").decode()
+    home = text_of(fields.get(b"home", b""))
     parts = (fields.get(name, b"") for name in (b"window", b"frames", b"message", b"scores"))
     return DeadLetter(
         id=letter_id,
         origin="windows" if home.startswith("windows:") else home,
-        subject=fields.get(b"subject", b"").decode(),
-        reason=fields.get(b"reason", b"").decode(),
-        deliveries=int(fields.get(b"deliveries", b"0")),
-        died_at=float(fields.get(b"died_at", b"0")),
+        subject=text_of(fields.get(b"subject", b"")),
+        reason=text_of(fields.get(b"reason", b"")),
+        deliveries=count_of(fields.get(b"deliveries", b"")),
+        died_at=_time_of(fields.get(b"died_at", b"")),
         payload=b"".join(parts),
     )
+
+
+def _time_of(raw: bytes) -> float:
+    """Return Unix seconds; 0 where it is no time."""
+    try:
+        at = float(raw)
+    except ValueError:
+        return 0.0
+    return at if is_moment(at) else 0.0
 
 
 def _message_id(fields: Fields) -> str | None:

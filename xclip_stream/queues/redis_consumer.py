@@ -158,6 +158,16 @@ def stale(role: str) -> StaleOwner:
     return StaleOwner(f"another worker has taken over the role {role}")
 
 
+def text_of(raw: bytes) -> str:
+    """Return a text that anybody may have written. What is not UTF-8 becomes U+FFFD, which no name of ours has."""
+    return raw.decode(errors="replace")
+
+
+def count_of(raw: bytes) -> int:
+    """Return a count that anybody may have written; 0 where it is none, or no 64 bits hold it."""
+    return int(raw) if raw.isdigit() and len(raw) < 19 else 0
+
+
 def fields_of(flat: list[bytes]) -> Fields:
     """Return the fields of an entry that a script returned: name, value, name, value…"""
     return dict(zip(flat[::2], flat[1::2], strict=True))

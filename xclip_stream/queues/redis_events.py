@@ -21,6 +21,7 @@ from xclip_stream.queues.redis_consumer import (
     letter_fields,
     milliseconds,
     stale,
+    text_of,
 )
 from xclip_stream.types import Message, Scores, WindowId
 
@@ -47,7 +48,7 @@ class RedisAlert(RedisConsumer):
 
     def load_states(self) -> Mapping[str, bytes]:
         states = self._call("HGETALL", self._keys.state)
-        return {source_id.decode(): state for source_id, state in states.items()}
+        return {text_of(source_id): state for source_id, state in states.items()}
 
     def take_scores(self, token: int, *, max_count: int, block_s: float) -> list[TakenScores]:
         cursor = self._cursor(ALERT)
@@ -130,7 +131,7 @@ class RedisAlert(RedisConsumer):
             scores = replace(decode_scores(fields.get(b"scores", b"")), generation=int(fields[b"generation"]))
         except (DecodeError, KeyError, ValueError) as error:
             keys = [self._keys.scores, self._keys.lease(ALERT), self._keys.dead, self._keys.counters]
-            subject = fields.get(b"source", b"").decode(errors="replace")
+            subject = text_of(fields.get(b"source", b""))
             letter = letter_fields(home="scores", subject=subject, reason=str(error), deliveries=1)
             self._run("bury_scores", keys, [token, entry_id, *self._burial(), *letter])
             return None

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from xclip_stream.inspection import HeldLease, Inspection, ScoreWorker, Waiting, WindowsWaiting
-from xclip_stream.queues.redis_consumer import RedisConsumer
+from xclip_stream.queues.redis_consumer import RedisConsumer, count_of, text_of
 from xclip_stream.queues.redis_windows import GROUP
 
 _OUTBOX, _LEASE = "outbox:", "lease:"
@@ -15,7 +15,7 @@ class RedisInspection(RedisConsumer):
 
     def inspect(self, sink_ids: Sequence[str] = ()) -> Inspection:
         keys = self._keys
-        names = sorted(keys.name(key.decode()) for key in self._call("HGETALL", keys.known))
+        names = sorted(keys.name(text_of(key)) for key in self._call("HGETALL", keys.known))
         sinks = list(dict.fromkeys([*sink_ids, *_after(_OUTBOX, names)]))
         roles = _after(_LEASE, names)
         streams = [keys.live_windows, keys.file_windows, keys.scores, keys.dead, keys.events]
@@ -28,7 +28,7 @@ class RedisInspection(RedisConsumer):
             at=now_ms / 1000,
             live=_windows(live, now_ms),
             files=_windows(files, now_ms),
-            window_bytes=int(window_bytes),
+            window_bytes=count_of(window_bytes),
             max_bytes=self._connection.window_room_bytes(self._limits.max_bytes),
             scores=_waiting(scores, now_ms),
             max_scores=self._limits.max_scores,
@@ -64,7 +64,7 @@ def _windows(found: Sequence[Any], now_ms: int) -> WindowsWaiting:
 
 def _worker(found: Sequence[Any]) -> ScoreWorker:
     name, held, quiet_ms, deliveries, seen_ms = found
-    return ScoreWorker(name.decode(), held, quiet_ms / 1000, deliveries, seen_ms / 1000)
+    return ScoreWorker(text_of(name), held, quiet_ms / 1000, deliveries, seen_ms / 1000)
 
 
 def _team(found: Sequence[bytes], now_ms: int) -> Iterator[tuple[str, float]]:
@@ -80,4 +80,4 @@ def _leases(roles: Sequence[str], found: Sequence[Any]) -> Iterator[tuple[str, H
 
 def _shown(holder: bytes) -> str:
     """Return the name of a consumer without what makes it unlike another of that name."""
-    return holder.decode().rpartition("/")[0]
+    return text_of(holder).rpartition("/")[0]

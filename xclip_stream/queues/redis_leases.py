@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from xclip_stream.protocols import IngestTeam
-from xclip_stream.queues.redis_consumer import RedisConsumer, milliseconds, source_role, stale
+from xclip_stream.queues.redis_consumer import RedisConsumer, milliseconds, source_role, stale, text_of
 
 
 class RedisLeases(RedisConsumer):
@@ -23,7 +23,7 @@ class RedisLeases(RedisConsumer):
     def join_ingest(self, source_ids: Sequence[str], *, ttl_s: float) -> IngestTeam:
         workers, free = self._run("join_ingest", self._team_keys(source_ids), [self._holder, milliseconds(ttl_s)])
         return IngestTeam(
-            others=frozenset(worker.decode() for worker in workers) - {self._holder},
+            others=frozenset(map(text_of, workers)) - {self._holder},
             free=frozenset(source_ids[number] for number in free),
         )
 

@@ -1,5 +1,6 @@
 """The Redis queue's first half: windows come in, scores go out."""
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from xclip_stream.codec import (
     encode_window_header,
     window_pixels,
 )
-from xclip_stream.errors import DecodeError
+from xclip_stream.errors import DecodeError, QueueError
 from xclip_stream.evidence import EvidenceRecord, EvidenceRequest
 from xclip_stream.protocols import Admission, Admitted, SourceStatus, TakenRequest, TakenWindow, Wishes
 from xclip_stream.queues.limits import FILE_SHARE, FILES_FIRST_EVERY, gone_with_it
@@ -24,11 +25,13 @@ from xclip_stream.queues.redis_consumer import (
     HeldWindow,
     RedisConsumer,
     block_ms,
+    count_of,
     fields_of,
     letter_fields,
     milliseconds,
     source_role,
     stale,
+    text_of,
 )
 from xclip_stream.types import Picture, Scores, ScoreStatus, Window, WindowId
 
@@ -49,11 +52,16 @@ class RedisIngest(RedisConsumer):
         closing: tuple[str, bytes] = ("", b"")
         while True:
             answer, *details = self._run("begin_epoch", keys, [source_id, epoch, int(live), token, *closing])
-            if answer == b"begun":
-                return int(details[0])
             if answer == b"stale":
                 raise stale(source_role(source_id))
-            closing = _closing(source_id, details)
+            try:
+                if answer == b"begun":
+                    return int(details[0])
+                closing = _closing(source_id, details)
+            except (IndexError, ValueError):
+                raise QueueError(
+                    f"source {source_id}: what Redis knows of its epoch cannot be read; forget the source"
+                ) from None
 
     def add_window(self, window: Window, *, token: int = 0) -> Admitted:
         keys = [
@@ -116,8 +124,8 @@ class RedisIngest(RedisConsumer):
         return Wishes(
             picture=bool(looked_at),
             requests=requests,
-            judged_epoch=judged.decode(),
-            rescore=_window_to_rescore(source_id, rescore.decode()),
+            judged_epoch=text_of(judged),
+            rescore=_window_to_rescore(source_id, text_of(rescore)),
         )
 
     def put_picture(self, source_id: str, picture: Picture, *, ttl_s: float) -> None:
@@ -309,7 +317,7 @@ class RedisScoring(RedisConsumer):
 def _window_to_rescore(source_id: str, name: str) -> WindowId | None:
     """Read what `want_rescored` wrote; None where it is nothing, or of another version of the package."""
     seq, _, epoch = name.partition(":")
-    return WindowId(source_id, epoch, int(seq)) if seq.isascii() and seq.isdecimal() else None
+    return WindowId(source_id, epoch, int(seq)) if re.fullmatch("[0-9]{1,18}", seq) else None
 
 
 def _added_at(taken: TakenWindow) -> float:
@@ -319,14 +327,13 @@ def _added_at(taken: TakenWindow) -> float:
 
 
 def _held_window(stream: str, entry_id: str, fields: Fields) -> HeldWindow:
-    generation = fields.get(b"generation", b"")
     return HeldWindow(
         stream=stream,
         id=entry_id,
-        source_id=fields.get(b"source", b"").decode(errors="replace"),
-        epoch=fields.get(b"epoch", b"").decode(errors="replace"),
-        run=fields.get(b"run", b"").decode(errors="replace"),
-        generation=int(generation) if generation.isdigit() else 0,
+        source_id=text_of(fields.get(b"source", b"")),
+        epoch=text_of(fields.get(b"epoch", b"")),
+        run=text_of(fields.get(b"run", b"")),
+        generation=count_of(fields.get(b"generation", b"")),
         num_bytes=len(fields.get(b"frames", b"")),
         tombstone=fields.get(b"tombstone", b""),
     )
