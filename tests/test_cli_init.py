@@ -44,11 +44,12 @@ def test_a_camera_is_tested_and_its_password_stays_out_of_the_file(clip: Path, s
 
     text = (clip.parent / "site.yaml").read_text()
     assert done.returncode == 0, done.stderr
-    assert f"url: rtsp://viewer:${{YARD_PASSWORD}}@127.0.0.1:{camera.port}/live   # h264 160 × 120" in text
+    assert f"@127.0.0.1:{camera.port}/live" in text
+    assert "# h264 160 × 120" in text
     assert "right-horse" not in text + done.stdout + done.stderr
     assert "wrote site.yaml: 1 source, 1 rule\n" in done.stdout
-    assert "export YARD_PASSWORD=…" in done.stdout
-    assert run("check", "site.yaml", home=clip.parent, YARD_PASSWORD="right-horse").returncode == 0
+    assert "passwords are in secrets, for you alone\n" in done.stdout
+    assert run("check", "site.yaml", home=clip.parent).returncode == 0
 
 
 def test_a_camera_that_cannot_be_read_is_written_and_told(tmp_path: Path) -> None:
@@ -66,18 +67,29 @@ def test_a_prompt_that_is_missing_is_told_before_the_camera_is_tested(tmp_path: 
     assert done.stderr == "error: what shall it look for? give --prompt\n"
 
 
-def test_passwords_can_go_to_files_for_the_owner_alone(tmp_path: Path) -> None:
+def test_passwords_go_to_files_for_the_owner_alone(tmp_path: Path) -> None:
     url = "rtsp://u:hunter2@10.0.0.5/x"
 
-    done = run(
-        "init", "--url", url, "-n", "yard", "--prompt", "x", "--secrets", "file", "--no-test", "-y", home=tmp_path
-    )
+    done = run("init", "--url", url, "-n", "yard", "--prompt", "x", "--no-test", "-y", home=tmp_path)
 
     secret = tmp_path / "secrets" / "YARD_PASSWORD"
     assert done.returncode == 0, done.stderr
     assert "hunter2" not in (tmp_path / "site.yaml").read_text()
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
     assert load_config(tmp_path / "site.yaml").sources[0].url.get_secret_value() == url
+
+
+def test_passwords_can_come_from_the_environment(tmp_path: Path) -> None:
+    url = "rtsp://u:hunter2@10.0.0.5/x"
+
+    done = run(
+        "init", "--url", url, "-n", "yard", "--prompt", "x", "--secrets", "env", "--no-test", "-y", home=tmp_path
+    )
+
+    assert "url: rtsp://u:${YARD_PASSWORD}@10.0.0.5/x\n" in (tmp_path / "site.yaml").read_text()
+    assert "export YARD_PASSWORD=…" in done.stdout
+    assert not (tmp_path / "secrets").exists()
+    assert run("check", "site.yaml", home=tmp_path, YARD_PASSWORD="hunter2").returncode == 0
 
 
 def test_a_password_in_the_file_is_a_wish_and_makes_it_private(tmp_path: Path) -> None:
@@ -107,14 +119,28 @@ def test_a_secret_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "secrets" / "YARD_PASSWORD").write_text("another")
     url = "rtsp://u:hunter2@10.0.0.5/x"
 
-    done = run(
-        "init", "--url", url, "-n", "yard", "--prompt", "x", "--secrets", "file", "--no-test", "-y", home=tmp_path
-    )
+    done = run("init", "--url", url, "-n", "yard", "--prompt", "x", "--no-test", "-y", home=tmp_path)
 
     assert done.returncode == 2
     assert "secrets/YARD_PASSWORD: is there already" in done.stderr
     assert (tmp_path / "secrets" / "YARD_PASSWORD").read_text() == "another"
     assert not (tmp_path / "site.yaml").exists()
+
+
+def test_a_configuration_that_is_written_anew_brings_its_passwords_along(tmp_path: Path) -> None:
+    for password in ("wrong", "hunter2"):
+        url = f"rtsp://u:{password}@10.0.0.5/x"
+        done = run("init", "--url", url, "-n", "yard", "--prompt", "x", "--no-test", "-y", "--force", home=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert load_config(tmp_path / "site.yaml").sources[0].url.get_secret_value() == "rtsp://u:hunter2@10.0.0.5/x"
+
+
+def test_a_configuration_that_is_refused_leaves_no_passwords_behind(tmp_path: Path) -> None:
+    done = run("init", "--url", "rtps://u:hunter2@10.0.0.5/x", "--prompt", "x", "--no-test", "-y", home=tmp_path)
+
+    assert done.returncode == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -123,6 +149,7 @@ def test_a_secret_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
         ((), "which camera? give --url or --from-frigate"),
         (("--url", "/dev/video0"), "what shall it look for? give --prompt"),
         (("--url", "a", "--from-frigate", "b"), "--from-frigate brings its cameras: leave --url out"),
+        (("--url", "a.mp4", "--name", "庭", "--prompt", "x"), "庭: is no name for a camera: it needs letters"),
         (("--url", "~nobody-here/a.mp4", "--prompt", "x"), "~nobody-here/a.mp4: begins with ~, and there is no such"),
         (("--from-frigate", "none.yml"), "none.yml: cannot be read: No such file or directory"),
         (("none/site.yaml",), "none: there is no such folder"),
@@ -144,8 +171,10 @@ def test_what_is_missing_is_told_where_nobody_can_be_asked(
 
 def test_questions_lead_to_a_configuration(clip: Path) -> None:
     ours, theirs = pty.openpty()
-    answers = ["none.mp4", "clip.mp4", "moon", "outdoors", "a person climbing over a fence", "two people fighting", ""]
-    os.write(ours, "".join(f"{answer}\n" for answer in answers).encode())
+    cameras = ["none.mp4", "庭", "Haustür", "clip.mp4", "", ""]
+    found = ["clip.mp4"]  # instead of the first one
+    wishes = ["moon", "outdoors", "a person climbing over a fence", "two people fighting", ""]
+    os.write(ours, "".join(f"{answer}\n" for answer in [*cameras, *found, *wishes]).encode())
 
     process = subprocess.run(
         [*PROGRAM, "init"], stdin=theirs, capture_output=True, text=True, cwd=clip.parent,
@@ -158,7 +187,10 @@ def test_questions_lead_to_a_configuration(clip: Path) -> None:
     assert "none.mp4: there is no such file" in process.stdout
     assert "moon is none of them" in process.stdout
     written = yaml.safe_load((clip.parent / "site.yaml").read_text())
-    assert written["sources"][0]["url"] == "clip.mp4"
+    assert [(source["id"], source["url"]) for source in written["sources"]] == [
+        ("Haustur", "clip.mp4"),
+        ("clip", "clip.mp4"),
+    ]
     assert [rule["prompts"] for rule in written["rules"]] == [
         ["a person climbing over a fence"],
         ["two people fighting"],

@@ -1,6 +1,7 @@
 """The ids that a new configuration gives to what was named in other ways. Pure."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,5 +22,6 @@ def rule_ids(prompts: Sequence[str]) -> list[str]:
 
 
 def slug(text: str) -> str:
-    """Return a text as an id; empty where nothing of it can stand in one."""
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-_.")[:64]
+    """Return a text as an id, its letters without their marks; empty where nothing of it can stand in one."""
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", plain).strip("-_.")[:64]

@@ -1,5 +1,6 @@
 """`xclip-stream init`: from a camera to a configuration, by questions or by options."""
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -21,8 +22,8 @@ from xclip_stream.paths import without_tilde
 class SecretsPlace(StrEnum):
     """Where passwords go."""
 
-    ENV = "env"
     FILE = "file"
+    ENV = "env"
     INLINE = "inline"
 
 
@@ -46,8 +47,8 @@ def init(
         Path | None, typer.Option("--from-frigate", metavar="CONFIG", help="Take the cameras of this Frigate config.")
     ] = None,
     secrets: Annotated[
-        SecretsPlace, typer.Option(help="Passwords: environment variables, files beside it, or in it.")
-    ] = SecretsPlace.ENV,
+        SecretsPlace, typer.Option(help="Passwords: files beside it, environment variables, or in it.")
+    ] = SecretsPlace.FILE,
     checkpoint: Annotated[str | None, typer.Option(help="The model: `demo`, a folder or a hub id.")] = None,
     test: Annotated[bool, typer.Option(help="Open each camera, and show its picture.")] = True,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
@@ -62,7 +63,7 @@ def init(
 
       xclip-stream init
       xclip-stream init yard.yaml -u rtsp://me:secret@10.0.0.5/s1 -p "a fight" -y
-      xclip-stream init --from-frigate config.yml -p "a fight" --secrets file
+      xclip-stream init --from-frigate config.yml -p "a fight" --secrets env
     """
     questions = Questions(silent=yes)
     may_write(file, force=force, questions=questions)
@@ -85,7 +86,8 @@ def _cameras(
     file: Path, urls: list[str], names: list[str], from_frigate: Path | None, questions: Questions
 ) -> list[NewCamera]:
     if from_frigate is None:
-        urls = urls or [questions.url()]
+        if not urls:
+            urls, names = questions.cameras()
         return named_cameras([_from_folder(url, file.parent) for url in urls], names)
     if urls:
         raise ConfigError("--from-frigate brings its cameras: leave --url out")
@@ -112,30 +114,34 @@ def _from_folder(url: str, folder: Path) -> str:
 
 def _write(file: Path, site: NewSite, place: SecretsPlace) -> None:
     secrets = Secrets()
-    if place is not SecretsPlace.INLINE:
-        from_file = place is SecretsPlace.FILE
-        hidden = [without_secrets(camera, secrets, from_file=from_file) for camera in site.cameras]
-        site = NewSite(cameras=hidden, prompts=site.prompts, background=site.background, checkpoint=site.checkpoint)
-    text = site_text(site, name=str(file))
+    text = _text(file, site, secrets, place)
     variables = {name: secret for secret, name in secrets.names.items()}
     if place is SecretsPlace.FILE:
-        write_secrets(file.parent, variables)
-        variables = {}
-    check_text(text, file, variables)
+        check_text(_text(file, site, secrets, SecretsPlace.ENV), file, variables)  # before anything is written
+        write_secrets(file.parent, variables, anew=file.exists())
+        unset = missing_variables(text, known=())
+    else:
+        check_text(text, file, variables)
+        unset = [*variables, *missing_variables(text, known=variables)]
     write_site(text, file, private=place is SecretsPlace.INLINE)
-    _tell(file, site, [*variables, *missing_variables(text, known=variables)], place)
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
-
-
-def _tell(file: Path, site: NewSite, unset: list[str], place: SecretsPlace) -> None:
     typer.echo(f"wrote {file}: {_counted(len(site.cameras), 'source')}, {_counted(len(site.prompts), 'rule')}")
-    if place is SecretsPlace.FILE:
+    if variables and place is SecretsPlace.FILE:
         typer.echo(f"passwords are in {file.parent / 'secrets'}, for you alone")
     if unset:
         typer.echo("set before you start it, with the passwords as they stand in the URLs:")
         for name in unset:
             typer.echo(f"  export {name}=…")
     typer.echo(f"then:\n  xclip-stream check {file}\n  xclip-stream run {file}")
+
+
+def _text(file: Path, site: NewSite, secrets: Secrets, place: SecretsPlace) -> str:
+    """Return the configuration with its passwords where they shall be; those that it does without go to `secrets`."""
+    if place is not SecretsPlace.INLINE:
+        from_file = place is SecretsPlace.FILE
+        hidden = [without_secrets(camera, secrets, from_file=from_file) for camera in site.cameras]
+        site = replace(site, cameras=hidden)
+    return site_text(site, name=str(file))
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from xclip_stream.cli.ids import slug, source_name
+from xclip_stream.errors import ConfigError
 from xclip_stream.redaction import redact_url
 
 _REFERENCE = re.compile(r"\$\{[^{}]*\}")
@@ -41,11 +42,17 @@ class Secrets:
 
 
 def named_cameras(urls: Sequence[str], names: Sequence[str]) -> list[NewCamera]:
-    """Return a camera for each URL, each with an id of its own."""
+    """Return a camera for each URL, each with an id of its own.
+
+    Raises:
+        ConfigError: nothing of a name can stand in an id.
+    """
     cameras: list[NewCamera] = []
     for number, url in enumerate(urls):
-        wanted = slug(names[number]) if number < len(names) else ""
-        cameras.append(NewCamera(id=free_id(wanted or source_name(url), cameras), url=url))
+        name = names[number] if number < len(names) else source_name(url)
+        if not slug(name):
+            raise ConfigError(f"{name}: is no name for a camera: it needs letters from a to z, or digits")
+        cameras.append(NewCamera(id=free_id(slug(name), cameras), url=url))
     return cameras
 
 

@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from xclip_stream.cli.ids import slug, source_name
 from xclip_stream.config import DEFAULT_GROUP, GROUPS
 from xclip_stream.errors import ConfigError
 
@@ -41,18 +42,20 @@ class Questions:
         if not self.can_ask:
             raise ConfigError(otherwise)
 
-    def url(self) -> str:
-        """Return the address of a camera."""
+    def cameras(self) -> tuple[list[str], list[str]]:
+        """Return the addresses of the cameras, and the name of each."""
         self.may_ask("which camera? give --url or --from-frigate")
-        return str(typer.prompt("Camera (rtsp://user:password@host/path, a file, or /dev/video0)")).strip()
+        url = str(typer.prompt("Camera (rtsp://user:password@host/path, a file, or /dev/video0)")).strip()
+        urls, names = list[str](), list[str]()
+        while url:
+            urls.append(url)
+            names.append(str(typer.prompt("Its name", default=source_name(url), value_proc=_name)))
+            url = _optional("Another camera, or nothing")
+        return urls, names
 
     def another_url(self) -> str | None:
         """Return another address for a camera that cannot be read; None to keep the one it has."""
-        if not self.can_ask:
-            return None
-        return (
-            str(typer.prompt("Another address, or nothing to keep it", default="", show_default=False)).strip() or None
-        )
+        return (_optional("Another address, or nothing to keep it") or None) if self.can_ask else None
 
     def place(self) -> str:
         """Return the background group for where the cameras are."""
@@ -68,7 +71,7 @@ class Questions:
     def prompts(self, place: str | None) -> list[str]:
         """Return what to look for."""
         example = _EXAMPLES.get(place or "", "a person falling down")
-        typer.echo(f"What shall it look for? A sentence for each, such as: {example}. Nothing ends the list.")
+        typer.echo(f"What shall it look for? In English, such as: {example}. One a line; nothing ends the list.")
         found: list[str] = []
         while len(found) < _MAX_PROMPTS:
             default = None if not found else ""
@@ -82,3 +85,13 @@ class Questions:
     def overwrite(self, name: str) -> bool:
         """Return whether a file may be written anew."""
         return self.can_ask and typer.confirm(f"{name} is there already. Write it anew?", default=False)
+
+
+def _name(text: str) -> str:
+    if not slug(text):
+        raise typer.BadParameter("a name needs letters from a to z, or digits")
+    return text
+
+
+def _optional(question: str) -> str:
+    return str(typer.prompt(question, default="", show_default=False)).strip()

@@ -39,8 +39,8 @@ def missing_variables(text: str, *, known: Collection[str]) -> list[str]:
     return [name for name in dict.fromkeys(_REFERENCE.findall(text)) if name not in known and name not in os.environ]
 
 
-def write_secrets(folder: Path, secrets: Mapping[str, str]) -> None:
-    """Write each secret into a file of its own in the folder `secrets`.
+def write_secrets(folder: Path, secrets: Mapping[str, str], *, anew: bool) -> None:
+    """Write each secret into a file of its own in the folder `secrets`, `anew` also where another one is there.
 
     Raises:
         ConfigError: one of them is there already with another content, or cannot be written.
@@ -50,6 +50,8 @@ def write_secrets(folder: Path, secrets: Mapping[str, str]) -> None:
         if secrets:
             place.mkdir(mode=0o700, exist_ok=True)
         for name, secret in secrets.items():
+            if anew:
+                (place / name).unlink(missing_ok=True)
             _write_secret(place / name, secret)
     except OSError as error:
         raise ConfigError(f"{place}: cannot be written: {error.strerror}") from None

@@ -31,14 +31,14 @@ def site_text(site: NewSite, *, name: str) -> str:
 
 _SINKS = (
     "",
-    "sinks:                          # who hears of events; webhooks, queues and more: docs/configuration.md",
+    "sinks:                          # who hears of events; webhooks, mail, MQTT and more: docs/sinks.md",
     "  - id: console",
     "    type: console               # the terminal in which it runs",
     "  - id: archive",
     "    type: jsonl                 # a file with one JSON object a line",
     "    path: events.jsonl",
     "",
-    "# evidence: {}                  # keep a picture and a clip of each event, in the folder `evidence`",
+    "evidence: {}                    # keeps a picture and a clip of each event for a week, in the folder `evidence`",
 )
 
 
