@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -22,6 +22,7 @@ from tests.workers.running import running
 from workers.deliver import run
 from xclip_stream.config import SinkConfig, read_config
 from xclip_stream.queues.redis import open_queue
+from xclip_stream.sinks.webhook import signing_key, standard_headers
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
@@ -119,6 +120,17 @@ def test_a_nats_consumer_prints_what_the_page_shows(tmp_path, redis_url):
         printed = reading.communicate(timeout=60)[0]
 
     assert printed.splitlines() == shown("xclip.events.yard")
+
+
+def test_the_page_tells_a_signed_webhook_from_a_forged_one():
+    (program,) = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
+    exec(program, scope := dict[str, Any]())  # noqa: S102 - it is ours
+    secret, (message, *_) = "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ=", a_life("5f0c1d0c", committed_at=0.0)
+    headers = standard_headers(message, key=signing_key(secret), timestamp=1_767_225_600)
+
+    assert scope["is_genuine"](headers, message.body, secret)
+    assert not scope["is_genuine"](headers, message.body + b" ", secret)
+    assert not scope["is_genuine"](headers, message.body, "whsec_b3RoZXI=")
 
 
 @pytest.mark.parametrize("text", CONFIGURATIONS)

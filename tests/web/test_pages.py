@@ -123,6 +123,19 @@ def test_the_picture_of_an_open_event_appears_as_soon_as_it_is_there(
         expect(page.get_by_role("img", name="Snapshot of climbing at yard")).to_be_visible()
 
 
+def test_the_list_shows_the_picture_of_each_event(page: Page, redis_url: str, tmp_path: Path) -> None:
+    picture = tmp_path / "kept" / "yard" / "2026-01-01" / f"{'a' * 32}.jpg"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(PIXEL)
+    with dashboard(redis_url, tmp_path, site=SITE + "evidence: {dir: kept}\n", namespace=uuid4().hex) as kept:
+        kept.judge(recorded(EVENT), snapshot_url=picture.as_uri())
+        see(page, kept, "events")
+        expect(page.locator(".events img")).to_be_visible()
+        loaded = page.locator(".events img").evaluate("image => image.decode().then(() => image.naturalWidth)")
+
+    assert loaded == 1
+
+
 def test_the_list_has_filters_that_stand_in_the_address(page: Page, served: Dashboard) -> None:
     served.judge(recorded(EVENT))
     see(page, served, "events")

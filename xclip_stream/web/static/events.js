@@ -60,7 +60,7 @@ function row(event) {
   return h("li", {}, h("a", { href: `#/events/${event.event_id}`, "data-severity": event.severity },
     h("time", { datetime: event.start_time }, moment(begun)),
     severity(event.severity),
-    h("span", { class: "what" }, h("strong", {}, event.rule_id), h("span", {}, event.prompt)),
+    h("span", { class: "what" }, event.snapshot_url && h("img", { src: event.snapshot_url, alt: "", loading: "lazy" }), h("strong", {}, event.rule_id), h("span", {}, event.prompt)),
     h("span", { class: "where" }, place(event)),
     h("span", { class: "peak" }, h("span", { class: "meter", "data-over": "true" }, meter(event)), h("b", {}, share(event.peak_score))),
     h("span", { class: "long" }, isOpen ? h("em", {}, "open") : `${lasting(unixOf(event.end_time) - begun)} · ${event.end_reason.replaceAll("_", " ")}`)));
