@@ -74,22 +74,7 @@ def build_rulebook(config: Config) -> Rulebook:
 
 def build_rule(config: Config, rule: RuleConfig) -> Rule:
     """Return the rule that a configuration describes, for sources that are in it: others may have been removed."""
-    return Rule(
-        rule_id=rule.id,
-        prompts=rule.prompts,
-        background=rule.background,
-        enter=rule.enter,
-        exit=rule.exit,
-        min_duration_s=rule.min_duration_s,
-        cooldown_s=rule.cooldown_s,
-        max_duration_s=rule.max_duration_s,
-        schedule=None if rule.schedule is None else rule.schedule.build(),
-        severity=rule.severity,
-        labels=rule.labels,
-        sinks=config.sinks_of(rule),
-        sources=rule.sources or config.source_ids,
-        regions=rule.regions,
-    )
+    return rule.build(sources=rule.sources or config.source_ids, sinks=config.sinks_of(rule))
 
 
 def evidence_urls(config: Config) -> dict[str, str]:

@@ -5,9 +5,10 @@ from functools import partial
 from typing import TextIO
 
 from xclip_stream import __version__
-from xclip_stream.config import (
+from xclip_stream.config import Config, RuleConfig, SourceConfig
+from xclip_stream.config.parts import TlsConfig
+from xclip_stream.config.sinks import (
     AppriseSinkConfig,
-    Config,
     ConsoleSinkConfig,
     EmailSinkConfig,
     ExecSinkConfig,
@@ -16,12 +17,9 @@ from xclip_stream.config import (
     MqttSinkConfig,
     NatsSinkConfig,
     RedisSinkConfig,
-    RuleConfig,
     SinkConfig,
-    SourceConfig,
     WebhookSinkConfig,
 )
-from xclip_stream.config.parts import TlsConfig
 from xclip_stream.protocols import Sink
 from xclip_stream.queues.redis_client import open_client
 from xclip_stream.sinks.console import ConsoleSink

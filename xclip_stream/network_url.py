@@ -3,6 +3,9 @@
 import re
 from urllib.parse import urlsplit
 
+CAMERA_SCHEMES = ("rtsp", "rtsps", "http", "https")
+"""Of cameras that are reached over the network."""
+
 _WITHOUT_SCHEME = re.compile(r"[^/\s]*:[^/\s]*@|[\w.-]+:\d+/")
 _ENCODE = "percent-encode special characters of a password"
 

@@ -10,9 +10,9 @@ import yaml
 
 from xclip_stream.cli.ids import slug
 from xclip_stream.cli.new_site import NewCamera, free_id
-from xclip_stream.config.values import LIVE_SCHEMES
 from xclip_stream.device_url import is_device_path
 from xclip_stream.errors import ConfigError
+from xclip_stream.network_url import CAMERA_SCHEMES
 
 _VARIABLE = re.compile(r"(?<!\$)\{(FRIGATE_\w+)\}")
 _RESTREAM_HOSTS = {"127.0.0.1", "localhost", "::1"}
@@ -109,7 +109,7 @@ class _Reading:
                     f"camera {name}: go2rtc's {stream} leads to no camera; put the host of Frigate into its url"
                 )
             return _with_references(found or path)
-        if is_device_path(path) or parts.scheme in LIVE_SCHEMES:
+        if is_device_path(path) or parts.scheme in CAMERA_SCHEMES:
             return _with_references(path)
         self.remarks.append(f"camera {name}: left out, since {parts.scheme or 'its path'} is no kind of source here")
         return None
@@ -122,7 +122,7 @@ class _Reading:
             url = address.removeprefix("ffmpeg:").partition("#")[0]
             if url.startswith("rtspx://"):
                 return url.replace("rtspx://", "rtsps://", 1)
-            if url.partition("://")[0] in LIVE_SCHEMES:
+            if url.partition("://")[0] in CAMERA_SCHEMES:
                 return url
             if depth < len(self._streams) and url in self._streams and url != name:
                 return self._stream(url, depth=depth + 1)

@@ -37,6 +37,7 @@ from xclip_stream.config.values import (
 )
 from xclip_stream.redaction import redact_url
 from xclip_stream.redis_url import RedisUrl, with_tls_files
+from xclip_stream.rules import Rule
 from xclip_stream.schedule import Schedule, parse_clock, parse_days
 from xclip_stream.types import WHOLE_FRAME, IdleMode
 
@@ -259,6 +260,25 @@ class RuleConfig(Closed):
     )
     sinks: Ids | None = None
     """None means all of them; an empty list leaves the event on the public stream alone."""
+
+    def build(self, *, sources: tuple[str, ...] | None = None, sinks: tuple[str, ...] = ()) -> Rule:
+        """Return the rule that this describes, for these sources, None being all, and these sinks."""
+        return Rule(
+            rule_id=self.id,
+            prompts=self.prompts,
+            background=self.background,
+            enter=self.enter,
+            exit=self.exit,
+            min_duration_s=self.min_duration_s,
+            cooldown_s=self.cooldown_s,
+            max_duration_s=self.max_duration_s,
+            schedule=None if self.schedule is None else self.schedule.build(),
+            severity=self.severity,
+            labels=self.labels,
+            sinks=sinks,
+            sources=sources,
+            regions=self.regions,
+        )
 
     @field_validator("regions")
     @classmethod

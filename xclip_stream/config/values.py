@@ -15,12 +15,11 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Secr
 
 from xclip_stream.config.suggestions import did_you_mean
 from xclip_stream.device_url import DEVICE_SCHEME, DeviceUrl, is_device_path
-from xclip_stream.network_url import check_address, lacks_scheme
+from xclip_stream.network_url import CAMERA_SCHEMES, check_address, lacks_scheme
 from xclip_stream.paths import without_tilde
 from xclip_stream.redaction import MASK, redact_url
 from xclip_stream.redis_url import RedisUrl
 
-LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https")
 WEBHOOK_SCHEMES = ("http", "https")
 MQTT_SCHEMES = ("mqtt", "mqtts")
 NATS_SCHEMES = ("nats", "tls")
@@ -90,12 +89,12 @@ def _source_url(url: SecretStr, info: ValidationInfo) -> SecretStr:
         DeviceUrl.parse(text)
         return SecretStr(text)
     if "://" in text:
-        _checked_url(text, LIVE_SCHEMES)
+        _checked_url(text, CAMERA_SCHEMES)
         return SecretStr(text)
     if not text:
         raise ValueError("is empty: give a file, or a URL like rtsp://camera/stream")
     if lacks_scheme(text):
-        raise ValueError(f"looks like an address without its scheme: begin it with {_either(LIVE_SCHEMES)}")
+        raise ValueError(f"looks like an address without its scheme: begin it with {_either(CAMERA_SCHEMES)}")
     return SecretStr(str(anchored(text, info)))
 
 

@@ -105,17 +105,8 @@ def held_out(index: int) -> dict[str, Sequence[str]]:
 
 
 def rule_of(config: RuleConfig) -> Rule:
-    """The rule that a configuration asks for, without schedule and sinks."""
-    return Rule(
-        rule_id=config.id,
-        prompts=config.prompts,
-        background=config.background,
-        enter=config.enter,
-        exit=config.exit,
-        min_duration_s=config.min_duration_s,
-        cooldown_s=config.cooldown_s,
-        max_duration_s=config.max_duration_s,
-    )
+    """The rule that a configuration asks for, on every source and for no sink."""
+    return config.build()
 
 
 def prompts_of(rules: Sequence[Rule]) -> tuple[str, ...]:

@@ -19,10 +19,11 @@ from av.error import (
 
 from xclip_stream.device_url import DEVICE_SCHEME, DeviceUrl, is_device_path
 from xclip_stream.errors import LoginRejected, NoSuchAddress, SourceError, SourceRejected, SourceUnavailable
+from xclip_stream.network_url import CAMERA_SCHEMES
 from xclip_stream.redaction import redact_url
 from xclip_stream.sources.decoding import OpenVideo, open_video
 
-LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https", DEVICE_SCHEME)
+LIVE_SCHEMES = (*CAMERA_SCHEMES, DEVICE_SCHEME)
 
 _RTSP_PROTOCOLS = "rtsp,rtsps,rtp,srtp,tcp,udp,tls,crypto"
 # Without "file", so that a playlist from the network cannot name a file of this machine.
