@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ from tests.score_builders import CLIMB, EMPTY
 from tests.score_builders import window as scores_of
 from tests.workers.running import running
 from workers.alert import build_rule, gap_s, run
-from xclip_stream.config import Config, ConfigWatch, load_config, read_config
+from xclip_stream.config import Config, ConfigWatch, RuleConfig, load_config, read_config
 from xclip_stream.queues.redis import RedisQueue, open_queue
+from xclip_stream.rulebook import plain_rule
+from xclip_stream.rules import Rule
 from xclip_stream.schedule import Schedule
 from xclip_stream.types import WHOLE_FRAME, ScoreStatus, Window, WindowId
 
@@ -198,6 +201,8 @@ def test_a_rule_is_built_with_all_that_the_configuration_says():
     assert (rule.min_duration_s, rule.cooldown_s, rule.max_duration_s) == (2, 30, 60)
     assert (rule.sources, rule.regions, rule.sinks) == (("gate",), ("door", WHOLE_FRAME), ("ops", "log"))
     assert rule.schedule == Schedule.parse(days="fri", opens="20:00", closes="06:00", timezone="Europe/Berlin")
+    assert [each.name for each in fields(Rule) if getattr(rule, each.name) == each.default] == []
+    assert plain_rule(rule).keys() - {"rule_id"} == RuleConfig.model_fields.keys() - {"id"}
 
 
 def test_a_rule_for_all_sources_is_for_those_of_the_configuration():
