@@ -25,7 +25,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.footage import SEED, described, write_full_hd, write_small
-from benchmarks.machine import cpu_s_of, decode_sampled, products
+from benchmarks.machine import best_of_float32, cpu_s_of, decode_sampled, products
 from benchmarks.processes import use_by_role
 from benchmarks.ratios import ratio_spread, spread_of
 from benchmarks.results import Figure
@@ -213,11 +213,8 @@ def floor_s(checkpoint: Path, video: Path, *, windows: int, rounds: int) -> dict
     peak = products(rounds=rounds)[f"threads_{torch.get_num_threads()}"]
     every_s = SPAN_S / FRAMES
     decoding_s = median(cpu_s_of(lambda: decode_sampled(video, every_s=every_s)) for _ in range(rounds)) / cores
-    return {
-        name: decoding_s + windows * operations / (peak[name]["best"] * 1e9)
-        for name in ("float32", "int8")
-        if peak[name] is not None
-    }
+    best = {"float32": best_of_float32(peak)} | ({} if peak["int8"] is None else {"int8": peak["int8"]["best"]})
+    return {name: decoding_s + windows * operations / (rate * 1e9) for name, rate in best.items()}
 
 
 def per_window(seconds: Sequence[float], windows: int) -> float:

@@ -15,6 +15,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from av.video.stream import VideoStream
 import xclip_stream
 from benchmarks.footage import described, write_full_hd
 from benchmarks.ratios import spread_of
+from xclip_stream.model.matrix_unit import matrix_unit_is_usable
 
 SIDE = 2048
 """Of the square matrices: large enough that the product is all that counts, small enough for the cache of a server."""
@@ -60,10 +63,15 @@ def products(*, rounds: int) -> dict[str, Any]:
             torch.set_num_threads(threads)
             found[f"threads_{threads}"] = {
                 name: product_peak(multiply, rounds=rounds) for name, multiply in multiplications().items()
-            }
+            } | {"float32_by_tiles": tiles_peak(threads, rounds=rounds)}
     finally:
         torch.set_num_threads(usual)
     return found
+
+
+def best_of_float32(peaks: Mapping[str, Mapping[str, float] | None]) -> float:
+    """Return the 10⁹ operations a second of float32 that nothing on this machine goes beyond."""
+    return max(peak["best"] for name in ("float32", "float32_by_tiles") if (peak := peaks[name]) is not None)
 
 
 def multiplications() -> dict[str, Callable[[], object]]:
@@ -76,6 +84,23 @@ def multiplications() -> dict[str, Callable[[], object]]:
         "bfloat16": lambda: half[0] @ half[1],
         "int8": lambda: torch._int_mm(*whole),
     }
+
+
+def tiles_peak(threads: int, *, rounds: int) -> dict[str, float] | None:
+    """Return the same of float32 on the matrix unit, each thread with numbers that lie in its first cache."""
+    if not matrix_unit_is_usable() or find_spec("numba") is None:
+        return None
+    from benchmarks.tiles import add_up, operations  # noqa: PLC0415 - an extra
+
+    times = 20_000
+    add_up(1)
+    with ThreadPoolExecutor(threads) as pool:
+        found = []
+        for _ in range(rounds):
+            start = time.perf_counter()
+            list(pool.map(add_up, [times] * threads))
+            found.append(threads * operations(times) / (time.perf_counter() - start) / 1e9)
+    return {"median": round(spread_of(found).median, 1), "best": round(max(found), 1)}
 
 
 def product_peak(multiply: Callable[[], object], *, rounds: int) -> dict[str, float] | None:

@@ -1,7 +1,6 @@
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from tests.model.reference import make_pair
 from tests.model.test_stages import rules_of
 from xclip_stream.errors import CheckpointError
 from xclip_stream.model import XCLIPModel
-from xclip_stream.model.openvino_backend import OpenVinoBackend, default_cache, exported_stages, the_core
+from xclip_stream.model.openvino_backend import OpenVinoBackend, exported_stages, the_core
 from xclip_stream.model.stage_files import ExportedStages
 from xclip_stream.model.torch_backend import TorchBackend
 
@@ -168,13 +167,6 @@ def test_a_folder_that_cannot_be_written_is_named(model, tmp_path):
 
     with pytest.raises(CheckpointError, match="set XDG_CACHE_HOME"):
         exported_stages(model, rules_of(model), sha256=SHA256, cache=tmp_path / "file")
-
-
-def test_the_cache_lies_where_caches_of_the_user_do(monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert default_cache() == Path("/somewhere/xclip-stream/openvino")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert default_cache() == Path.home() / ".cache/xclip-stream/openvino"
 
 
 def test_nothing_is_told_to_anybody():

@@ -61,7 +61,7 @@ class ModelConfig(Closed):
     """`demo` for the packaged one, a folder (begins with `/`, `./`, `../` or `~`), or a hub id."""
     revision: str | None = None
     device: Device = "auto"
-    backend: Literal["auto", "torch", "openvino"] = "auto"
+    backend: Literal["auto", "torch", "openvino", "amx"] = "auto"
     quantized: AnchoredPath | None = None
     """A folder that `xclip-stream quantize` has made of this checkpoint."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"

@@ -13,16 +13,18 @@ from xclip_stream.model.checkpoint_files import FrameRules
 from xclip_stream.model.configuration import XCLIPVisionConfig
 from xclip_stream.model.cuda_graphs import CudaRecorder
 from xclip_stream.model.gpu_backend import GpuBackend, sizes_for
+from xclip_stream.model.matrix_unit import matrix_unit_is_usable, matrix_unit_suits
 from xclip_stream.model.network import XCLIPModel
 from xclip_stream.model.stage_files import ExportedStages
 from xclip_stream.model.stages import make_stages
 from xclip_stream.model.torch_backend import TorchBackend
 
-BackendName = Literal["auto", "torch", "openvino"]
+BackendKind = Literal["torch", "openvino", "amx"]
+BackendName = Literal["auto"] | BackendKind
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 
-_WORTH_EXPORTING = 20_000_000
-"""Weights of a vision tower below which torch is ready sooner than OpenVINO, and fast enough."""
+_WORTH_PREPARING = 20_000_000
+"""Weights of a vision tower below which torch is ready sooner than the others, and fast enough."""
 
 
 class Backend(Protocol):
@@ -57,37 +59,68 @@ class Backend(Protocol):
 
 
 def choose_backend(
-    backend: BackendName, device: torch.device, vision: XCLIPVisionConfig, *, quantised: bool = False
-) -> Literal["torch", "openvino"]:
-    """Return what `auto` stands for: OpenVINO for a model of the published sizes on a CPU, where it is installed.
+    backend: BackendName,
+    device: torch.device,
+    vision: XCLIPVisionConfig,
+    *,
+    dtype: Dtype = "auto",
+    quantised: bool = False,
+) -> BackendKind:
+    """Return what `auto` stands for: on a CPU, for a model of the published sizes, the fastest that is installed.
 
-    An eight-bit form is OpenVINO's, whatever `auto` would be without it.
+    That is the matrix unit where the processor has one and float32 is wanted, else OpenVINO. An eight-bit form is
+    OpenVINO's, whatever `auto` would be without it.
 
     Raises:
-        ConfigError: OpenVINO was asked for, and is not installed or cannot use the device.
+        ConfigError: what was asked for is not installed, or cannot be used here; says why.
     """
-    there = find_spec("openvino") is not None
-    if quantised and backend == "torch":
-        raise ConfigError("model.quantized needs model.backend openvino or auto, not torch")
+    if quantised and backend not in ("auto", "openvino"):
+        raise ConfigError(f"model.quantized needs model.backend openvino or auto, not {backend}")
     if backend == "openvino" or quantised:
         asked = "model.quantized" if quantised else "model.backend openvino"
-        if device.type != "cpu":
-            raise ConfigError(f"{asked} is for the CPU, not for {device}; set model.device to cpu")
-        if not there:
-            raise ConfigError(f"{asked} needs its extra: pip install 'xclip-stream[openvino]'")
+        if (reason := _why_no_openvino(device)) is not None:
+            raise ConfigError(f"{asked} {reason}")
         return "openvino"
-    if backend == "torch" or device.type != "cpu" or not there:
-        return "torch"
+    if backend == "amx":
+        if (reason := _why_no_amx(device, vision, dtype)) is not None:
+            raise ConfigError(f"model.backend amx {reason}")
+        return "amx"
     # Of each block: four matrices of the attention, eight of the MLP, five of the messages, all of this width.
     weights = 17 * vision.num_hidden_layers * vision.hidden_size**2
-    return "openvino" if weights >= _WORTH_EXPORTING else "torch"
+    if backend == "torch" or weights < _WORTH_PREPARING:
+        return "torch"
+    if _why_no_amx(device, vision, dtype) is None:
+        return "amx"
+    return "openvino" if _why_no_openvino(device) is None else "torch"
+
+
+def _why_no_openvino(device: torch.device) -> str | None:
+    if device.type != "cpu":
+        return f"is for the CPU, not for {device}; set model.device to cpu"
+    if find_spec("openvino") is None:
+        return "needs its extra: pip install 'xclip-stream[openvino]'"
+    return None
+
+
+def _why_no_amx(device: torch.device, vision: XCLIPVisionConfig, dtype: Dtype) -> str | None:
+    if device.type != "cpu":
+        return f"is for the CPU, not for {device}; set model.device to cpu"
+    if dtype not in ("auto", "float32"):
+        return f"computes in float32, not in {dtype}; set model.dtype to float32, or model.backend to openvino"
+    if not matrix_unit_suits(vision):
+        return "is for models of the published kind, not for this checkpoint; set model.backend to auto"
+    if not matrix_unit_is_usable():
+        return "needs a processor with AMX (amx_bf16 in /proc/cpuinfo), on Linux; set model.backend to auto"
+    if find_spec("numba") is None:
+        return "needs its extra: pip install 'xclip-stream[amx]'"
+    return None
 
 
 def make_backend(
     model: XCLIPModel,
     rules: FrameRules,
     *,
-    backend: Literal["torch", "openvino"],
+    backend: BackendKind,
     dtype: Dtype,
     sha256: str,
     quantised: ExportedStages | None = None,
@@ -108,6 +141,10 @@ def make_backend(
         if isinstance(by_torch, GpuBackend):
             by_torch.prepare()
         return by_torch
+    if backend == "amx":
+        from xclip_stream.model.amx_backend import AmxBackend  # noqa: PLC0415 - an extra
+
+        return AmxBackend(model, rules, threads=torch.get_num_threads())
     from xclip_stream.model.openvino_backend import OpenVinoBackend, exported_stages  # noqa: PLC0415 - an extra
 
     return OpenVinoBackend(

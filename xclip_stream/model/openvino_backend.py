@@ -5,7 +5,6 @@ tokens of a frame are kept between windows. Importing this needs the extra `open
 """
 
 import inspect
-import os
 import shutil
 import tempfile
 import warnings
@@ -28,6 +27,7 @@ from xclip_stream.model.stage_files import ExportedStages, settings_digest
 from xclip_stream.model.stages import make_stages
 from xclip_stream.model.token_cache import TokenCache
 from xclip_stream.model.torch_errors import first_line
+from xclip_stream.model.user_cache import user_cache
 
 import openvino  # isort: skip
 
@@ -111,7 +111,7 @@ def exported_stages(model: XCLIPModel, rules: FrameRules, *, sha256: str, cache:
     """
     settings = settings_digest(model.config, rules)
     made_of = f"{sha256[:32]}-{settings[:8]}"
-    folder = (cache or default_cache()) / f"{made_of}-{EXPORT_VERSION}-{openvino.__version__.split('-')[0]}"
+    folder = (cache or user_cache("openvino")) / f"{made_of}-{EXPORT_VERSION}-{openvino.__version__.split('-')[0]}"
     kept = ExportedStages(folder)
     if kept.are_there():
         return kept
@@ -154,12 +154,6 @@ def the_core() -> openvino.Core:
     the process dies.
     """
     return openvino.Core()
-
-
-def default_cache() -> Path:
-    """Return the folder of the user's that keeps exported models."""
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "xclip-stream" / "openvino"
 
 
 def _export(stage: nn.Module, example: tuple[Tensor, ...], path: Path) -> None:

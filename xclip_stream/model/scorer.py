@@ -86,16 +86,16 @@ class Scorer:
         """Read a checkpoint: a local folder or a hub id.
 
         `device` `auto` is the GPU where there is one that torch can use. `dtype` `auto` is half precision on a GPU and
-        single on a CPU; logits are computed in single precision in any case. `backend` `auto` is OpenVINO on a CPU,
-        where it is installed and the model is not tiny, else torch. `quantised` is a folder with the eight-bit form of
-        the same checkpoint; name and digest of the scorer say so. Raises CheckpointError, in one line, and ConfigError
-        for a device or a backend that is not there.
+        single on a CPU; logits are computed in single precision in any case. `backend` `auto` is the fastest exact one
+        that is installed (see `choose_backend`). `quantised` is a folder with the eight-bit form of the same
+        checkpoint; name and digest of the scorer say so. Raises CheckpointError, in one line, and ConfigError for a
+        device or a backend that is not there.
         """
         opened = open_checkpoint(checkpoint, revision=revision)
         chosen = choose_device(device)
         vision = XCLIPConfig.from_checkpoint(opened).vision_config
-        kind = choose_backend(backend, chosen, vision, quantised=quantised is not None)
-        own = torch.float32 if kind == "openvino" else choose_dtype(dtype, chosen)
+        kind = choose_backend(backend, chosen, vision, dtype=dtype, quantised=quantised is not None)
+        own = torch.float32 if kind != "torch" else choose_dtype(dtype, chosen)
         model = XCLIPModel.from_pretrained(checkpoint, revision=opened.revision, device=chosen, dtype=own)
         processor = XCLIPProcessor.from_pretrained(checkpoint, revision=opened.revision)
         room = model.config.text_config.vocab_size

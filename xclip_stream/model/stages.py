@@ -104,6 +104,23 @@ class Messages(nn.Module):
         return out
 
 
+class Patches(nn.Module):
+    """Frames (N, S, S, 3) of RGB bytes to patches (N, P, p*p*3) less the mean; a remainder of pixels is left out."""
+
+    def __init__(self, patch: int, mean: Tensor) -> None:
+        super().__init__()
+        self.patch = patch
+        self.mean = nn.Parameter(mean.repeat(patch**2), requires_grad=False)  # of each number of a patch
+
+    def forward(self, frames: Tensor) -> Tensor:
+        patch = self.patch
+        side = frames.shape[1] // patch
+        squares = frames[:, : side * patch, : side * patch].reshape(-1, side, patch, side, patch, 3)
+        # Moved as bytes: a quarter of what they are as numbers.
+        patches = squares.transpose(2, 3).reshape(-1, side * side, patch * patch * 3)
+        return patches.float() - self.mean
+
+
 class FrameStage(nn.Module):
     """Frames (N, S, S, 3) of RGB bytes to their tokens behind the first block, (N, P+1, D)."""
 
@@ -111,15 +128,13 @@ class FrameStage(nn.Module):
         super().__init__()
         tower = model.vision_model
         embeddings, first = tower.embeddings, _blocks(model)[0]
-        patches = embeddings.patch_embedding
-        weight = patches.weight.detach().permute(0, 2, 3, 1)  # (D, 3, p, p) -> (D, p, p, 3), as bytes of a frame lie
+        weight = embeddings.patch_embedding.weight.detach()
+        weight = weight.permute(0, 2, 3, 1)  # (D, 3, p, p) -> (D, p, p, 3), as bytes of a frame lie
         deviation = 255 * torch.tensor(rules.std, device=weight.device)
         # The mean stays in single precision whatever the type of the weights: it would be half a step of a pixel off.
-        mean = 255 * torch.tensor(rules.mean, device=weight.device)
+        self.patches = Patches(weight.shape[1], 255 * torch.tensor(rules.mean, device=weight.device))
         folded = (_precise(weight) / deviation).to(weight.dtype)
         self.weight = nn.Parameter(folded.flatten(1), requires_grad=False)
-        self.patch = patches.weight.shape[-1]
-        self.mean = nn.Parameter(mean.repeat(self.patch**2), requires_grad=False)  # of each number of a patch
         self.class_token = nn.Parameter(
             (embeddings.class_embedding + embeddings.position_embedding.weight[0]).detach(), requires_grad=False
         )
@@ -132,19 +147,31 @@ class FrameStage(nn.Module):
         self.message = nn.Parameter(messages[:1].detach(), requires_grad=False)
 
     def forward(self, frames: Tensor) -> Tensor:
-        patches = F.linear(self._patches(frames).to(self.weight.dtype), self.weight) + self.positions  # (N, P, D)
+        patches = F.linear(self.patches(frames).to(self.weight.dtype), self.weight) + self.positions  # (N, P, D)
         x = torch.cat([self.class_token.expand(patches.shape[0], 1, -1), patches], dim=1)
         out: Tensor = self.block(self.norm(x), self.message)
         return out
 
-    def _patches(self, frames: Tensor) -> Tensor:
-        """Cut frames (N, S, S, 3) into patches (N, P, p*p*3) less the mean; a remainder of pixels is left out."""
-        patch = self.patch
-        side = frames.shape[1] // patch
-        squares = frames[:, : side * patch, : side * patch].reshape(-1, side, patch, side, patch, 3)
-        # Moved as bytes: a quarter of what they are as numbers.
-        patches = squares.transpose(2, 3).reshape(-1, side * side, patch * patch * 3)
-        return patches.float() - self.mean
+
+class ClipEnd(nn.Module):
+    """The last tokens (B*T, P+1, D) to one vector of each clip (B, E), and the mean of its patches (B, P, E)."""
+
+    def __init__(self, model: XCLIPModel) -> None:
+        super().__init__()
+        self.num_frames = model.config.vision_config.num_frames
+        self.post_layernorm = model.vision_model.post_layernorm
+        self.visual_projection = model.visual_projection
+        self.mit = model.mit
+        self.prompts_visual_layernorm = model.prompts_visual_layernorm
+        self.prompts_visual_projection = model.prompts_visual_projection
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        frames = self.visual_projection(self.post_layernorm(x[:, 0]))
+        videos = self.mit(frames.reshape(-1, self.num_frames, frames.shape[-1])).pooler_output
+        patches = self.prompts_visual_layernorm(x[:, 1:])
+        # The mean before the product: a T-th of the work.
+        mean = patches.reshape(-1, self.num_frames, *patches.shape[1:]).mean(dim=1)
+        return videos, mean @ self.prompts_visual_projection
 
 
 class ClipStage(nn.Module):
@@ -152,27 +179,17 @@ class ClipStage(nn.Module):
 
     def __init__(self, model: XCLIPModel) -> None:
         super().__init__()
-        tower = model.vision_model
-        self.num_frames = model.config.vision_config.num_frames
         later = _blocks(model)[1:]
-        self.messages = nn.ModuleList(Messages(block, self.num_frames) for block in later)
+        self.messages = nn.ModuleList(Messages(block, model.config.vision_config.num_frames) for block in later)
         self.blocks = nn.ModuleList(FoldedBlock(block) for block in later)
-        self.post_layernorm = tower.post_layernorm
-        self.visual_projection = model.visual_projection
-        self.mit = model.mit
-        self.prompts_visual_layernorm = model.prompts_visual_layernorm
-        self.prompts_visual_projection = model.prompts_visual_projection
+        self.end = ClipEnd(model)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         x = tokens
         for messages, block in zip(self.messages, self.blocks, strict=True):
             x = block(x, messages(x))
-        frames = self.visual_projection(self.post_layernorm(x[:, 0]))
-        videos = self.mit(frames.reshape(-1, self.num_frames, frames.shape[-1])).pooler_output
-        patches = self.prompts_visual_layernorm(x[:, 1:])
-        # The mean before the product: a T-th of the work.
-        mean = patches.reshape(-1, self.num_frames, *patches.shape[1:]).mean(dim=1)
-        return videos, mean @ self.prompts_visual_projection
+        out: tuple[Tensor, Tensor] = self.end(x)
+        return out
 
 
 class PromptStage(nn.Module):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from xclip_stream.model.checkpoint_files import FrameRules
 from xclip_stream.model.network import XCLIPModel
-from xclip_stream.model.stages import make_stages
+from xclip_stream.model.stages import PromptStage, make_stages
 
 
 class TorchBackend:
@@ -42,8 +42,13 @@ class TorchBackend:
 
     @torch.inference_mode()
     def match(self, videos: Tensor, patches: Tensor, prompts: Tensor) -> Tensor:
-        parts = zip(torch.split(videos, 1), torch.split(patches, 1), strict=True)
-        return torch.cat([self._prompts(*part, prompts) for part in parts])
+        return match_apart(self._prompts, videos, patches, prompts)
 
     def release(self) -> None:
         """Nothing is kept."""
+
+
+def match_apart(stage: PromptStage, videos: Tensor, patches: Tensor, prompts: Tensor) -> Tensor:
+    """Return the logits (B, K) of clips, computed one by one: torch rounds differently for other numbers of rows."""
+    parts = zip(torch.split(videos, 1), torch.split(patches, 1), strict=True)
+    return torch.cat([stage(*part, prompts) for part in parts])
