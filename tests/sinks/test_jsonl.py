@@ -114,6 +114,20 @@ def test_two_sinks_on_one_file_do_not_repeat_each_other(tmp_path, message):
     assert ids(path) == ["e1:0", "e1:1"]
 
 
+def test_a_program_that_is_started_meanwhile_does_not_keep_the_file_to_itself(tmp_path, message, monkeypatch):
+    path = tmp_path / "events.jsonl"
+    inherited = []
+    monkeypatch.setattr(os, "fsync", lambda file: inherited.append(os.dup(file)))  # shares the lock, as a fork does
+
+    with JsonlSink(path=path) as sink:
+        sink.deliver(message("e1:0"))
+        sink.deliver(message("e1:1"))
+
+    for file in inherited:
+        os.close(file)
+    assert ids(path) == ["e1:0", "e1:1"]
+
+
 def test_a_full_disk_leaves_no_torn_line_and_delivery_goes_on_when_there_is_room(tmp_path, message):
     path = tmp_path / "events.jsonl"
     with JsonlSink(path=path) as sink:

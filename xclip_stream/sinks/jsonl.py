@@ -59,6 +59,8 @@ class JsonlSink:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield file
         finally:
+            # To close is not enough: a program that another sink is just starting has the file too, until it runs.
+            fcntl.flock(file, fcntl.LOCK_UN)
             os.close(file)
 
     def _look_at_changes(self, file: int) -> None:
