@@ -73,7 +73,7 @@ def serve(
     services = Services(
         queue=queue,
         feed=feed,
-        look=lambda: look_at(queue, watch.config),
+        look=lambda: look_at(queue, watch),
         metrics=partial(expose, shown_metrics(queue, watch)),
         site=lambda: shown.site,
         read_copy=shown.read_copy,
@@ -122,9 +122,12 @@ def attend(
         stop.wait(LOOK_EVERY_S)
 
 
-def look_at(queue: RedisQueue, config: Config) -> Mapping[str, Any]:
-    """Return one look at the system, as `xclip-stream status --json` prints it."""
-    return plain_view(look(queue, source_ids=config.source_ids, sink_ids=config.sink_ids))
+def look_at(queue: RedisQueue, watch: ConfigWatch) -> Mapping[str, Any]:
+    """Return one look at the system, as `xclip-stream status --json` prints it, and what is amiss with the file."""
+    view = plain_view(look(queue, source_ids=watch.config.source_ids, sink_ids=watch.config.sink_ids))
+    if watch.complaint is None:
+        return view
+    return view | {"ok": False, "attention": [watch.complaint, *view["attention"]]}
 
 
 def shown_metrics(queue: RedisQueue, watch: ConfigWatch) -> CollectorRegistry:

@@ -19,6 +19,21 @@ def known(served: Dashboard, event_id: str) -> bool:
     return event_id in {event["event_id"] for event in served.get("/api/events")["events"]}
 
 
+def test_a_file_that_is_wrong_or_waits_for_a_restart_needs_attention(served: Dashboard, tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    right = path.read_text()
+
+    def attention() -> list[str]:
+        return served.get("/api/system")["attention"]
+
+    path.write_text(right.replace("severity", "severty"))
+    wait_until(lambda: any("site.yaml:9:5: rules[0].severty: unknown key" in line for line in attention()))
+    path.write_text(right + "history: {hours: 1}\n")
+    wait_until(lambda: "restart to take up what has changed in history" in attention())
+    path.write_text(right)
+    wait_until(lambda: not any("restart" in line or "wrong" in line for line in attention()))
+
+
 @pytest.fixture
 def told(served: Dashboard) -> list[str]:
     """Two events of the yard."""

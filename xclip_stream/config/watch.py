@@ -1,7 +1,7 @@
 """Looks whether a configuration file has changed while a process runs on it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -59,6 +59,8 @@ class ConfigWatch:
         self._seen: tuple[Stamp, ...] = ()
         self._read: tuple[Stamp, ...] = ()
         self._rejected: tuple[Stamp, str] | None = None
+        self.complaint: str | None = None
+        """Why the file is not what is in force, in a line; None where it is."""
         self._awaiting_restart: tuple[object, ...] = self._fixed(config)
         self._log = structlog.get_logger()
 
@@ -97,7 +99,9 @@ class ConfigWatch:
             self._reject(str(error))
             return None
         hide_secrets(wanted.secret_values())
-        self._tell_restart_needed(wanted)
+        changed = [name for name in FIXED_SECTIONS if getattr(wanted, name) != getattr(self._config, name)]
+        self.complaint = f"restart to take up what has changed in {', '.join(changed)}" if changed else None
+        self._tell_restart_needed(wanted, changed)
         if config == self._config:
             return None
         self._tell("info", "configuration_changed", config_hash=config.config_hash, before=self._config.config_hash)
@@ -111,18 +115,20 @@ class ConfigWatch:
 
     def _reject(self, problems: str) -> None:
         """Tell what is wrong, once for each state of the file: one that names other files is read again for these."""
+        first, *others = problems.splitlines()
+        more = f" (and {len(others)} more)" if others else ""
+        self.complaint = f"the configuration file is wrong, and what it was before stays in force: {first}{more}"
         rejected = (self._seen[0], problems)
         if rejected != self._rejected:
             self._tell("warning", "configuration_rejected", problems=problems.splitlines())
         self._rejected = rejected
 
-    def _tell_restart_needed(self, config: Config) -> None:
+    def _tell_restart_needed(self, config: Config, changed: Sequence[str]) -> None:
         """Say once which sections are not what this process was started with."""
         wanted = self._fixed(config)
         if wanted == self._awaiting_restart:
             return
         self._awaiting_restart = wanted
-        changed = [name for name in FIXED_SECTIONS if getattr(config, name) != getattr(self._config, name)]
         if changed:
             self._tell("warning", "restart_needed", sections=changed)
 
