@@ -15,6 +15,8 @@ from xclip_stream.errors import DecodeError
 
 Value = TypeVar("Value")
 SNAPSHOT, CLIP = ".jpg", ".mp4"
+CLOCK_ROOM_S = 1.0
+"""Frames and packets get their event times from clocks of their own."""
 _FOLDER = r"(?!\.{1,2}/)[^/\0]{1,200}/\d{4}-\d\d-\d\d"
 _NAME = re.compile(rf"{_FOLDER}/\w{{1,64}}", re.ASCII)
 _FILE = re.compile(rf"{_FOLDER}/[0-9a-f]{{32}}\.(jpg|mp4)")
@@ -59,14 +61,20 @@ class EvidenceRecord:
     """What has become of the evidence of one event.
 
     `clip` says that there is one to look at, `is_complete` that it will not grow any more, `partial` that it lacks some
-    of the event for good: its reader was killed, or the camera lost. `error` is why something is missing for good.
+    of the event for good: its reader was killed, or the camera lost. While it grows, `lacks_from` says from which event
+    time on it lacks something for good; the event may have ended by then. `error` is why something is missing for good.
     """
 
     snapshot: bool = False
     clip: bool = False
     is_complete: bool = False
     partial: bool = False
+    lacks_from: float | None = None
     error: str = ""
+
+    def lacks_some_before(self, ends_at: float) -> bool:
+        """Tell whether the clip is known to lack some of an event that has been told up to `ends_at`."""
+        return self.partial or (self.lacks_from is not None and self.lacks_from < ends_at - CLOCK_ROOM_S)
 
     def encode(self) -> bytes:
         """Return the record as JSON."""

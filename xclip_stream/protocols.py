@@ -102,8 +102,11 @@ class Clip(Protocol):
             EvidenceError: it cannot be written.
         """
 
-    def covers(self, begins_at: float, ends_at: float) -> bool:
-        """Tell whether what was written has the video from one time to the other, as far as can be known."""
+    def lacks_from(self, begins_at: float, ends_at: float | None) -> float | None:
+        """Return from when on video is missing between two times, as far as can be known; None where it is whole.
+
+        `ends_at` is None while the clip grows: then what comes later is not missing.
+        """
 
     def finish(self, path: Path) -> None:
         """Write the whole clip to `path`, so that a viewer may seek in it and begin before it has all of it.

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from tests.pipeline.test_alert import CLIMBING, Bench, rulebook
 from tests.statuses import source_status
 from xclip_stream.events import parse_event
@@ -111,6 +113,19 @@ def test_the_end_tells_of_a_clip_that_is_known_not_to_be_whole() -> None:
         (Phase.UPDATED, True),
         (Phase.ENDED, True),
     ]
+
+
+@pytest.mark.parametrize(("after_s", "is_partial"), [(0.0, True), (1000.0, False)], ids=["in the event", "behind it"])
+def test_what_a_growing_clip_lacks_is_told_where_it_is_of_the_event(after_s: float, is_partial: bool) -> None:
+    desk = Desk()
+    desk.judge(0.1, 0.7)
+    (asked,) = desk.requests()
+    record = EvidenceRecord(snapshot=True, clip=True, lacks_from=asked.begins_at + after_s)
+    desk.reader.record_evidence("yard", asked.event_id, record, ttl_s=600)
+    desk.judge(0.98)
+    desk.judge(0.1)
+
+    assert [event.clip_partial for event in desk.events()] == [False, is_partial, is_partial]
 
 
 def test_nothing_is_asked_for_of_a_source_that_keeps_no_evidence() -> None:

@@ -43,6 +43,7 @@ class Video:
         self.grows = grows
         self.since = 0.0
         self.until = 0.0
+        self.hole_at: float | None = None
         self.is_broken = self.is_gone = False
         self.has_pictures = True
         self.begun: list[float] = []
@@ -81,8 +82,12 @@ class Growing:
         self._path.write_text(f"{self._begins_at} to {self._ends_at}, growing")
         return self._video.until > ends_at
 
-    def covers(self, begins_at: float, ends_at: float) -> bool:
-        return self._begins_at <= begins_at and self._video.until >= ends_at
+    def lacks_from(self, begins_at: float, ends_at: float | None) -> float | None:
+        if self._begins_at > begins_at:
+            return begins_at
+        if self._video.hole_at is not None:
+            return self._video.hole_at
+        return self._video.until if ends_at is not None and self._video.until < ends_at else None
 
     def finish(self, path: Path) -> None:
         self._video.check()
@@ -216,6 +221,18 @@ def test_a_clip_that_lacks_some_of_the_event_says_so(
     scene.step()
 
     assert scene.record() == EvidenceRecord(snapshot=True, clip=True, is_complete=True, partial=is_partial)
+
+
+def test_a_clip_that_grows_tells_from_when_on_it_lacks_something(scene: Scene) -> None:
+    scene.ask(request())
+    scene.step(until=104.0)
+    scene.video.hole_at = 104.0
+    scene.step(until=110.0)
+    assert scene.record() == EvidenceRecord(snapshot=True, clip=True, lacks_from=104.0)
+
+    scene.ask(request(ends_at=112.0))
+    scene.step(until=116.0)
+    assert scene.record() == EvidenceRecord(snapshot=True, clip=True, is_complete=True, partial=True)
 
 
 def test_a_clip_that_is_as_long_as_it_may_be_is_not_partial(scene: Scene) -> None:

@@ -1,6 +1,7 @@
 """Clips and pictures of real files, and of packets in a ring."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -228,7 +229,8 @@ def test_a_clip_ends_where_the_camera_changes_its_video(tmp_path: Path) -> None:
     clip.finish(tmp_path / "clip.mp4")
 
     assert len(numbers_of(tmp_path / "clip.mp4")) == 30
-    assert (clip.covers(1000.0, 1003.0), clip.covers(1000.0, 1005.0)) == (True, False)
+    assert clip.lacks_from(1000.0, 1003.0) is None
+    assert clip.lacks_from(1000.0, 1005.0) == pytest.approx(1002.9)
 
 
 def test_packets_that_are_damaged_cost_frames_and_not_the_clip(tmp_path: Path) -> None:
@@ -237,7 +239,7 @@ def test_packets_that_are_damaged_cost_frames_and_not_the_clip(tmp_path: Path) -
         FilePackets(film(tmp_path / "a.mp4"), start_time=1000.0, beat=lambda: None).since(1000.0)
     ):
         data = bytes(len(packet.data)) if number in {13, 14} else packet.data
-        ring.add(type(packet)(packet.at, packet.shown_after_s, packet.is_key, data, packet.head))
+        ring.add(replace(packet, data=data))
     source = LiveFootage(ring, painter=Painter(overlay=True))
 
     assert len(numbers_of(clip_of(source, tmp_path, begins_at=1000.0, ends_at=1004.0))) > 35
@@ -256,7 +258,7 @@ def test_a_clip_that_a_killed_reader_has_left_is_finished_as_it_is(tmp_path: Pat
     found.finish(tmp_path / "clip.mp4")
 
     assert 20 <= len(numbers_of(tmp_path / "clip.mp4")) <= 41
-    assert not found.covers(1000.0, 1004.0)
+    assert found.lacks_from(1000.0, 1004.0) == 1000.0
 
 
 def test_a_finished_clip_whose_reader_was_killed_before_it_could_say_so_is_whole(tmp_path: Path) -> None:
@@ -265,7 +267,7 @@ def test_a_finished_clip_whose_reader_was_killed_before_it_could_say_so_is_whole
 
     found = source.begin_clip(clip, begins_at=1000.0, caption="")
     assert found.extend(ends_at=1004.0)
-    assert found.covers(1000.0, 1004.0)
+    assert found.lacks_from(1000.0, 1004.0) is None
     found.finish(tmp_path / "again.mp4")
     assert numbers_of(tmp_path / "again.mp4") == numbers_of(clip)
 
@@ -279,17 +281,17 @@ def test_a_camera_tells_which_times_are_gone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("begins_at", "ends_at", "is_covered"), [(1002.0, 1005.0, True), (998.0, 1005.0, False), (1002.0, 1012.0, False)]
+    ("begins_at", "ends_at", "lacks_from"), [(1002.0, 1005.0, None), (998.0, 1005.0, 998.0), (1002.0, 1012.0, 1007.9)]
 )
 def test_a_clip_of_a_camera_knows_whether_it_has_all_of_an_event(
-    tmp_path: Path, begins_at: float, ends_at: float, is_covered: bool
+    tmp_path: Path, begins_at: float, ends_at: float, lacks_from: float | None
 ) -> None:
     source = LiveFootage(ring_of(film(tmp_path / "a.mp4")), painter=Painter())
     clip = source.begin_clip(tmp_path / "growing.mp4", begins_at=begins_at, caption="")
     clip.extend(ends_at=ends_at)
     clip.finish(tmp_path / "clip.mp4")
 
-    assert clip.covers(begins_at, ends_at) is is_covered
+    assert clip.lacks_from(begins_at, ends_at) == (None if lacks_from is None else pytest.approx(lacks_from))
 
 
 def test_a_clip_that_was_killed_before_its_first_frame_is_begun_again(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ HEAD = Head("h264", 320, 240, b"", b"")
 
 
 def packet(at: float, *, is_key: bool = False, size: int = 10) -> EncodedPacket:
-    return EncodedPacket(at, 0.0, is_key, bytes(size), HEAD)
+    return EncodedPacket(at, at, 0.0, is_key, bytes(size), HEAD)
 
 
 def fill(ring: PacketRing, count: int, *, key_every: int = 5, size: int = 10, first: int = 0) -> None:

@@ -221,6 +221,33 @@ def test_a_clip_whose_reader_is_killed_while_it_is_written_says_that_it_is_not_w
     assert len(frames_of(place)) > 15
 
 
+def test_a_clip_with_a_hole_where_the_camera_was_away_says_that_it_is_not_whole(
+    tmp_path: Path, queue: RedisQueue, start: Callable[..., IngestProcess], start_camera: StartCamera
+) -> None:
+    camera = start_camera(film(tmp_path))
+    worker = start(f"url: {camera.url()}, window: {{span_s: 1}}, read_timeout_s: 3")
+    wait_until(lambda: is_running(queue) and queue.source_statuses()["yard"].position_s > 3, worker.said)
+    now = time.time()
+    asked = request(begins_at=now - 1.0, peak_at=now - 0.5, ends_at=None)
+    ask(queue, asked)
+    place = tmp_path / "kept" / (asked.name + CLIP)
+    wait_until(lambda: len(growing(place)) > 15, worker.said)
+    assert record_of(queue, asked) == EvidenceRecord(snapshot=True, clip=True)
+
+    camera.freeze()
+    frozen_at = time.time()
+    wait_until(lambda: "has been silent for 3 s" in worker.said(), worker.said)
+    camera.thaw()
+    wait_until(lambda: record_of(queue, asked).lacks_from is not None, worker.said)
+    lacks_from = record_of(queue, asked).lacks_from
+    ask(queue, replace(asked, ends_at=time.time()))
+    wait_until(lambda: record_of(queue, asked).is_complete, worker.said)
+
+    assert lacks_from == pytest.approx(frozen_at, abs=2)
+    assert record_of(queue, asked) == EvidenceRecord(snapshot=True, clip=True, is_complete=True, partial=True)
+    assert max(later - earlier for (earlier, _), (later, _) in pairwise(frames_of(place))) > 2
+
+
 def test_another_stream_of_the_camera_is_recorded_where_one_is_named(
     tmp_path: Path, queue: RedisQueue, start: Callable[..., IngestProcess], start_camera: StartCamera
 ) -> None:

@@ -40,6 +40,8 @@ def with_evidence(notice: Notice, record: EvidenceRecord | None, base_url: str) 
             event,
             snapshot_url=evidence_url(base_url, name, SNAPSHOT) if snapshot else None,
             clip_url=evidence_url(base_url, name, CLIP) if clip else None,
-            clip_partial=record.partial,
+            clip_partial=record.lacks_some_before(
+                event.window.captured_at if event.end_time is None else event.end_time
+            ),
         ),
     )

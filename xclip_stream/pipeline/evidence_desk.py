@@ -164,21 +164,22 @@ class EvidenceDesk:
             job.clip = self._footage.begin_clip(
                 self._store.place(name), begins_at=begins_at, caption=caption_of(request)
             )
-        is_all = job.clip.extend(ends_at=ends_at)
-        if is_all or self._is_overdue(ends_at):
-            event_ends_at = ends_at if request.ends_at is None else min(request.ends_at, ends_at)
-            is_partial = not job.clip.covers(request.begins_at, event_ends_at)
+        is_all = job.clip.extend(ends_at=ends_at) or self._is_overdue(ends_at)
+        event_ends_at = ends_at if request.ends_at is None else min(request.ends_at, ends_at)
+        lacks_from = job.clip.lacks_from(request.begins_at, event_ends_at if is_all else None)
+        if is_all:
             draft = self._draft(name)
             job.clip.finish(draft)
             self._store.keep(draft, name)
             job.clip = None
-            job.record = replace(job.record, clip=True, is_complete=True, partial=is_partial)
+            is_partial = lacks_from is not None
+            job.record = replace(job.record, clip=True, is_complete=True, partial=is_partial, lacks_from=None)
             self._tally.add(clips=1)
             self._log.info(
                 "evidence_made", event_id=request.event_id, rule=request.rule_id, name=name, partial=is_partial
             )
-        elif self._store.shows_growing:
-            job.record = replace(job.record, clip=True)
+        else:
+            job.record = replace(job.record, clip=self._store.shows_growing, lacks_from=lacks_from)
 
     def _is_overdue(self, ends_at: float) -> bool:
         return self._footage.grows and self._clock.now() - ends_at > _OVERDUE_S

@@ -51,9 +51,13 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class EncodedPacket:
-    """One packet. `at` is the event time of its decoding, `shown_after_s` how long after that it is shown."""
+    """One packet. `at` is the event time of its decoding, `shown_after_s` how long after that it is shown.
+
+    `media_s` is the media time of its decoding. It tells of missing packets; event time jumps also where some are late.
+    """
 
     at: float
+    media_s: float
     shown_after_s: float
     is_key: bool
     data: bytes = field(repr=False)

@@ -108,7 +108,7 @@ class FilePackets:
                 head = head_of(packet.stream, data, has_times=beginning.has_times, rotation=beginning.rotation)
             if beginning.has_times:
                 shown_after_s = 0.0 if packet.pts is None else seconds_of(packet.pts - stamp, packet.time_base or TICK)
-            yield EncodedPacket(self._start_time + media_s, shown_after_s, packet.is_keyframe, data, head)
+            yield EncodedPacket(self._start_time + media_s, media_s, shown_after_s, packet.is_keyframe, data, head)
 
 
 @dataclass(frozen=True, slots=True)

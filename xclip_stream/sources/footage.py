@@ -10,17 +10,16 @@ import av
 from av.error import FFmpegError, InvalidDataError
 
 from xclip_stream.errors import EvidenceError, FootageGone
+from xclip_stream.evidence import CLOCK_ROOM_S
 from xclip_stream.protocols import Clip
 from xclip_stream.sources.clips import ClipWriter, evidence_errors, has_frames, is_growing, make_seekable, open_writer
+from xclip_stream.sources.coverage import Coverage
 from xclip_stream.sources.encoded import TICK, EncodedPacket, decoder_of, shown_ticks
 from xclip_stream.sources.file_packets import FilePackets
 from xclip_stream.sources.packet_ring import PacketRing
 from xclip_stream.sources.painting import Painter
 from xclip_stream.sources.pictures import jpeg_picture, upright
 from xclip_stream.sources.timeline import seconds_of
-
-_CLOCK_ROOM_S = 1.0
-"""Frames and packets get their event times from clocks of their own."""
 
 
 class LiveFootage:
@@ -41,7 +40,7 @@ class LiveFootage:
 
     def reaches(self, at: float) -> bool:
         found = self._ring.since(at)
-        return bool(found) and found[0][1].at <= at + _CLOCK_ROOM_S
+        return bool(found) and found[0][1].at <= at + CLOCK_ROOM_S
 
     def snapshot(self, at: float, *, caption: str) -> bytes:
         packets = [packet for _, packet in self._ring.since(at)]
@@ -82,7 +81,7 @@ class _LiveClip:
         self._path = path
         self._ring = ring
         self._number, first = found[0][0] - 1, found[0][1]
-        self._begins_at = self._seen_until = first.at
+        self._coverage = Coverage(first.at)
         self._head = first.head
         self._is_empty = True
         with evidence_errors(path):
@@ -93,7 +92,7 @@ class _LiveClip:
             for number, packet in self._ring.after(self._number):
                 if packet.head != self._head:
                     return True
-                self._seen_until = packet.at
+                self._coverage.add(packet.at, media_s=packet.media_s)
                 if packet.at > ends_at:
                     if self._is_empty:
                         raise FootageGone(f"{self._path}: the camera's video of that time is gone")
@@ -103,8 +102,8 @@ class _LiveClip:
                 self._number = number
         return False
 
-    def covers(self, begins_at: float, ends_at: float) -> bool:
-        return self._begins_at <= begins_at + _CLOCK_ROOM_S and self._seen_until >= ends_at - _CLOCK_ROOM_S
+    def lacks_from(self, begins_at: float, ends_at: float | None) -> float | None:
+        return self._coverage.lacks_from(begins_at, ends_at)
 
     def finish(self, path: Path) -> None:
         with evidence_errors(self._path):
@@ -142,8 +141,8 @@ class _FileClip:
             writer.close()
         return True
 
-    def covers(self, begins_at: float, ends_at: float) -> bool:  # noqa: ARG002 - an event has no more than its file
-        return True
+    def lacks_from(self, begins_at: float, ends_at: float | None) -> float | None:  # noqa: ARG002 - as in the file
+        return None
 
     def finish(self, path: Path) -> None:
         make_seekable(self._path, path)
@@ -162,8 +161,8 @@ class _FoundClip:
     def extend(self, *, ends_at: float) -> bool:  # noqa: ARG002 - the protocol's
         return True
 
-    def covers(self, begins_at: float, ends_at: float) -> bool:  # noqa: ARG002 - its times are not in the file
-        return not self._was_growing
+    def lacks_from(self, begins_at: float, ends_at: float | None) -> float | None:  # noqa: ARG002 - not in the file
+        return begins_at if self._was_growing else None
 
     def finish(self, path: Path) -> None:
         make_seekable(self._path, path)

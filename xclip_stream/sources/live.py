@@ -146,22 +146,17 @@ class LiveSource:
         if self._watch is not None:
             self._watch.reconnect()
         decoder = WatchedDecoder(watch=self._watch, note=note)
-        waiting_since = asked_at = self._monotonic()
+        waiting_since = self._monotonic()
         try:
             for packet in self._packets(video, note):
                 if self._tap is not None:
                     self._tap.add(packet)
                 now = self._monotonic()
-                # At its first timeout FFmpeg gives the frame that it holds back, and is silent for as long again.
-                if now - asked_at > _NEARLY * self._read_timeout_s:
-                    yield from decoder.finish()
-                    raise self._silent()
                 if now - waiting_since > PICTURELESS_S:
                     raise SourceUnavailable(f"{self._shown}: sends data, but no picture for {PICTURELESS_S:.0f} s")
-                asked_at = now
                 for shown in decoder.take(packet, Arrival(self._now(), now)):
                     yield shown
-                    waiting_since = asked_at = self._monotonic()
+                    waiting_since = self._monotonic()
         except (TimeoutError, ExitError):
             yield from decoder.finish()
             raise self._silent() from None
@@ -172,9 +167,20 @@ class LiveSource:
         yield from decoder.finish()
 
     def _packets(self, video: OpenVideo, note: Callable[[str], None]) -> Iterator[Packet]:
-        return video.packets(
+        """Yield packets that come in time.
+
+        Raises:
+            TimeoutError: one came late. At its first timeout FFmpeg gives the frame that it holds back, and is silent
+                for as long again.
+        """
+        asked_at = self._monotonic()
+        for packet in video.packets(
             note=note, is_fatal=lambda error: not isinstance(error, InvalidDataError), clock=self._monotonic
-        )
+        ):
+            if self._monotonic() - asked_at > _NEARLY * self._read_timeout_s:
+                raise TimeoutError
+            yield packet
+            asked_at = self._monotonic()
 
     def record(self, stopping: Callable[[], bool], *, note_packet: Callable[[], None]) -> None:
         """Give the packets to the tap, without decoding them, until `stopping`; to be called instead of iterating.

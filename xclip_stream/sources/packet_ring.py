@@ -117,12 +117,13 @@ class PacketTap:
         timeline = self._timeline = self._timeline or Timeline(frame_s=_frame_s(packet.stream))
         stamp = packet.pts if packet.dts is None else packet.dts
         pts_s = timeline.place(stamp, None, packet.time_base or TICK)
-        at = self._clock.stamp(timeline.last_s if pts_s is None else pts_s, now=self._now(), monotonic=self._arrived_at)
+        media_s = timeline.last_s if pts_s is None else pts_s
+        at = self._clock.stamp(media_s, now=self._now(), monotonic=self._arrived_at)
         data = bytes(packet)
         if not self._knows_head and packet.is_keyframe:
             self._learn_head(packet.stream, data)
         if self._knows_head and self._head is not None:
-            self._ring.add(EncodedPacket(at, shown_after_s(packet), packet.is_keyframe, data, self._head))
+            self._ring.add(EncodedPacket(at, media_s, shown_after_s(packet), packet.is_keyframe, data, self._head))
 
     def _learn_head(self, stream: VideoStream, key_frame: bytes) -> None:
         try:
