@@ -1,6 +1,7 @@
 """Evidence in a folder: how it gets its place, and how it is let go of."""
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,31 @@ def test_days_that_are_empty_are_removed_with_their_last_file(tmp_path: Path) ->
     first.sweep()
 
     assert not (tmp_path / DAY).exists()
+
+
+def test_how_old_evidence_is_counts_from_when_it_was_made_not_from_when_it_happened(tmp_path: Path) -> None:
+    new, older = kept(tmp_path, 1, age_s=1), kept(tmp_path, 2, age_s=2)
+    of_an_old_film = tmp_path / "film" / "1999-12-31" / new.name
+    of_an_old_film.parent.mkdir(parents=True)
+    new.rename(of_an_old_film)
+
+    retention(tmp_path, max_bytes=100).sweep()
+
+    assert (of_an_old_film.exists(), older.exists()) == (True, False)
+
+
+def test_memory_hardly_grows_with_the_files_that_are_kept(tmp_path: Path) -> None:
+    files = 3000
+    for number in range(files):
+        kept(tmp_path, number, size=1)
+    swept = retention(tmp_path, max_bytes=files)
+    swept.sweep()  # what is made once is not counted
+
+    tracemalloc.start()
+    try:
+        assert swept.sweep().files == files
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak_bytes < 100 * files
