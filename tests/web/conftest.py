@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from tests.redis_servers import RedisServer
-from tests.web.dashboards import Dashboard, dashboard
+from tests.web.dashboards import SITE, TOKEN, Dashboard, dashboard
 
 
 @pytest.fixture(scope="session")
@@ -26,4 +26,15 @@ def still(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture
 def served(redis_url: str, tmp_path: Path) -> Iterator[Dashboard]:
     with dashboard(redis_url, tmp_path, namespace=uuid4().hex) as dashboard_:
+        yield dashboard_
+
+
+@pytest.fixture
+def locked(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dashboard]:
+    """A dashboard with a token; the test's own client has it."""
+    bearer = {"authorization": f"Bearer {TOKEN}"}
+    open_client = Dashboard.client
+    monkeypatch.setattr(Dashboard, "client", lambda self, **headers: open_client(self, **(bearer | headers)))
+    site = SITE + f"web: {{token: {TOKEN}, hosts: [Cams.example.org]}}\n"
+    with dashboard(redis_url, tmp_path, site=site, namespace=uuid4().hex) as dashboard_:
         yield dashboard_

@@ -28,6 +28,7 @@ from xclip_stream.rules import step
 from xclip_stream.types import Message, Scores
 from xclip_stream.web.address import bound
 
+TOKEN = "a-token-that-is-long-enough"
 SITE = """\
 sources:
   - {id: yard, url: "rtsp://viewer:hunter22@10.0.0.5/live"}

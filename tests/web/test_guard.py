@@ -1,29 +1,13 @@
 """Who may talk to the dashboard, and who may not."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from uuid import uuid4
-
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests.waiting import wait_until
-from tests.web.dashboards import SITE, Dashboard, dashboard
+from tests.web.dashboards import TOKEN, Dashboard
 
-TOKEN = "a-token-that-is-long-enough"
-SITE_WITH_TOKEN = SITE + f"web: {{token: {TOKEN}, hosts: [Cams.example.org]}}\n"
 DROP = "/api/dead-letters/1-0/drop"
-
-
-@pytest.fixture
-def locked(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dashboard]:
-    """A dashboard with a token; the test's own client has it."""
-    bearer = {"authorization": f"Bearer {TOKEN}"}
-    open_client = Dashboard.client
-    monkeypatch.setattr(Dashboard, "client", lambda self, **headers: open_client(self, **(bearer | headers)))
-    with dashboard(redis_url, tmp_path, site=SITE_WITH_TOKEN, namespace=uuid4().hex) as served_:
-        yield served_
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8080", "127.0.0.1", "192.168.1.5:8080", "[::1]:8080"])
@@ -140,7 +124,7 @@ def test_the_login_gives_a_cookie_that_is_not_the_token(locked: Dashboard) -> No
         right = browser.post("/login", data={"token": TOKEN})
         assert browser.get("/api/site").status_code == 200
 
-    assert (wrong.headers["location"], right.headers["location"]) == ("/login?wrong", "/")
+    assert (wrong.headers["location"], right.headers["location"]) == ("/login#wrong", "/")
     cookie = right.headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie

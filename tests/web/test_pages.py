@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.conftest import missing_part
 from tests.videos import steady, write_video
-from tests.web.dashboards import SITE, Dashboard, dashboard, recorded
+from tests.web.dashboards import SITE, TOKEN, Dashboard, dashboard, recorded
 from xclip_stream.evidence import EvidenceRecord
 from xclip_stream.types import Picture
 
@@ -296,6 +296,19 @@ def test_it_works_by_keyboard_alone(page: Page, served: Dashboard) -> None:
 
     expect(page.get_by_role("heading", name="Events")).to_be_visible()
     expect(page.locator("#main")).to_be_focused()
+
+
+def test_somebody_logs_in_with_the_token_and_is_told_when_it_is_another(page: Page, locked: Dashboard) -> None:
+    page.goto(locked.url)
+    expect(page.get_by_text("That is not the token")).to_be_hidden()
+    page.get_by_label("Token").fill("another-token-that-is-long-enough")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_text("That is not the token")).to_be_visible()
+
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_role("button", name="Log in").click()
+
+    expect(page.locator(".tile").first).to_be_visible()
 
 
 def test_the_longest_names_make_no_page_wider_than_a_phone(page: Page, redis_url: str, tmp_path: Path) -> None:

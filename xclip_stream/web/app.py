@@ -78,11 +78,11 @@ class Login:
         async for part in request.stream():
             content += part
             if len(content) > MAX_TOKEN_BYTES:
-                return RedirectResponse("/login?wrong", HTTPStatus.SEE_OTHER)
+                return RedirectResponse("/login#wrong", HTTPStatus.SEE_OTHER)
         given = content.decode(errors="replace").strip().removeprefix("token=")
         if self._token is None or not is_same(unquote_plus(given), self._token):
             await asyncio.sleep(GUESSING_COSTS_S)
-            return RedirectResponse("/login?wrong", HTTPStatus.SEE_OTHER)
+            return RedirectResponse("/login#wrong", HTTPStatus.SEE_OTHER)
         answer = RedirectResponse("/", HTTPStatus.SEE_OTHER)
         is_secure = request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https"
         answer.set_cookie(
