@@ -6,13 +6,14 @@ a frame are kept between windows. Importing this needs the extra `amx`.
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from xclip_stream.heap import trim_heap
 from xclip_stream.model.amx_kernels import (
     ADD,
     PANEL,
@@ -37,7 +38,7 @@ from xclip_stream.model.amx_weights import (
 from xclip_stream.model.checkpoint_files import FrameRules
 from xclip_stream.model.configuration import XCLIPVisionConfig
 from xclip_stream.model.network import XCLIPModel
-from xclip_stream.model.stages import FoldedBlock, FrameStage, Messages, make_stages
+from xclip_stream.model.stages import ClipEnd, FoldedBlock, FrameStage, Messages, PromptStage, vision_blocks
 from xclip_stream.model.token_cache import TokenCache
 from xclip_stream.model.torch_backend import match_apart
 
@@ -64,13 +65,22 @@ class AmxBackend:
     def __init__(self, model: XCLIPModel, rules: FrameRules, *, threads: int) -> None:
         vision = model.config.vision_config
         self._tower = _Tower(vision, threads=threads)
-        frames, clips, self._prompts = make_stages(model, rules)
-        self._embedding = _Embedding(frames, vision)
-        self._first = packed_block(frames.block)
-        self._blocks = [packed_block(cast(FoldedBlock, block)) for block in clips.blocks]
-        self._messages = [_PackedMessages.of(cast(Messages, messages)) for messages in clips.messages]
-        self._end, self._num_frames = clips.end, vision.num_frames
+        self._clip_shape = (vision.num_frames, rules.image_px, rules.image_px, 3)
+        with torch.no_grad():  # one block at a time, since each has its weights three times for a moment
+            frames = FrameStage(model, rules).eval()
+            self._embedding, self._first = _Embedding(frames, vision), packed_block(frames.block)
+            self._layers = [
+                (_PackedMessages.of(Messages(block, vision.num_frames)), packed_block(FoldedBlock(block)))
+                for block in vision_blocks(model)[1:]
+            ]
+        self._end, self._prompts = ClipEnd(model).eval(), PromptStage(model).eval()
         self.cache = TokenCache(self._frame_tokens, max_bytes=_KEPT_BYTES)
+        trim_heap()
+
+    def prepare(self) -> None:
+        """Compile the kernels, or load what was compiled before."""
+        self.encode(np.zeros((1, *self._clip_shape), np.uint8))
+        self.cache.clear()
 
     @property
     def clips_at_once(self) -> int:
@@ -89,10 +99,10 @@ class AmxBackend:
         tokens = self.cache.tokens(clips.reshape(-1, *clips.shape[2:]))
         x = np.empty((tokens.shape[0], tokens.shape[1] + 1, tokens.shape[2]), np.float32)
         x[:, :-1] = tokens
-        for messages, block in zip(self._messages, self._blocks, strict=True):
+        for messages, block in self._layers:
             x[:, -1] = self._tower.tell(x[:, 0].copy(), messages)
             self._tower.compute(x, block)
-        ends = [self._end(clip) for clip in torch.split(torch.from_numpy(x[:, :-1]), self._num_frames)]
+        ends = [self._end(clip) for clip in torch.split(torch.from_numpy(x[:, :-1]), self._clip_shape[0])]
         videos, patches = zip(*ends, strict=True)
         return torch.cat(videos), torch.cat(patches)
 

@@ -72,35 +72,32 @@ def clear_sums(builder: ir.IRBuilder) -> None:
 @_instruction(types.void, types.intp, types.intp)
 def add_products(builder: ir.IRBuilder, left: ir.Value, right: ir.Value) -> None:
     """Add the product of two blocks to the sums."""
+    _add_products(builder, left, right, halves=2)
 
+
+@_instruction(types.void, types.intp, types.intp)
+def add_upper_products(builder: ir.IRBuilder, left: ir.Value, right: ir.Value) -> None:
+    """Add the product of the upper half of a left block, its first 16 rows, and a right one to the upper sums."""
+    _add_products(builder, left, right, halves=1)
+
+
+def _add_products(builder: ir.IRBuilder, left: ir.Value, right: ir.Value, *, halves: int) -> None:
     def load(tile: int, address: ir.Value, index: int) -> None:
-        _call(
-            builder,
-            "x86.tileloadd64",
-            _BYTE(tile),
-            _pointer(builder, address, index * TILE_BYTES),
-            _LONG(TILE_ROW_BYTES),
-        )
+        place = _pointer(builder, address, index * TILE_BYTES)
+        _call(builder, "x86.tileloadd64", _BYTE(tile), place, _LONG(TILE_ROW_BYTES))
 
-    def add(tile: int) -> None:
-        _call(builder, "x86.tdpbf16ps", _BYTE(tile), _BYTE(4 + tile // 2), _BYTE(6 + tile % 2))
-
-    left_there = right_there = None
-    for left_plane, right_plane in _PRODUCTS:
-        # Each tile is loaded just before its first use, while the unit is busy with another.
-        if left_plane != left_there:
-            load(4, left, 2 * left_plane)
-        if right_plane != right_there:
-            load(6, right, 2 * right_plane)
-        add(0)
-        if right_plane != right_there:
-            load(7, right, 2 * right_plane + 1)
-        add(1)
-        if left_plane != left_there:
-            load(5, left, 2 * left_plane + 1)
-        add(2)
-        add(3)
-        left_there, right_there = left_plane, right_plane
+    there: tuple[int | None, int | None] = None, None
+    for planes in _PRODUCTS:
+        for half in range(halves):
+            # Each tile is loaded just before its first use, while the unit is busy with others.
+            if planes[0] != there[0]:
+                load(4 + half, left, 2 * planes[0] + half)
+            for column in range(2):
+                if planes[1] != there[1] and half == 0:
+                    load(6 + column, right, 2 * planes[1] + column)
+                sums = _BYTE(2 * half + column)
+                _call(builder, "x86.tdpbf16ps", sums, _BYTE(4 + half), _BYTE(6 + column))
+        there = planes
 
 
 @_instruction(types.void, types.intp, types.intp)

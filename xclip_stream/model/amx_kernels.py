@@ -29,6 +29,7 @@ from xclip_stream.model.amx_instructions import (
     TILE_ROW_BYTES,
     add_line,
     add_products,
+    add_upper_products,
     clear_sums,
     exponentials,
     fetch,
@@ -192,7 +193,10 @@ def multiply(
             for block in range(blocks):
                 for line in range(fetched):
                     fetch(ahead + (block * fetched + line) * CACHE_LINE_BYTES)
-                add_products(start + block * BLOCK_BYTES, here + block * BLOCK_BYTES)
+                if rows - number * PANEL > PANEL // 2:
+                    add_products(start + block * BLOCK_BYTES, here + block * BLOCK_BYTES)
+                else:
+                    add_upper_products(start + block * BLOCK_BYTES, here + block * BLOCK_BYTES)
                 until = before[1] * (block + 1) // blocks
                 _finish(source, before, done, until, bias, what, out, width)
                 done = until

@@ -144,7 +144,9 @@ def make_backend(
     if backend == "amx":
         from xclip_stream.model.amx_backend import AmxBackend  # noqa: PLC0415 - an extra
 
-        return AmxBackend(model, rules, threads=torch.get_num_threads())
+        by_unit = AmxBackend(model, rules, threads=torch.get_num_threads())
+        by_unit.prepare()
+        return by_unit
     from xclip_stream.model.openvino_backend import OpenVinoBackend, exported_stages  # noqa: PLC0415 - an extra
 
     return OpenVinoBackend(

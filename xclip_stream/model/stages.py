@@ -127,7 +127,7 @@ class FrameStage(nn.Module):
     def __init__(self, model: XCLIPModel, rules: FrameRules) -> None:
         super().__init__()
         tower = model.vision_model
-        embeddings, first = tower.embeddings, _blocks(model)[0]
+        embeddings, first = tower.embeddings, vision_blocks(model)[0]
         weight = embeddings.patch_embedding.weight.detach()
         weight = weight.permute(0, 2, 3, 1)  # (D, 3, p, p) -> (D, p, p, 3), as bytes of a frame lie
         deviation = 255 * torch.tensor(rules.std, device=weight.device)
@@ -179,7 +179,7 @@ class ClipStage(nn.Module):
 
     def __init__(self, model: XCLIPModel) -> None:
         super().__init__()
-        later = _blocks(model)[1:]
+        later = vision_blocks(model)[1:]
         self.messages = nn.ModuleList(Messages(block, model.config.vision_config.num_frames) for block in later)
         self.blocks = nn.ModuleList(FoldedBlock(block) for block in later)
         self.end = ClipEnd(model)
@@ -220,7 +220,8 @@ def make_stages(model: XCLIPModel, rules: FrameRules) -> Stages:
     return Stages(FrameStage(model, rules).eval(), ClipStage(model).eval(), PromptStage(model).eval())
 
 
-def _blocks(model: XCLIPModel) -> list[CrossFrameBlock]:
+def vision_blocks(model: XCLIPModel) -> list[CrossFrameBlock]:
+    """Return the blocks of the vision tower, of which the first belongs to a frame alone."""
     return cast(list[CrossFrameBlock], list(model.vision_model.encoder.layers))
 
 
