@@ -108,7 +108,7 @@ class Retention:
 
 def _is_removed(kept: _Kept) -> bool:
     try:
-        os.unlink(kept.path)
+        Path(kept.path).unlink()
     except OSError:
         return False
     return True
