@@ -9,6 +9,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -80,6 +81,41 @@ def test_a_camera_that_does_not_say_its_rate_is_read_before_it_is_known(undeclar
     # The frames that opening takes arrive together.
     assert frames[-1].captured_at - frames[0].captured_at > 0.5
     assert declared is None
+
+
+class FilmHandler(SimpleHTTPRequestHandler):
+    """Sends a film of four seconds in its own time, as FLV."""
+
+    def __init__(self, film: bytes, *arguments: Any) -> None:
+        self._film = film
+        super().__init__(*arguments)
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "video/x-flv")
+        self.end_headers()
+        size = -(-len(self._film) // 40)
+        with suppress(ConnectionError):  # who has seen enough goes
+            for start in range(0, len(self._film), size):
+                self.wfile.write(self._film[start : start + size])
+                threading.Event().wait(0.1)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_flv_without_a_rate_is_read_before_it_is_known(tmp_path: Path) -> None:
+    film = write_video(tmp_path / "film.flv", steady(10, 4), pictures=[noise(seed) for seed in range(40)]).read_bytes()
+    with ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(FilmHandler, film.replace(b"framerate", b"something"))
+    ) as server:
+        threading.Thread(target=server.serve_forever).start()
+        with open_source(f"http://127.0.0.1:{server.server_port}/flv?stream=main", geometry=GEOMETRY) as source:
+            frames = list(islice(source, 24))
+        server.shutdown()
+
+    # The frames that opening takes arrive together.
+    assert frames[-1].captured_at - frames[0].captured_at > 0.5
 
 
 def test_the_end_of_a_camera_is_a_loss(clip: Path, start_camera: StartCamera) -> None:

@@ -34,6 +34,9 @@ _HTTP_FORMATS = (
 
 _ANALYSE_US = 200_000
 """How much of a stream FFmpeg may look at before it gives the first frame: what it looks at comes late."""
+_FLV_PROBE_BYTES = 65_536
+"""The same of FLV, which does not say beforehand which streams it has: FFmpeg would wait for others, and without a rate
+knows only after thirty frames how long that took. So much has sound in it that comes first, and a key frame or some."""
 
 # What opening a camera may end in, first match first; all else is SourceUnavailable.
 _FAILURES: tuple[tuple[type[Exception], type[SourceError], str], ...] = (
@@ -137,6 +140,8 @@ def _address(url: str, *, transport: str, silence_s: float) -> _Address:
         "format_whitelist": _HTTP_FORMATS,
         "rw_timeout": timeout_us,
     }
+    if urlsplit(url).path.lower().endswith("flv"):
+        options["probesize"] = str(_FLV_PROBE_BYTES)
     return _Address(url, options)
 
 
