@@ -299,8 +299,10 @@ def test_it_works_by_keyboard_alone(page: Page, served: Dashboard) -> None:
 
 
 def test_somebody_logs_in_with_the_token_and_is_told_when_it_is_another(page: Page, locked: Dashboard) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
     page.goto(locked.url)
     expect(page.get_by_text("That is not the token")).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
     page.get_by_label("Token").fill("another-token-that-is-long-enough")
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_text("That is not the token")).to_be_visible()
