@@ -75,7 +75,8 @@ def scores(draw: st.DrawFn) -> Scores:
     )
 
 
-messages = st.builds(Message, message_id=st.text(), source_id=st.text(), body=st.binary(), committed_at=moments)
+plain = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E))
+messages = st.builds(Message, message_id=plain, source_id=st.text(), body=st.binary(), committed_at=moments)
 source_statuses = st.builds(
     SourceStatus,
     source_id=st.text(),
@@ -213,6 +214,8 @@ def test_a_value_cut_short_is_refused(value: Scores, data: st.DataObject) -> Non
         b'{"message_id": "a", "source_id": "b", "committed_at": true}',
         b'{"message_id": "a", "source_id": "b", "committed_at": 1' + b"0" * 400 + b"}",
         b'{"message_id": "\\ud800", "source_id": "b", "committed_at": 1}',
+        b'{"message_id": "a\\nb", "source_id": "b", "committed_at": 1}',
+        b'{"message_id": "\\u00e9", "source_id": "b", "committed_at": 1}',
         b'{"message_id": "a", "committed_at": 1}',
         b"[" * 100_000,
         b"[]",

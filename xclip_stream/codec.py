@@ -170,7 +170,7 @@ def decode_message(data: bytes) -> Message:
     """
     values, body = _unpack(b"M", data)
     return Message(
-        message_id=values.text("message_id"),
+        message_id=values.plain_text("message_id"),
         source_id=values.text("source_id"),
         body=body,
         committed_at=values.moment("committed_at"),
@@ -258,6 +258,11 @@ class _Header:
 
     def text(self, key: str) -> str:
         return _text(key, self._values.get(key))
+
+    def plain_text(self, key: str) -> str:
+        """Return a text that may stand in a header of HTTP and in an environment."""
+        text = self.text(key)
+        return text if text.isascii() and text.isprintable() else _refuse(key, "a plain text")
 
     def traceparent(self) -> str:
         """Return the trace that the value is in; empty where it is in none."""

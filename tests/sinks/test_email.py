@@ -142,6 +142,11 @@ def test_what_is_no_event_is_rejected(server, message):
         sink.deliver(message())
 
 
+def test_an_event_whose_ids_fill_more_than_a_line_is_rejected(server):
+    with a_sink(server) as sink, pytest.raises(DeliveryRejected, match="may not contain linefeed"):
+        sink.deliver(a_message(source_id="yard\nBcc: a@example.org"))
+
+
 def test_a_login_goes_over_tls_to_the_server_that_the_authority_knows(tmp_path):
     certificates = Certificates.make(tmp_path)
     with MailServer(certificate=tmp_path) as server:

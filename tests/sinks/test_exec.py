@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 
@@ -94,6 +95,16 @@ def test_a_program_that_is_not_there_is_worth_another_try(message, tmp_path):
 def test_an_event_that_is_too_long_for_an_argument_is_a_rejection_that_names_the_way_out(message):
     with ExecSink(command=["true"]) as sink, pytest.raises(DeliveryRejected, match="too long for an argument"):
         sink.deliver(message("e1:0", b'"' + b"x" * 200_000 + b'"'))
+
+
+@pytest.mark.parametrize(("body", "refused"), [(b"\xff", False), (b"\x00", True)])
+def test_what_is_no_text_is_an_argument_as_it_is_and_a_zero_byte_is_a_rejection(message, body, refused):
+    check = ["sh", "-c", 'test "$(printf %s "$1" | od -An -tx1)" = " ff"', "sh"]
+    with (
+        ExecSink(command=check, input="argument") as sink,
+        pytest.raises(DeliveryRejected) if refused else nullcontext(),
+    ):
+        sink.deliver(message("e1:0", body))
 
 
 def test_a_program_does_not_outlive_a_worker_that_stops_meanwhile(tmp_path):

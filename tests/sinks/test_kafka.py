@@ -51,7 +51,7 @@ def test_in_binary_mode_the_attributes_are_headers_and_the_value_is_the_data(bro
     }
 
 
-@pytest.mark.parametrize("body", [b"no json", b"[]", b"{}", b"3"])
+@pytest.mark.parametrize("body", [b"no json", b"[]", b"{}", b"3", b"[" * 100_000])
 def test_what_is_no_event_is_rejected_in_binary_mode(broker, message, body):
     sink = KafkaSink(servers=[broker.address], topic="alerts", mode="binary")
 

@@ -131,6 +131,11 @@ def test_what_is_no_event_is_rejected(broker, message):
         sink.deliver(message("e1:0", b'{"id":"e1:0"}'))
 
 
+def test_an_event_whose_ids_make_no_topic_is_rejected(broker):
+    with a_sink(broker) as sink, pytest.raises(DeliveryRejected, match="cannot contain wildcards"):
+        sink.deliver(a_message(source_id="yard/#"))
+
+
 def test_a_refused_connection_names_the_broker_and_the_cause(tmp_path):
     url = f"mqtt://ops:pa55word@127.0.0.1:{free_port()}"
     sink = MqttSink(url=url, client_id="c", topics=Topics("site"), timeout_s=1.0)

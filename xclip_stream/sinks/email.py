@@ -75,11 +75,12 @@ class EmailSink:
     def deliver_all(self, messages: Sequence[Message]) -> None:
         try:
             events = [parse_event(message.body) for message in messages]
-        except DecodeError as error:
+            told = [event for event in events if event.phase in self._phases]
+            mail = write_mail(told, sender=self._sender, to=self._to) if told else None
+        except (DecodeError, ValueError) as error:  # ValueError: a header of two lines
             raise DeliveryRejected(f"{self._name}: {error}") from None
-        told = [event for event in events if event.phase in self._phases]
-        if told:
-            self._send(write_mail(told, sender=self._sender, to=self._to))
+        if mail is not None:
+            self._send(mail)
 
     def _send(self, mail: EmailMessage) -> None:
         try:

@@ -56,7 +56,7 @@ class ExecSink:
                 given.write(message.body)
                 given.seek(0)
             else:
-                command = [*command, message.body.decode()]
+                command = [*command, os.fsdecode(message.body)]
             code = self._run(command, given, told, os.environ | {"XCLIP_STREAM_MESSAGE_ID": message.message_id})
             self._judge(code, _last_line(told))
 
@@ -69,6 +69,8 @@ class ExecSink:
             if error.errno == errno.E2BIG:
                 raise DeliveryRejected(f"{self._name}: the event is too long for an argument: use stdin") from None
             raise DeliveryError(f"{self._name}: cannot be started: {error.strerror}") from None
+        except ValueError:
+            raise DeliveryRejected(f"{self._name}: the event has a zero byte, which no argument may have") from None
         # A worker that stops does not wait for it for long, and nobody would look at its time afterwards.
         end = partial(_end, process)
         atexit.register(end)

@@ -135,7 +135,7 @@ def binary_form(body: bytes) -> tuple[Mapping[str, str], bytes]:
         event: Any = json.loads(body)
         data = event.pop("data")
         content_type = event.pop("datacontenttype", "application/json")
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise DecodeError("the message is no event with data") from None
     headers = {f"ce_{name}": str(value) for name, value in event.items() if value is not None}
     return headers | {"content-type": content_type}, json.dumps(data, ensure_ascii=False).encode()

@@ -132,7 +132,11 @@ class MqttConnection:
         """
         client = self.wait()
         self._refused.clear()  # of what nobody waited for: the numbers of publications come again
-        for info in [client.publish(sent.topic, sent.payload, qos=1, retain=sent.retain) for sent in publications]:
+        try:
+            sent = [client.publish(each.topic, each.payload, qos=1, retain=each.retain) for each in publications]
+        except ValueError as error:  # ids that somebody else has chosen make no topic
+            raise DeliveryRejected(f"{self.name}: {error}") from None
+        for info in sent:
             self._await(info)
 
     def _await(self, info: MQTTMessageInfo) -> None:
