@@ -1,5 +1,6 @@
 """What is asked of a reader, as it comes out of Redis."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -46,3 +47,10 @@ def test_a_request_comes_back_as_it_was(source_id: str) -> None:
 def test_a_name_that_leads_elsewhere_is_refused(name: str) -> None:
     with pytest.raises(DecodeError, match="its name is not that of a source"):
         EvidenceRequest.decode(replace(REQUEST, name=name).encode())
+
+
+@pytest.mark.parametrize("key", ["begins_at", "peak_at", "ends_at"])
+@pytest.mark.parametrize("time", [1e300, -1e300, float("inf"), float("nan")])
+def test_a_time_that_no_calendar_has_is_refused(key: str, time: float) -> None:
+    with pytest.raises(DecodeError, match="this is no evidence"):
+        EvidenceRequest.decode(REQUEST.encode().replace(json.dumps(getattr(REQUEST, key)).encode(), b"%r" % time))

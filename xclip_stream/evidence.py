@@ -12,6 +12,7 @@ from urllib.parse import quote
 from pydantic import TypeAdapter, ValidationError
 
 from xclip_stream.errors import DecodeError
+from xclip_stream.types import is_moment
 
 Value = TypeVar("Value")
 SNAPSHOT, CLIP = ".jpg", ".mp4"
@@ -48,11 +49,14 @@ class EvidenceRequest:
         """Read what `encode` wrote.
 
         Raises:
-            DecodeError: it is no request, or its name leads out of where evidence is kept.
+            DecodeError: it is no request, its times are none, or its name leads out of where evidence is kept.
         """
         request = _decoded(_REQUEST, body)
         if not _NAME.fullmatch(request.name):
             raise DecodeError("this is no evidence: its name is not that of a source, a day and an event")
+        times = [request.begins_at, request.peak_at, *([] if request.ends_at is None else [request.ends_at])]
+        if not all(map(is_moment, times)):
+            raise DecodeError("this is no evidence: its times are in no calendar")
         return request
 
 

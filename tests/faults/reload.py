@@ -3,6 +3,7 @@
 import json
 import statistics
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,8 @@ GIVE_UP_S = 30.0
 BEGINS_WITHIN_S, ENDS_WITHIN_S = 180.0, 120.0
 CAMERA, LATE, FLEETING = "camera", "film-3", "film-4"
 """Of the films, one is added and stays, and one is added and removed by turns."""
+EXTRA, PATIENT = "extra", "patient"
+"""The rules that come and go. What is kept for clips is the longer, the longer the most patient rule waits."""
 LEFT_ALONE = ("film-0", "film-1", "film-2")
 WATCHED = (CAMERA, *LEFT_ALONE)
 COMPARED = (*LEFT_ALONE, LATE)
@@ -63,12 +66,13 @@ class Changes:
 
     def cycle(self, number: int) -> None:
         """Do one change of each kind; `number` counts from 0."""
-        rule = {**ALWAYS, "id": "extra", "sources": list(WATCHED), "prompts": [f"a person with the number {number}"]}
-        self._act("rule added", "rules", {"extra": rule}, "started")
+        rule = {**ALWAYS, "id": EXTRA, "sources": list(WATCHED), "prompts": [f"a person with the number {number}"]}
+        patient = {**rule, "id": PATIENT, "min_duration_s": 3}
+        self._act("rules added", "rules", {EXTRA: rule, PATIENT: patient}, "started")
         self._be_wrong(BREAKS[number % len(BREAKS)])
-        self._act("prompt changed", "rules", {"extra": {**rule, "prompts": [f"letter {number}"]}}, "ended", "started")
+        self._act("prompt changed", "rules", {EXTRA: {**rule, "prompts": [f"letter {number}"]}}, "ended", "started")
         self._change_sources(number)
-        self._act("rule removed", "rules", {"extra": None}, "ended")
+        self._act("rules removed", "rules", {EXTRA: None, PATIENT: None}, "ended")
         copy = {"id": "copy", "type": "jsonl", "path": "./copy.jsonl"}
         self._change("sinks", {"copy": None if number % 2 else copy})
 
@@ -128,7 +132,7 @@ class Changes:
 
     def _extra(self, phase: str, since: int) -> list[dict[str, Any]]:
         events = self._public.look()[since:]
-        return [event for event in events if event["rule_id"] == "extra" and event["phase"] == phase]
+        return [event for event in events if event["rule_id"] == EXTRA and event["phase"] == phase]
 
     def _windows(self, name: str) -> int:
         status = self._system.queue.rule_statuses().get(name)
@@ -149,7 +153,7 @@ def run(scale: Scale) -> Sequence[Figure]:
         stack.callback(camera.kill)
         camera.start()
         sources = [{"id": CAMERA, "url": camera.url()}]
-        site = write_site(films, scale.folder, webhook_url=receiver.url, more_sources=sources)
+        site = write_site(films, scale.folder, webhook_url=receiver.url, evidence={}, more_sources=sources)
         editor = Editor(site.config)
         system = System(
             site.config,
@@ -178,6 +182,7 @@ def run(scale: Scale) -> Sequence[Figure]:
             Figure.exactly("workers that ended by themselves", len(system.crashes)),
             Figure("all work was done", str(drained), "True", ok=drained),
             *passage_figures(passed, lost_before=lost_before),
+            Figure.exactly("sources opened by a change of rules or sinks", opened_for_nothing(system)),
             Figure.exactly("dead letters", system.queue.depths([]).dead),
             *compare(expected, public).figures("rules and films that stayed", once=True),
             *compare(expected, archive).figures("the same in JSONL", once=True),
@@ -205,14 +210,24 @@ def is_over(system: System) -> bool:
 
 def is_compared(told: Told) -> bool:
     """Tell whether an event is of a rule and a film that were there all the time, or came to stay."""
-    return told.source_id in COMPARED and json.loads(told.body)["data"]["rule_id"] != "extra"
+    return told.source_id in COMPARED and json.loads(told.body)["data"]["rule_id"] not in {EXTRA, PATIENT}
 
 
 def unnumbered(told: Told) -> Told:
-    """Leave out the number that a message has among all of its source: the extra rule takes some of these."""
+    """Leave out the number that a message has among all of its source, of which the extra rules take some, and where
+    its evidence is."""
     event = json.loads(told.body)
     del event["sequence"]
+    for key in ("snapshot_url", "clip_url", "clip_partial"):
+        del event["data"][key]
     return replace(told, body=json.dumps(event, sort_keys=True))
+
+
+def opened_for_nothing(system: System) -> int:
+    """Count how often a source was opened that was neither new nor lost before."""
+    opened = Counter(entry["source"] for entry in logged(system, "source_opened"))
+    lost = Counter(entry["source"] for entry in logged(system, "source_lost"))
+    return sum(max(0, opened[name] - lost[name] - 1) for name in (*WATCHED, LATE))
 
 
 def passage_figures(passed: Sequence[Passed], *, lost_before: int) -> list[Figure]:
@@ -229,7 +244,7 @@ def passage_figures(passed: Sequence[Passed], *, lost_before: int) -> list[Figur
 
 def told_figures(seen: Seen) -> list[Figure]:
     by_configuration = seen.ended.count("configuration")
-    ended_at_least = len(LEFT_ALONE) * sum(len(seen.times[kind]) for kind in ("prompt changed", "rule removed"))
+    ended_at_least = len(LEFT_ALONE) * sum(len(seen.times[kind]) for kind in ("prompt changed", "rules removed"))
     return [
         Figure.at_least("open events ended by a change", by_configuration, ended_at_least),
         Figure.exactly(

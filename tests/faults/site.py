@@ -95,9 +95,10 @@ def write_site(
     realtime: bool = True,
     model: Mapping[str, Any] | None = None,
     queue: Mapping[str, Any] | None = None,
+    evidence: Mapping[str, Any] | None = None,
     more_sources: Sequence[Mapping[str, Any]] = (),
 ) -> Site:
-    """Write a configuration for these films; `model`, `queue`, `more_sources` are added as YAML would say them."""
+    """Write a configuration for these films; `model` … `more_sources` are added as YAML would say them."""
     parts = _parts(films)
     window = {"span_s": SPAN_S, "stride_s": STRIDE_S}
     sources = [
@@ -107,6 +108,7 @@ def write_site(
     document = {
         "model": {"checkpoint": str(parts / "model"), "threads": 1, "device": "cpu", **(model or {})},
         "queue": dict(queue or {}),
+        **({} if evidence is None else {"evidence": dict(evidence)}),
         "sources": [*sources, *({"window": window, **source} for source in more_sources)],
         "rules": _rules(),
         "sinks": [
