@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from xclip_stream.errors import (
@@ -78,7 +78,10 @@ def error_handlers(redact: Redact) -> dict[Any, Any]:
     def ours(_request: Request, error: XclipStreamError) -> Response:
         return JSONResponse({"error": redact(str(error))}, _status(error))
 
-    return {HTTPException: http, XclipStreamError: ours}
+    def gone(_request: Request, _error: ClientDisconnect) -> Response:
+        return Response(status_code=HTTPStatus.REQUEST_TIMEOUT)  # nobody reads it
+
+    return {HTTPException: http, XclipStreamError: ours, ClientDisconnect: gone}
 
 
 def _status(error: XclipStreamError) -> HTTPStatus:

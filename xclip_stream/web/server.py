@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from xclip_stream.web.slow_clients import ImpatientProtocol
+
 _GRACE_S = 1
 """How long a stop waits for answers in hand; the streams of open pages end with it."""
 _LEAVE_TIMEOUT_S = 5.0
@@ -20,6 +22,7 @@ def serving(app: ASGIApp, listener: socket.socket) -> Iterator[threading.Thread]
     server = uvicorn.Server(
         uvicorn.Config(
             app,
+            http=ImpatientProtocol,
             lifespan="off",
             log_config=None,
             access_log=False,
