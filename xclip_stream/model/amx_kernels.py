@@ -60,11 +60,12 @@ def _folder() -> Path:
 
 
 def _can_keep(folder: Path) -> bool:
+    """Whether compiled code can be kept there: what others might have put there is not run."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return False
-    return os.access(folder, os.W_OK)
+    return os.access(folder, os.W_OK) and folder.stat().st_uid == os.geteuid()
 
 
 numba.config.CACHE_DIR = str(_folder())
