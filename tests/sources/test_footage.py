@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.videos import GEOMETRY, grey, join, noise, number_of, steady, turn_clockwise, write_video
 from xclip_stream.errors import EvidenceError, FootageGone
-from xclip_stream.sources import FileFootage, LiveFootage, PacketRing, Painter, open_source
+from xclip_stream.sources import FileFootage, LiveFootage, PacketRing, PacketTap, Painter, open_source
 from xclip_stream.sources.file_packets import FilePackets
 from xclip_stream.sources.pictures import upright
 from xclip_stream.types import Box, Pixels
@@ -231,6 +231,42 @@ def test_a_clip_ends_where_the_camera_changes_its_video(tmp_path: Path) -> None:
     assert len(numbers_of(tmp_path / "clip.mp4")) == 30
     assert clip.lacks_from(1000.0, 1003.0) is None
     assert clip.lacks_from(1000.0, 1005.0) == pytest.approx(1002.9)
+
+
+RESIZED = {
+    "libx264": {"preset": "ultrafast", "g": "10", "bf": "0"},
+    "libx265": {"preset": "ultrafast", "x265-params": "keyint=10:bframes=0:log-level=none"},
+}
+
+
+@pytest.mark.parametrize("codec", RESIZED)
+def test_a_camera_that_changes_its_size_without_a_new_connection_leaves_clips_of_both(
+    tmp_path: Path, codec: str
+) -> None:
+    options = RESIZED[codec]
+    small = write_video(tmp_path / "small.ts", steady(10, 3), codec=codec, options=options, size=SIZE)
+    late = [3 + time_s for time_s in steady(10, 3)]
+    large = write_video(tmp_path / "large.ts", late, codec=codec, options=options, size=(640, 480))
+    ring, now = PacketRing(span_s=1000.0, max_bytes=10_000_000), 1000.0
+    tap = PacketTap(ring, now=lambda: now, monotonic=lambda: now)
+    with av.open(str(join(tmp_path / "both.ts", [small, large]))) as container:
+        for packet in container.demux(video=0):
+            tap.add(packet)
+            now += 0.1
+    source = LiveFootage(ring, painter=Painter())
+
+    found = []
+    for begins_at in (1000.0, 1004.5):
+        clip = source.begin_clip(tmp_path / "growing.mp4", begins_at=begins_at, caption="")
+        clip.extend(ends_at=1010.0)
+        clip.finish(tmp_path / "clip.mp4")
+        with av.open(str(tmp_path / "clip.mp4")) as video:
+            found.append((video.streams.video[0].codec_context.width, numbers_of(tmp_path / "clip.mp4")))
+        (tmp_path / "growing.mp4").unlink()
+    assert found == [
+        (320, [number % 20 for number in range(30)]),
+        (640, [number % 20 for number in range(10, 30)]),
+    ]
 
 
 def test_packets_that_are_damaged_cost_frames_and_not_the_clip(tmp_path: Path) -> None:

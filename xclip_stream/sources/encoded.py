@@ -21,7 +21,7 @@ TICK = Fraction(1, 90_000)
 REMUXED = frozenset({"h264", "hevc", "av1", "vp9"})
 """What browsers play from an MP4, and a clip holds as it came."""
 
-_TELLING_SIZE = frozenset({"h264", "hevc"})
+TELLING_SIZE = frozenset({"h264", "hevc"})
 """What says its size in the stream, and can be read without a container; both by FFmpeg's name of the format."""
 
 
@@ -102,9 +102,19 @@ def head_of(stream: VideoStream, key_frame: bytes, *, has_times: bool = True, ro
     try:
         return replace(head, template=_template(stream, key_frame))
     except FFmpegError:
-        if head.codec not in _TELLING_SIZE:
+        if head.codec not in TELLING_SIZE:
             raise
         return _as_told_by(key_frame, head)
+
+
+def resized(head: Head, key_frame: bytes) -> Head:
+    """Return how packets are coded from a key frame on that has other parameter sets: as before, or in another size.
+
+    Raises:
+        FFmpegError: its size cannot be told.
+    """
+    told = _as_told_by(key_frame, replace(head, extradata=b""))
+    return head if (told.width, told.height) == (head.width, head.height) else told
 
 
 def shown_ticks(frame: av.VideoFrame) -> int | None:

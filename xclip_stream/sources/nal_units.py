@@ -9,6 +9,9 @@ from collections.abc import Iterator
 _LENGTH_AT = {"h264": 4, "hevc": 21}
 """Where in the box the length of lengths stands."""
 
+_SEQUENCE_SET = {"h264": (0x1F, 7), "hevc": (0x7E, 33 << 1)}
+"""Which bits of a unit say its kind, and what those of a sequence parameter set are."""
+
 
 def length_bytes(codec: str, extradata: bytes) -> int:
     """Return of how many bytes the length before each unit of a stream is; 0 where start codes stand instead."""
@@ -23,6 +26,12 @@ def units_of(data: bytes, length_bytes: int) -> Iterator[memoryview]:
 def parameter_sets(extradata: bytes) -> Iterator[memoryview]:
     """Yield the parameter sets beside an H.264 stream. It ends with an IndexError where they are cut off."""
     return _units_of_avc_box(extradata) if _is_box("h264", extradata) else _units_between_codes(extradata)
+
+
+def sequence_sets(codec: str, packet: bytes) -> bytes:
+    """Return the sequence parameter sets in a packet whose units stand behind start codes; b"" where there are none."""
+    mask, kind = _SEQUENCE_SET[codec]
+    return b"".join(unit for unit in _units_between_codes(packet) if unit[0] & mask == kind)
 
 
 def _is_box(codec: str, extradata: bytes) -> bool:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import dropwhile
 
 from av.error import FFmpegError
@@ -11,7 +12,8 @@ from av.video.stream import VideoStream
 
 from xclip_stream.sources.capture_clock import CaptureClock
 from xclip_stream.sources.decoding import Packet
-from xclip_stream.sources.encoded import TICK, EncodedPacket, Head, head_of
+from xclip_stream.sources.encoded import TELLING_SIZE, TICK, EncodedPacket, Head, head_of, resized
+from xclip_stream.sources.nal_units import length_bytes, sequence_sets
 from xclip_stream.sources.timeline import Timeline, seconds_of
 
 Numbered = tuple[int, EncodedPacket]
@@ -101,6 +103,7 @@ class PacketTap:
         self._arrived_at: float | None = None
         self._head: Head | None = None
         self._knows_head = False
+        self._sets = b""
 
     def reconnect(self, *, in_segments: bool = False) -> None:
         """Note that the next packet comes from a new connection; the argument is that of `CaptureClock`."""
@@ -120,18 +123,38 @@ class PacketTap:
         media_s = timeline.last_s if pts_s is None else pts_s
         at = self._clock.stamp(media_s, now=self._now(), monotonic=self._arrived_at)
         data = bytes(packet)
-        if not self._knows_head and packet.is_keyframe:
+        if packet.is_keyframe:
             self._learn_head(packet.stream, data)
         if self._knows_head and self._head is not None:
             self._ring.add(EncodedPacket(at, media_s, shown_after_s(packet), packet.is_keyframe, data, self._head))
 
     def _learn_head(self, stream: VideoStream, key_frame: bytes) -> None:
+        if self._knows_head and self._head is not None:
+            self._note_size(self._head, key_frame)
+            return
         try:
             head = head_of(stream, key_frame)
         except FFmpegError:
             return  # its size is not known yet; the next key frame is another try
         self._head = self._head if self._head == head else head
         self._knows_head = True
+        self._sets = _sets_in(head, key_frame)
+
+    def _note_size(self, head: Head, key_frame: bytes) -> None:
+        """Follow a camera that goes on in another size without a new connection."""
+        sets = _sets_in(head, key_frame)
+        if not sets or sets == self._sets:
+            return
+        self._sets = sets
+        with suppress(FFmpegError):
+            self._head = resized(head, key_frame)
+
+
+def _sets_in(head: Head, key_frame: bytes) -> bytes:
+    """Return what says the size in a key frame; b"" where it does not, or stands beside the stream."""
+    if head.codec not in TELLING_SIZE or length_bytes(head.codec, head.extradata):
+        return b""
+    return sequence_sets(head.codec, key_frame)
 
 
 def _frame_s(stream: VideoStream) -> float:
