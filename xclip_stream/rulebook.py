@@ -14,8 +14,15 @@ def encode_rules(rules: Iterable[Rule]) -> bytes:
 
 
 def find_rule(rulebook: bytes, rule_id: str) -> Mapping[str, Any] | None:
-    """Return one rule of what `encode_rules` gave; None where it has none of that id."""
-    return next((rule for rule in json.loads(rulebook) if rule.get("rule_id") == rule_id), None)
+    """Return one rule of what `encode_rules` gave; None where it has none of that id, or is something else."""
+    try:
+        found: Any = json.loads(rulebook)
+    except (ValueError, RecursionError):
+        return None
+    rules = [rule for rule in found if isinstance(rule, dict)] if isinstance(found, list) else []
+    return next(
+        (rule for rule in rules if rule.get("rule_id") == rule_id and isinstance(rule.get("sinks"), list)), None
+    )
 
 
 def plain_rule(rule: Rule) -> dict[str, Any]:
