@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from xclip_stream.model.amx_instructions import BLOCK_BYTES, add_products, clear_sums, leave_tiles, use_tiles
+from xclip_stream.model.amx_instructions import STEP_BYTES, add_products, clear_sums, leave_tiles, use_tiles
 from xclip_stream.model.amx_kernels import PANEL, TILES
 
 
@@ -19,9 +19,9 @@ def _add_up(block: NDArray[np.uint8], times: int) -> None:
 
 
 def add_up(times: int) -> None:
-    _add_up(np.zeros(BLOCK_BYTES + 64, np.uint8), times)
+    _add_up(np.zeros(STEP_BYTES + 64, np.uint8), times)
 
 
 def operations(times: int) -> int:
-    """Return the arithmetic of float32 in so many products of blocks."""
+    """Return the arithmetic of float32 in so many products of steps."""
     return times * 2 * PANEL**3

@@ -84,7 +84,7 @@ def test_no_bit_depends_on_the_clips_beside_on_what_was_seen_before_or_on_the_th
             assert torch.equal(whole, again)
 
 
-def test_more_frames_than_a_thread_has_room_for_at_a_time(model):
+def test_more_frames_than_a_thread_has_scratch_for_at_a_time(model):
     many = clips(model, 9)  # 36 frames, of which one thread has to compute all
 
     found = backend(model, threads=1).encode(many)

@@ -9,7 +9,7 @@ import torch
 
 from tests.model.matrix_unit import needs_matrix_unit
 from xclip_stream.model.amx_kernels import ADD, attend, product
-from xclip_stream.model.amx_weights import attention_room, left_panels, packed
+from xclip_stream.model.amx_weights import attention_scratch, left_panels, packed
 
 pytestmark = needs_matrix_unit
 RNG = np.random.default_rng(0)
@@ -66,7 +66,7 @@ def test_attention_is_exact(tokens):
     qkv = RNG.standard_normal((5 + tokens, 3 * heads * width)).astype(np.float32)
     seen = left_panels(5 + tokens, heads * width)
 
-    attend(qkv, 5, tokens, heads, attention_room(tokens, width), seen)
+    attend(qkv, 5, tokens, heads, attention_scratch(tokens, width), seen)
 
     q, k, v = torch.from_numpy(qkv[5:]).double().reshape(tokens, 3, heads, width).permute(1, 2, 0, 3)
     exact = torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=1.0).transpose(0, 1).flatten(1)
@@ -85,7 +85,7 @@ def test_scores_that_are_no_number_give_none():
     qkv[2, 40] = np.nan  # a key: all tokens attend to it
     seen = left_panels(8, 32)
 
-    attend(qkv, 0, 8, 1, attention_room(8, 32), seen)
+    attend(qkv, 0, 8, 1, attention_scratch(8, 32), seen)
 
     assert np.isnan(unpacked(seen)[:8]).all()
 

@@ -1,6 +1,6 @@
 """The model on a CPU with a matrix unit (AMX), in float32: faster than by OpenVINO, and as exact.
 
-The blocks of the vision tower are computed by `amx_py`, and what is small by torch, clip by clip. The tokens of
+The blocks of the vision tower are computed by `amx_kernels.py`, and what is small by torch, clip by clip. The tokens of
 a frame are kept between windows. Importing this needs the extra `amx`.
 """
 
@@ -20,7 +20,7 @@ from xclip_stream.model.amx_kernels import (
     SET,
     Block,
     Product,
-    Room,
+    Scratch,
     attend,
     compute_block,
     embed,
@@ -28,12 +28,12 @@ from xclip_stream.model.amx_kernels import (
     product_of_panels,
 )
 from xclip_stream.model.amx_weights import (
-    attention_room,
+    attention_scratch,
     left_panels,
     numbers_of_patch,
     packed,
     packed_block,
-    room_for,
+    scratch_for,
 )
 from xclip_stream.model.checkpoint_files import FrameRules
 from xclip_stream.model.configuration import XCLIPVisionConfig
@@ -161,23 +161,23 @@ class _PackedMessages(NamedTuple):
 
 
 class _Tower:
-    """Shares the work of the vision tower among threads, each with a room of its own."""
+    """Shares the work of the vision tower among threads, each with scratch memory of its own."""
 
     def __init__(self, vision: XCLIPVisionConfig, *, threads: int) -> None:
         self._heads, self._num_frames = vision.num_attention_heads, vision.num_frames
         self._epsilon = np.float32(vision.layer_norm_eps)
-        self._rooms = [room_for(_FRAMES_AT_ONCE, vision) for _ in range(threads)]
-        self._among_frames = attention_room(self._num_frames, vision.hidden_size // self._heads)
+        self._scratches = [scratch_for(_FRAMES_AT_ONCE, vision) for _ in range(threads)]
+        self._among_frames = attention_scratch(self._num_frames, vision.hidden_size // self._heads)
         self._others = ThreadPoolExecutor(max(1, threads - 1), thread_name_prefix="amx")
 
     def compute(self, x: Numbers, block: Block) -> None:
         """Compute a block for the tokens (N, P+2, D) of frames, in place; thereafter the messages mean nothing."""
         flat, tokens = x.reshape(-1, x.shape[-1]), x.shape[1]
 
-        def some(first: int, last: int, room: Room) -> None:
+        def some(first: int, last: int, scratch: Scratch) -> None:
             for start in range(first, last, _FRAMES_AT_ONCE):
                 frames = min(_FRAMES_AT_ONCE, last - start)
-                compute_block(flat, start * tokens, frames, tokens, self._heads, block, self._epsilon, room)
+                compute_block(flat, start * tokens, frames, tokens, self._heads, block, self._epsilon, scratch)
 
         self._share(len(x), some)
 
@@ -191,7 +191,7 @@ class _Tower:
         for clip in range(0, count, self._num_frames):
             attend(qkv, clip, self._num_frames, self._heads, self._among_frames, seen)
 
-        def some(first: int, last: int, _room: Room) -> None:
+        def some(first: int, last: int, _scratch: Scratch) -> None:
             product_of_panels(seen, count, weights.out, (first, last), ADD, messages)
 
         self._share(width // PANEL, some)
@@ -202,8 +202,8 @@ class _Tower:
         out = embedding.positions(len(frames))
         lines = frames.reshape(*frames.shape[:2], -1)
 
-        def some(first: int, last: int, room: Room) -> None:
-            embed(lines, embedding.patch, (first, last), embedding.mean, embedding.weight, room, out)
+        def some(first: int, last: int, scratch: Scratch) -> None:
+            embed(lines, embedding.patch, (first, last), embedding.mean, embedding.weight, scratch, out)
 
         self._share(len(out), some)
         return out
@@ -211,15 +211,15 @@ class _Tower:
     def _multiply(self, x: Numbers, weights: Product, out: Numbers, *, epsilon: np.float32 = _NO_NORM) -> None:
         """Multiply few rows: each thread reads some of the weights."""
 
-        def some(first: int, last: int, room: Room) -> None:
-            product(x, 0, len(x), epsilon, weights, (first, last), SET, room.left, out, 0)
+        def some(first: int, last: int, scratch: Scratch) -> None:
+            product(x, 0, len(x), epsilon, weights, (first, last), SET, scratch.left, out, 0)
 
         self._share(out.shape[1] // PANEL, some)
 
-    def _share(self, count: int, task: Callable[[int, int, Room], None]) -> None:
+    def _share(self, count: int, task: Callable[[int, int, Scratch], None]) -> None:
         """Have each thread do a part, from one number to before another."""
-        ends = [count * number // len(self._rooms) for number in range(len(self._rooms) + 1)]
-        parts = list(zip(ends, ends[1:], self._rooms, strict=False))
+        ends = [count * number // len(self._scratches) for number in range(len(self._scratches) + 1)]
+        parts = list(zip(ends, ends[1:], self._scratches, strict=False))
         others = [self._others.submit(task, *part) for part in parts[1:]]
         task(*parts[0])
         for other in others:

@@ -16,7 +16,7 @@ PLANES = 3
 """Numbers of eight bits whose sum is a float32."""
 TILE_ROW_BYTES = 64
 TILE_BYTES = 16 * TILE_ROW_BYTES
-BLOCK_BYTES = 2 * PLANES * TILE_BYTES
+STEP_BYTES = 2 * PLANES * TILE_BYTES
 CACHE_LINE_BYTES = 64
 _PRODUCTS = ((0, 2), (0, 1), (1, 1), (1, 0), (2, 0), (0, 0))
 """Planes of the left and of the right, 0 the highest, ordered so that one of both stays from each to the next."""
@@ -48,7 +48,7 @@ def _instruction(returns: types.Type, *takes: types.Type) -> Callable[[Emit], An
     return made_of
 
 
-# The matrix unit. Tiles 0 to 3 are 32 × 32 sums, 16 × 16 each; 4 and 5 are of the left block, 6 and 7 of the right.
+# The matrix unit. Tiles 0 to 3 are 32 × 32 sums, 16 × 16 each; 4 and 5 are of the left, 6 and 7 of the right.
 
 
 @_instruction(types.void, types.intp)
@@ -71,13 +71,13 @@ def clear_sums(builder: ir.IRBuilder) -> None:
 
 @_instruction(types.void, types.intp, types.intp)
 def add_products(builder: ir.IRBuilder, left: ir.Value, right: ir.Value) -> None:
-    """Add the product of two blocks to the sums."""
+    """Add what a step of a left panel and one of a right panel make to the sums."""
     _add_products(builder, left, right, halves=2)
 
 
 @_instruction(types.void, types.intp, types.intp)
 def add_upper_products(builder: ir.IRBuilder, left: ir.Value, right: ir.Value) -> None:
-    """Add the product of the upper half of a left block, its first 16 rows, and a right one to the upper sums."""
+    """Do so with the upper half of the left one, its first 16 rows, alone."""
     _add_products(builder, left, right, halves=1)
 
 
@@ -119,14 +119,14 @@ def fetch(builder: ir.IRBuilder, place: ir.Value) -> None:
 
 @_instruction(types.void, types.intp, types.float32, types.float32, types.intp)
 def split(builder: ir.IRBuilder, source: ir.Value, less: ir.Value, by: ir.Value, target: ir.Value) -> None:
-    """Write the planes of a line, after (x - less) * by, as a row of a left block."""
+    """Write the planes of a line, after (x - less) * by, as a row of a left panel."""
     line = builder.fsub(_load(builder, source, 32), _repeated(builder, less))
     _store_planes(builder, builder.fmul(line, _repeated(builder, by)), target)
 
 
 @_instruction(types.void, types.intp, types.intp, types.intp)
 def split_pair(builder: ir.IRBuilder, source: ir.Value, below: ir.Value, target: ir.Value) -> None:
-    """Write the planes of 16 numbers of a row and of those of the row below, in turn, as a row of a right tile."""
+    """Write the planes of 16 numbers of a row and of those of the row below, in turn, as a row of a right panel."""
     pairs = zip(_planes(builder, _load(builder, source, 16)), _planes(builder, _load(builder, below, 16)), strict=True)
     for plane, (upper, lower) in enumerate(pairs):
         _store(builder, builder.or_(_shifted(builder, upper), lower), target, plane * 2 * TILE_BYTES)
@@ -147,7 +147,7 @@ def add_line(builder: ir.IRBuilder, source: ir.Value, bias: ir.Value, target: ir
 
 @_instruction(types.void, types.intp, types.intp, types.intp)
 def silu_line(builder: ir.IRBuilder, source: ir.Value, bias: ir.Value, target: ir.Value) -> None:
-    """Write the planes of the SiLU of a line and its bias as a row of a left block."""
+    """Write the planes of the SiLU of a line and its bias as a row of a left panel."""
     x = builder.fadd(_load(builder, source, 32), _load(builder, bias, 32))
     below = builder.fadd(_same(x.type, 1.0), _exponential(builder, builder.fneg(x)))
     _store_planes(builder, builder.fdiv(x, below), target)

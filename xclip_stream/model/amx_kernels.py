@@ -4,10 +4,11 @@ The unit multiplies bfloat16 numbers, of eight bits, and adds in float32. A floa
 three of them, its planes, so that a product of two is the sum of nine products of planes. Six are computed: the other
 three are below what rounding to float32 loses. It is how a TPU multiplies float32 at its highest precision.
 
-A tile is 16 rows of 64 bytes. In memory numbers lie as the unit takes them, in panels of 32 rows or of 32 columns:
+A tile is 16 rows of 64 bytes. In memory numbers lie as the unit takes them: the left matrix of a product in panels of
+32 rows, the right one in panels of 32 columns, and of either what one step of the product takes, 32 deep:
 
-    left    (panels, blocks of 32 columns, planes, 2 halves, 16 rows, 32 columns)
-    right   (panels, blocks of 32 rows, planes, 2 halves, 16 pairs of rows, 16 columns times 2)
+    left    (panels, steps, planes, 2 halves, 16 rows, 32 columns)
+    right   (panels, steps, planes, 2 halves, 16 pairs of rows, 16 columns times 2)
 
 What is computed of a row depends on no row beside it, to the last bit. A part of a matrix is given by the first row or
 column and how many there are; panels by the first and the one behind the last.
@@ -23,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xclip_stream.model.amx_instructions import (
-    BLOCK_BYTES,
     CACHE_LINE_BYTES,
+    STEP_BYTES,
     TILE_BYTES,
     TILE_ROW_BYTES,
     add_line,
@@ -96,39 +97,39 @@ def _moments(numbers: Numbers, epsilon: np.float32) -> tuple[np.float32, np.floa
 
 
 @_compiled
-def _panel(panels: int, blocks: int, number: int) -> int:
-    """Return the address of a panel of so many blocks."""
-    return panels + number * blocks * BLOCK_BYTES
+def _panel(panels: int, steps: int, number: int) -> int:
+    """Return the address of a panel of so many steps."""
+    return panels + number * steps * STEP_BYTES
 
 
 @_compiled
-def _row(left: int, blocks: int, number: int) -> int:
-    """Return the address of a row of left panels in the first block of its panel."""
-    start: int = _panel(left, blocks, number // PANEL)
+def _row(left: int, steps: int, number: int) -> int:
+    """Return the address of a row of left panels in the first step of its panel."""
+    start: int = _panel(left, steps, number // PANEL)
     return start + (number % PANEL) * TILE_ROW_BYTES
 
 
 @_compiled
 def pack_left(x: Numbers, row: int, rows: int, column: int, columns: int, panels: Panels) -> None:
     """Write a part of a matrix as left panels. Rows that the last panel has more are left as they are."""
-    blocks = columns // PANEL
+    steps = columns // PANEL
     for number in range(rows):
         source = x.ctypes.data + 4 * ((row + number) * x.shape[1] + column)
-        target = _row(panels.ctypes.data, blocks, number)
-        for block in range(blocks):
-            split(source + LINE_BYTES * block, _ZERO, _ONE, target + block * BLOCK_BYTES)
+        target = _row(panels.ctypes.data, steps, number)
+        for step in range(steps):
+            split(source + LINE_BYTES * step, _ZERO, _ONE, target + step * STEP_BYTES)
 
 
 @_compiled
 def _pack_normed(x: Numbers, row: int, rows: int, epsilon: np.float32, panels: Panels) -> None:
     """Write rows of a matrix as left panels, each less its mean and by its standard deviation."""
-    blocks = x.shape[1] // PANEL
+    steps = x.shape[1] // PANEL
     for number in range(rows):
         mean, scale = _moments(x[row + number], epsilon)
         source = x.ctypes.data + 4 * (row + number) * x.shape[1]
-        target = _row(panels.ctypes.data, blocks, number)
-        for block in range(blocks):
-            split(source + LINE_BYTES * block, mean, scale, target + block * BLOCK_BYTES)
+        target = _row(panels.ctypes.data, steps, number)
+        for step in range(steps):
+            split(source + LINE_BYTES * step, mean, scale, target + step * STEP_BYTES)
 
 
 _NOTHING = np.zeros(16, np.float32)
@@ -136,14 +137,14 @@ _NOTHING = np.zeros(16, np.float32)
 
 @_entered
 def pack_right(x: Numbers, row: int, rows: int, column: int, columns: int, panels: Panels) -> None:
-    """Write a part of a matrix as right panels. Rows that the last blocks have more are left as they are."""
-    width, blocks = 4 * x.shape[1], (rows + PANEL - 1) // PANEL
+    """Write a part of a matrix as right panels. Rows that the last step has more are left as they are."""
+    width, steps = 4 * x.shape[1], (rows + PANEL - 1) // PANEL
     for half in range(columns // 16):
-        tile = panels.ctypes.data + (half // 2) * blocks * BLOCK_BYTES + (half % 2) * TILE_BYTES
+        tile = panels.ctypes.data + (half // 2) * steps * STEP_BYTES + (half % 2) * TILE_BYTES
         for pair in range((rows + 1) // 2):
             source = x.ctypes.data + (row + 2 * pair) * width + 4 * (column + 16 * half)
             below = source + width if 2 * pair + 1 < rows else _NOTHING.ctypes.data
-            split_pair(source, below, tile + (pair // 16) * BLOCK_BYTES + (pair % 16) * TILE_ROW_BYTES)
+            split_pair(source, below, tile + (pair // 16) * STEP_BYTES + (pair % 16) * TILE_ROW_BYTES)
 
 
 # Products.
@@ -161,7 +162,7 @@ TILES[48:56] = 16
 class Product(NamedTuple):
     """The weights of a product and its bias, in parts that are computed one after the other."""
 
-    right: Panels  # (parts, panels, blocks, ...)
+    right: Panels  # (parts, panels, steps, ...)
     bias: Numbers  # (parts, columns)
 
 
@@ -178,27 +179,27 @@ def multiply(
     """
     use_tiles(TILES.ctypes.data)
     sums = np.empty((2, PANEL, PANEL), np.float32)
-    blocks, count = right.shape[1], (rows + PANEL - 1) // PANEL
+    steps, count = right.shape[1], (rows + PANEL - 1) // PANEL
     fetched = (
-        BLOCK_BYTES // CACHE_LINE_BYTES + count - 1
-    ) // count  # with each block: a panel in the time of all that meet one
+        STEP_BYTES // CACHE_LINE_BYTES + count - 1
+    ) // count  # with each step: a panel in the time of all that meet one
     before, turn = (0, 0, 0), 0  # the product before: its left panel, the lines of that, its right panel
     for panel in range(panels[0], panels[1]):
-        here = _panel(right.ctypes.data, blocks, panel)
+        here = _panel(right.ctypes.data, steps, panel)
         for number in range(count):
-            start = _panel(left, blocks, number)
-            ahead = _panel(here, blocks, 1) + number * blocks * fetched * CACHE_LINE_BYTES
+            start = _panel(left, steps, number)
+            ahead = _panel(here, steps, 1) + number * steps * fetched * CACHE_LINE_BYTES
             source = sums.ctypes.data + (1 - turn) * PANEL * LINE_BYTES
             clear_sums()
             done = 0
-            for block in range(blocks):
+            for step in range(steps):
                 for line in range(fetched):
-                    fetch(ahead + (block * fetched + line) * CACHE_LINE_BYTES)
+                    fetch(ahead + (step * fetched + line) * CACHE_LINE_BYTES)
                 if rows - number * PANEL > PANEL // 2:
-                    add_products(start + block * BLOCK_BYTES, here + block * BLOCK_BYTES)
+                    add_products(start + step * STEP_BYTES, here + step * STEP_BYTES)
                 else:
-                    add_upper_products(start + block * BLOCK_BYTES, here + block * BLOCK_BYTES)
-                until = before[1] * (block + 1) // blocks
+                    add_upper_products(start + step * STEP_BYTES, here + step * STEP_BYTES)
+                until = before[1] * (step + 1) // steps
                 _finish(source, before, done, until, bias, what, out, width)
                 done = until
             store_sums(sums.ctypes.data + turn * PANEL * LINE_BYTES, LINE_BYTES)
@@ -216,7 +217,7 @@ def _finish(
     for number in range(line, until):
         place, row = source + LINE_BYTES * number, PANEL * panels[0] + number
         if what == SILU:
-            silu_line(place, added, _row(out, width // PANEL, row) + panels[2] * BLOCK_BYTES)
+            silu_line(place, added, _row(out, width // PANEL, row) + panels[2] * STEP_BYTES)
         elif what == ADD:
             add_line(place, added, out + 4 * row * width + LINE_BYTES * panels[2])
         else:
@@ -241,10 +242,10 @@ def product(
     Args:
         epsilon: of the norm that each row gets before; 0 for none.
         what: `ADD` where there are several parts.
-        left: room for left panels.
+        left: scratch for left panels.
     """
     depth, width = PANEL * weights.right.shape[2], out.shape[1]
-    at_once = PANEL * (2 * left.size // (weights.right.shape[2] * BLOCK_BYTES))
+    at_once = PANEL * (2 * left.size // (weights.right.shape[2] * STEP_BYTES))
     for done in range(0, rows, at_once):
         count, target = min(at_once, rows - done), out.ctypes.data + 4 * (out_row + done) * width
         for part in range(weights.right.shape[0]):
@@ -277,20 +278,26 @@ def _cut_patches(frames: NDArray[np.uint8], patch: int, first: int, mean: Number
 
 @_entered
 def embed(
-    frames: NDArray[np.uint8], patch: int, rows: Range, mean: Numbers, weights: Product, room: "Room", out: Numbers
+    frames: NDArray[np.uint8],
+    patch: int,
+    rows: Range,
+    mean: Numbers,
+    weights: Product,
+    scratch: "Scratch",
+    out: Numbers,
 ) -> None:
     """Add the products of some of all patches of frames (N, S, 3 S) to their rows of `out` (N * P, D)."""
     panels = 0, out.shape[1] // PANEL
-    for row in range(rows[0], rows[1], len(room.patches)):
-        patches = room.patches[: rows[1] - row]
+    for row in range(rows[0], rows[1], len(scratch.patches)):
+        patches = scratch.patches[: rows[1] - row]
         _cut_patches(frames, patch, row, mean, patches)
-        product(patches, 0, len(patches), _ZERO, weights, panels, ADD, room.left, out, row)
+        product(patches, 0, len(patches), _ZERO, weights, panels, ADD, scratch.left, out, row)
 
 
 # Attention.
 
 
-class AttentionRoom(NamedTuple):
+class AttentionScratch(NamedTuple):
     """What the attention of a head needs, zero at first; `full` tokens are so many that they fill panels."""
 
     queries: Panels  # left, (tokens, width)
@@ -304,61 +311,63 @@ class AttentionRoom(NamedTuple):
 @_compiled
 def _pack_shares(scores: Numbers, tokens: int, panels: Panels) -> None:
     """Write the softmax of each of the first lines of scores as left panels."""
-    blocks = scores.shape[1] // PANEL
+    steps = scores.shape[1] // PANEL
     for token in range(tokens):
         line = scores.ctypes.data + 4 * token * scores.shape[1]
         for at in range(tokens, scores.shape[1]):
             scores[token, at] = _NEVER
         most = largest(line)
-        for block in range(1, blocks):
-            most = max(most, largest(line + LINE_BYTES * block))
+        for step in range(1, steps):
+            most = max(most, largest(line + LINE_BYTES * step))
         total = _ZERO
-        for block in range(blocks):
-            total += exponentials(line + LINE_BYTES * block, most)
-        target = _row(panels.ctypes.data, blocks, token)
-        for block in range(blocks):
-            split(line + LINE_BYTES * block, _ZERO, _ONE / total, target + block * BLOCK_BYTES)
+        for step in range(steps):
+            total += exponentials(line + LINE_BYTES * step, most)
+        target = _row(panels.ctypes.data, steps, token)
+        for step in range(steps):
+            split(line + LINE_BYTES * step, _ZERO, _ONE / total, target + step * STEP_BYTES)
 
 
 @_compiled
-def _multiply_panels(left: int, right: int, blocks: int, target: int, row_bytes: int) -> None:
+def _multiply_panels(left: int, right: int, steps: int, target: int, row_bytes: int) -> None:
     """Write the product of two panels as 32 rows of 32 numbers, all at addresses."""
     clear_sums()
-    for block in range(blocks):
-        add_products(left + block * BLOCK_BYTES, right + block * BLOCK_BYTES)
+    for step in range(steps):
+        add_products(left + step * STEP_BYTES, right + step * STEP_BYTES)
     store_sums(target, row_bytes)
 
 
 @_entered
-def attend(qkv: Numbers, row: int, tokens: int, heads: int, room: AttentionRoom, seen: Panels) -> None:
+def attend(qkv: Numbers, row: int, tokens: int, heads: int, scratch: AttentionScratch, seen: Panels) -> None:
     """Let tokens attend to each other: queries, keys and values (rows, 3 D) to the same rows of left panels."""
     use_tiles(TILES.ctypes.data)
     sums = np.empty((PANEL, PANEL), np.float32)
     all_heads = qkv.shape[1] // 3
-    width, count = all_heads // heads, room.keys.shape[0]
-    blocks = width // PANEL
+    width, count = all_heads // heads, scratch.keys.shape[0]
+    steps = width // PANEL
     for head in range(heads):
         column = head * width
-        pack_left(qkv, row, tokens, column, width, room.queries)
+        pack_left(qkv, row, tokens, column, width, scratch.queries)
         for at in range(width):
             for token in range(tokens):
-                room.turned[at, token] = qkv[row + token, all_heads + column + at]
-        pack_right(room.turned, 0, width, 0, PANEL * count, room.keys)
-        pack_right(qkv, row, tokens, 2 * all_heads + column, width, room.values)
+                scratch.turned[at, token] = qkv[row + token, all_heads + column + at]
+        pack_right(scratch.turned, 0, width, 0, PANEL * count, scratch.keys)
+        pack_right(qkv, row, tokens, 2 * all_heads + column, width, scratch.values)
         for number in range(count):
-            left = _panel(room.queries.ctypes.data, blocks, number)
+            left = _panel(scratch.queries.ctypes.data, steps, number)
             for panel in range(count):
-                target = room.scores.ctypes.data + LINE_BYTES * (number * PANEL * count + panel)
-                _multiply_panels(left, _panel(room.keys.ctypes.data, blocks, panel), blocks, target, LINE_BYTES * count)
-        _pack_shares(room.scores, tokens, room.shares)
+                target = scratch.scores.ctypes.data + LINE_BYTES * (number * PANEL * count + panel)
+                _multiply_panels(
+                    left, _panel(scratch.keys.ctypes.data, steps, panel), steps, target, LINE_BYTES * count
+                )
+        _pack_shares(scratch.scores, tokens, scratch.shares)
         for number in range(count):
-            left = _panel(room.shares.ctypes.data, count, number)
-            for panel in range(blocks):
-                right = _panel(room.values.ctypes.data, count, panel)
+            left = _panel(scratch.shares.ctypes.data, count, number)
+            for panel in range(steps):
+                right = _panel(scratch.values.ctypes.data, count, panel)
                 _multiply_panels(left, right, count, sums.ctypes.data, LINE_BYTES)
                 for at in range(min(PANEL, tokens - number * PANEL)):
                     target = _row(seen.ctypes.data, all_heads // PANEL, row + number * PANEL + at)
-                    target += (head * blocks + panel) * BLOCK_BYTES
+                    target += (head * steps + panel) * STEP_BYTES
                     split(sums.ctypes.data + LINE_BYTES * at, _ZERO, _ONE, target)
     leave_tiles()
 
@@ -375,35 +384,35 @@ class Block(NamedTuple):
     fc2: Product
 
 
-class Room(NamedTuple):
+class Scratch(NamedTuple):
     """What a thread needs to compute a block for some rows of tokens."""
 
-    patches: Numbers  # (some of the rows, numbers of a patch, up to a whole block)
+    patches: Numbers  # (some of the rows, numbers of a patch, up to a whole step)
     left: Panels  # as many of the rows
     hidden: Panels  # left, as many
     qkv: Numbers  # (rows, 3 D)
     seen: Panels  # left, of all rows
-    attention: AttentionRoom
+    attention: AttentionScratch
 
 
 @_entered
 def compute_block(
-    x: Numbers, row: int, frames: int, tokens: int, heads: int, weights: Block, epsilon: np.float32, room: Room
+    x: Numbers, row: int, frames: int, tokens: int, heads: int, weights: Block, epsilon: np.float32, scratch: Scratch
 ) -> None:
     """Compute a block for frames whose tokens attend to each other: rows of x (rows, D), in place."""
     rows, width = frames * tokens, x.shape[1]
     panels = 0, width // PANEL
-    product(x, row, rows, epsilon, weights.qkv, (0, 3 * panels[1]), SET, room.left, room.qkv, 0)
+    product(x, row, rows, epsilon, weights.qkv, (0, 3 * panels[1]), SET, scratch.left, scratch.qkv, 0)
     for frame in range(frames):
-        attend(room.qkv, frame * tokens, tokens, heads, room.attention, room.seen)
+        attend(scratch.qkv, frame * tokens, tokens, heads, scratch.attention, scratch.seen)
     out, fc1, fc2 = weights.out, weights.fc1, weights.fc2
-    at_once = PANEL * len(room.left)
+    at_once = PANEL * len(scratch.left)
     for done in range(0, rows, at_once):
         count, target = min(at_once, rows - done), x.ctypes.data + 4 * (row + done) * width
-        seen = _panel(room.seen.ctypes.data, panels[1], done // PANEL)
+        seen = _panel(scratch.seen.ctypes.data, panels[1], done // PANEL)
         multiply(seen, count, out.right[0], panels, out.bias[0], ADD, target, width)
-        _pack_normed(x, row + done, count, epsilon, room.left)
-        left, hidden = room.left.ctypes.data, room.hidden.ctypes.data
+        _pack_normed(x, row + done, count, epsilon, scratch.left)
+        left, hidden = scratch.left.ctypes.data, scratch.hidden.ctypes.data
         for part in range(len(fc1.right)):
             multiply(left, count, fc1.right[part], panels, fc1.bias[part], SILU, hidden, width)
             multiply(hidden, count, fc2.right[part], panels, fc2.bias[part], ADD, target, width)

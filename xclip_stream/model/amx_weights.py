@@ -1,4 +1,4 @@
-"""The weights of the folded blocks as the kernels of the matrix unit take them, and the room that these need."""
+"""The weights of the folded blocks as the kernels of the matrix unit take them, and the scratch memory of these."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xclip_stream.model.amx_instructions import CACHE_LINE_BYTES, PLANES
-from xclip_stream.model.amx_kernels import PANEL, AttentionRoom, Block, Product, Room, pack_right
+from xclip_stream.model.amx_kernels import PANEL, AttentionScratch, Block, Product, Scratch, pack_right
 from xclip_stream.model.configuration import XCLIPVisionConfig
 from xclip_stream.model.stages import FoldedBlock, FoldedLinear
 
 _PANELS_AT_ONCE = 7
 """Of the rows of a product: more leave the cache of a core, and with fewer the weights are read more often."""
-_BLOCK = (PLANES, 2, 16, PANEL)
+_STEP = (PLANES, 2, 16, PANEL)
 
 Number = TypeVar("Number", np.float32, np.uint16)
 
 
 def panels(number: int) -> int:
-    """Return in how many panels, or blocks of them, so many rows or columns lie."""
+    """Return how many panels hold so many rows or columns; as many steps are so deep."""
     return -(-number // PANEL)
 
 
@@ -51,10 +51,10 @@ def packed_block(block: FoldedBlock) -> Block:
     )
 
 
-def attention_room(tokens: int, width: int) -> AttentionRoom:
-    """Return room for the attention of heads of a width."""
+def attention_scratch(tokens: int, width: int) -> AttentionScratch:
+    """Return the scratch memory for the attention of heads of a width."""
     full = PANEL * panels(tokens)
-    return AttentionRoom(
+    return AttentionScratch(
         queries=left_panels(tokens, width),
         turned=_zeros((width, full), np.float32),
         keys=_panels(tokens, width),
@@ -64,17 +64,17 @@ def attention_room(tokens: int, width: int) -> AttentionRoom:
     )
 
 
-def room_for(frames: int, vision: XCLIPVisionConfig) -> Room:
-    """Return room for the first or any other block of so many frames at a time."""
+def scratch_for(frames: int, vision: XCLIPVisionConfig) -> Scratch:
+    """Return the scratch memory for the first or any other block of so many frames at a time."""
     width, tokens = vision.hidden_size, tokens_of(vision)
     at_once, rows, patch = PANEL * _PANELS_AT_ONCE, frames * tokens, numbers_of_patch(vision)
-    return Room(
+    return Scratch(
         patches=_zeros((at_once, patch), np.float32),
         left=left_panels(at_once, width if patch % width == 0 else max(width, patch)),
         hidden=left_panels(at_once, width),
         qkv=_zeros((rows, 3 * width), np.float32),
         seen=left_panels(rows, width),
-        attention=attention_room(tokens, width // vision.num_attention_heads),
+        attention=attention_scratch(tokens, width // vision.num_attention_heads),
     )
 
 
@@ -84,7 +84,7 @@ def tokens_of(vision: XCLIPVisionConfig) -> int:
 
 
 def numbers_of_patch(vision: XCLIPVisionConfig) -> int:
-    """Return how many numbers a patch has, filled up to whole blocks."""
+    """Return how many numbers a patch has, filled up to whole steps."""
     return PANEL * panels(3 * vision.patch_size**2)
 
 
@@ -94,14 +94,14 @@ def left_panels(rows: int, columns: int) -> NDArray[np.uint16]:
 
 def _right_panels(pieces: Sequence[Tensor]) -> NDArray[np.uint16]:
     out, depth = pieces[0].shape
-    right = _zeros((len(pieces), panels(out), panels(depth), *_BLOCK), np.uint16)
+    right = _zeros((len(pieces), panels(out), panels(depth), *_STEP), np.uint16)
     for number, piece in enumerate(pieces):
         pack_right(piece.detach().T.contiguous().numpy(), 0, depth, 0, out, right[number])
     return right
 
 
 def _panels(lines: int, depth: int) -> NDArray[np.uint16]:
-    return _zeros((panels(lines), panels(depth), *_BLOCK), np.uint16)
+    return _zeros((panels(lines), panels(depth), *_STEP), np.uint16)
 
 
 def _zeros(shape: Sequence[int], kind: type[Number]) -> NDArray[Number]:
