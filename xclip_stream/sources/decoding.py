@@ -1,10 +1,10 @@
 """One open container and the packets of its video, and the frames that are made of them."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import av
 from av.container import InputContainer
@@ -200,13 +200,16 @@ class OpenVideo:
         times = None if self._has_times else clock
         while True:
             try:
-                for packet in self._container.demux(self._stream):
-                    errors = 0
-                    if times is not None and packet.size:
-                        packet.time_base, packet.pts, packet.dts = TICK, None, round(times() / TICK)
-                    if self.tap is not None:
-                        self.tap(packet)
-                    yield packet
+                # A generator, whose own packet PyAV 18 frees only where it is closed or read to its end.
+                demuxed = cast("Generator[Packet, None, None]", self._container.demux(self._stream))
+                with closing(demuxed):
+                    for packet in demuxed:
+                        errors = 0
+                        if times is not None and packet.size:
+                            packet.time_base, packet.pts, packet.dts = TICK, None, round(times() / TICK)
+                        if self.tap is not None:
+                            self.tap(packet)
+                        yield packet
             except FFmpegError as error:
                 errors += 1
                 note("read error")
