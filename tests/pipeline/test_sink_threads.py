@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import structlog
 
-from xclip_stream.config import JsonlSinkConfig
+from xclip_stream.config.sinks import JsonlSinkConfig
 from xclip_stream.pipeline.lifecycle import StopFlag
 from xclip_stream.pipeline.sink_threads import SinkThreads
 
