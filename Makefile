@@ -61,7 +61,7 @@ $(VENV)/bin/python:
 # The constraints matter: torch's open range would take the newest build, with gigabytes of GPU libraries.
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing into $(VENV) (a few minutes the first time)…"
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,openvino,amx]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python

@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT.parent / "shared" / "tools" / "compose_up.sh"
 PACKAGES = "podman buildah runc conmon catatonit netavark aardvark-dns iptables debootstrap"  # what the script asks for
 FOLDER = Path("/var/tmp/xclip-stream-deploy")
+EXTRAS = "[openvino,amx,demo]"
+"""What the images are built with: the first two are in all of them, `demo` renders the scene of the camera."""
 LEFT_BEHIND = ("ps --all --quiet", "volume ls --quiet", "pod ps --quiet")
 
 
@@ -76,12 +78,12 @@ def install(packages: list[str]) -> None:
 def gather_wheels(folder: Path) -> None:
     """Fetch what the images are built from: pip inside a build has no package index."""
     mark = folder / "constraints.txt"
-    wanted = (ROOT / "constraints.txt").read_text() + (ROOT / "pyproject.toml").read_text()
+    wanted = (ROOT / "constraints.txt").read_text() + (ROOT / "pyproject.toml").read_text() + EXTRAS
     if mark.exists() and mark.read_text() == wanted:
         return
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--constraint", ROOT / "constraints.txt"]
     # async-timeout is for Python before 3.11.3, which the base image may have.
-    subprocess.run([*pip, "--wheel-dir", folder, f"{ROOT}[demo]", "setuptools>=77", "async-timeout"], check=True)
+    subprocess.run([*pip, "--wheel-dir", folder, f"{ROOT}{EXTRAS}", "setuptools>=77", "async-timeout"], check=True)
     for own in folder.glob("xclip_stream-*.whl"):
         own.unlink()
     mark.write_text(wanted)

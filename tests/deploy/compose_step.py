@@ -89,6 +89,8 @@ def look(compose: list[str], services: list[str]) -> None:
         done = subprocess.run([*compose, "exec", "-T", name, "touch", "/etc/x"], capture_output=True, check=False)
         assert b"Read-only file system" in done.stderr, (name, done.stderr)
     told("contained", "nobody is root, nothing is written outside of volumes and /tmp")
+    program = (ROOT / "tests" / "deploy" / "fast_ways.py").read_bytes()
+    subprocess.run([*compose, "exec", "-T", "score-cpu", "python", "-"], input=program, check=True)
     status = ["xclip-stream", "status", "--json", "--config", "/etc/xclip-stream/demo.yaml"]
     found = json.loads(output(*compose, "exec", "-T", "alert", *status))
     assert found["ok"], found["attention"]

@@ -67,6 +67,13 @@ def test_the_scorer_of_the_gpu_profile_has_a_gpu_and_the_image_for_it() -> None:
     assert "devices" not in services("cpu")["score-cpu"]["deploy"]["resources"].get("reservations", {})
 
 
+def test_what_a_sink_needs_is_built_into_the_images() -> None:
+    found = services("gpu", XCLIP_STREAM_EXTRAS="[mqtt,kafka]")
+
+    assert all(found[name]["build"]["args"]["EXTRAS"] == "[mqtt,kafka]" for name in (*ROLES, "web"))
+    assert services("gpu")["score"]["build"]["args"]["EXTRAS"] == ""
+
+
 @pytest.mark.parametrize("role", [*sorted(ROLES), "web"])
 def test_each_worker_is_a_command_that_the_program_knows(role: str) -> None:
     worker = services("gpu")[role]

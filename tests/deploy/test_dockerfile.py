@@ -1,8 +1,10 @@
 """deploy/Dockerfile, as hadolint and the file's own words have it."""
 
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from tests.conftest import missing_part
@@ -46,6 +48,16 @@ def test_it_is_built_from_files_that_exist_and_are_sent() -> None:
     assert len(copied) == 7
     assert all((ROOT / name).exists() for name in copied)
     assert all(f"!{name.partition('/')[0]}" in sent for name in copied)
+
+
+def test_every_image_has_what_makes_scorers_on_cpus_fast() -> None:
+    (command,) = re.findall(r"python (-c '.+?') > /tmp/requirements.txt", stages()["build"], flags=re.DOTALL)
+    words = shlex.split(command.replace("\\\n", ""))
+    printed = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    extras = project["optional-dependencies"]
+    assert printed.splitlines() == [*project["dependencies"], *extras["openvino"], *extras["amx"]]
 
 
 def test_no_registry_is_named() -> None:

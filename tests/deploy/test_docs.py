@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.deploy.__main__ import EXTRAS
 from tests.deploy.chart import CHART
 from tests.deploy.test_compose import ROLES, compose
 
@@ -55,6 +56,10 @@ def test_a_value_that_is_told_is_one_of_the_chart(name: str) -> None:
 
 def test_values_are_told_at_all() -> None:
     assert {"autoscaling.enabled", "gpu.enabled", "redis.external.url", "networkPolicy.egress"} <= set(NAMED)
+
+
+def test_the_wheels_are_those_that_the_images_are_built_from() -> None:
+    assert f"pip wheel -c constraints.txt -w wheels '.{EXTRAS}' setuptools" in TEXT
 
 
 @pytest.mark.parametrize("path", FILES)

@@ -88,6 +88,13 @@ def test_a_worker_is_started_again_unless_its_configuration_is_wrong() -> None:
     assert found["RestartPreventExitStatus"] == [str(MISCONFIGURED)]
 
 
+def test_checkpoints_and_what_computes_them_are_kept_where_a_worker_may_write() -> None:
+    found = settings()
+
+    assert "XDG_CACHE_HOME=%C/xclip-stream" in found["Environment"][0].split()
+    assert found["CacheDirectory"] == ["xclip-stream"]
+
+
 @pytest.mark.parametrize("devices", ["char-nvidia*", "char-video4linux"])
 def test_a_worker_reaches_gpus_and_cameras_that_are_plugged_in(devices: str) -> None:
     found = settings()
