@@ -27,8 +27,9 @@ from xclip_stream.protocols import FrameSource, IngestQueue
 from xclip_stream.queues.redis import RedisQueue, open_queue
 from xclip_stream.rules import default_gap_s
 from xclip_stream.sources import content_sample, local_path, open_source
+from xclip_stream.sources.hwaccel import why_not_usable
 from xclip_stream.thinning import Thinning, max_step
-from xclip_stream.types import ClipGeometry, Region
+from xclip_stream.types import ClipGeometry, HwAccel, Region
 
 FAILED = 1
 _LOOK_FOR_PARENT_S = 1.0
@@ -98,6 +99,7 @@ def _read(order: ReadingOrder, heart: Heart, stop: StopFlag, queue: RedisQueue) 
         open_timeout_s=config.open_timeout_s,
         read_timeout_s=config.read_timeout_s,
         tap=evidence.tap if evidence else None,
+        hwaccel=_hwaccel(config),
         idle=config.idle,
     )
     desk = evidence.desk if evidence else None
@@ -109,6 +111,14 @@ def _read(order: ReadingOrder, heart: Heart, stop: StopFlag, queue: RedisQueue) 
     keep_heap()
     file = _file_ingest(order, source, queue=queue, heart=heart, stop=stop, beat=beat, desk=desk)
     return Outcome.DONE if file.run() else STOPPED
+
+
+def _hwaccel(config: SourceConfig) -> HwAccel | None:
+    """Return what decodes the source, or None, which is told, where it cannot."""
+    if config.hwaccel is None or (reason := why_not_usable(config.hwaccel)) is None:
+        return config.hwaccel
+    structlog.get_logger().warning("hwaccel_not_used", source=config.id, hwaccel=config.hwaccel, reason=reason)
+    return None
 
 
 def _live_ingest(

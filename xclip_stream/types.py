@@ -44,6 +44,8 @@ class Region:
 Box = tuple[float, float, float, float]
 """A rectangle of the frame without a name: x0, y0, x1, y1 in fractions of its width and height."""
 
+HwAccel = Literal["cuda", "vaapi"]
+"""What of a graphics processor decodes video: NVDEC, or what VA-API drives."""
 IdleMode = Literal["off", "conservative", "aggressive"]
 """How boldly decoding and scoring are saved of a camera while nothing moves in its picture."""
 

@@ -20,6 +20,7 @@ from tests.waiting import PATIENCE_S, wait_until
 from xclip_stream.errors import QueueUnavailable
 from xclip_stream.protocols import SourceState, SourceStatus
 from xclip_stream.queues.redis import RedisQueue, open_queue
+from xclip_stream.sources.hwaccel import why_not_usable
 from xclip_stream.types import ScoreStatus
 
 __all__ = ["start_camera"]
@@ -170,6 +171,21 @@ def test_files_are_read_to_their_end_and_the_worker_stays_for_those_that_are_add
         *(("b", seq) for seq in range(5)),
     ]
     assert taken[0].window.frames.shape == (1, 4, 32, 32, 3)
+
+
+def test_a_source_is_read_without_the_device_that_is_to_decode_it_and_that_is_told(
+    tmp_path: Path, start_worker: StartWorker, queue: RedisQueue
+) -> None:
+    write_video(tmp_path / "a.mp4", steady(5, 4))
+
+    worker = start_worker("id: a, url: ./a.mp4, hwaccel: cuda")
+    read_to_end(worker, queue, "a")
+
+    assert worker.stop() == 0
+    assert seqs(queue, "a") == [0, 1, 2]
+    reason = why_not_usable("cuda")
+    told = [(line["source"], line["hwaccel"], line["reason"]) for line in worker.log("hwaccel_not_used")]
+    assert told == ([] if reason is None else [("a", "cuda", reason)])
 
 
 def test_a_second_run_of_the_same_files_adds_nothing(

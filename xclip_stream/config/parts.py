@@ -39,7 +39,7 @@ from xclip_stream.redaction import redact_url
 from xclip_stream.redis_url import RedisUrl, with_tls_files
 from xclip_stream.rules import Rule
 from xclip_stream.schedule import Schedule, parse_clock, parse_days
-from xclip_stream.types import WHOLE_FRAME, IdleMode
+from xclip_stream.types import WHOLE_FRAME, HwAccel, IdleMode
 
 _FILE_KEYS = frozenset({"start_time", "realtime"})
 _LIVE_KEYS = frozenset({"transport", "backlog_windows", "idle", "idle_refresh_s"})
@@ -163,6 +163,7 @@ class SourceConfig(Closed):
     evidence: bool = True
     start_time: Moment | None = None
     transport: Literal["tcp", "udp"] = "tcp"
+    hwaccel: HwAccel | None = None
     open_timeout_s: float = Field(default=10.0, gt=0, le=600)
     read_timeout_s: float = Field(default=5.0, gt=0, le=600)
     realtime: bool = False

@@ -22,6 +22,7 @@ from xclip_stream.errors import LoginRejected, NoSuchAddress, SourceError, Sourc
 from xclip_stream.network_url import CAMERA_SCHEMES
 from xclip_stream.redaction import redact_url
 from xclip_stream.sources.decoding import OpenVideo, open_video
+from xclip_stream.types import HwAccel
 
 LIVE_SCHEMES = (*CAMERA_SCHEMES, DEVICE_SCHEME)
 
@@ -80,7 +81,9 @@ def is_camera_url(url: str) -> bool:
     return is_device_path(url) or (bool(separator) and scheme.lower() in LIVE_SCHEMES)
 
 
-def open_camera(url: str, *, transport: str, open_timeout_s: float, read_timeout_s: float) -> OpenVideo:
+def open_camera(
+    url: str, *, transport: str, open_timeout_s: float, read_timeout_s: float, hwaccel: HwAccel | None = None
+) -> OpenVideo:
     """Open a camera.
 
     Args:
@@ -88,6 +91,7 @@ def open_camera(url: str, *, transport: str, open_timeout_s: float, read_timeout
         transport: of RTSP, "tcp" or "udp".
         open_timeout_s: how long connecting may take.
         read_timeout_s: how long a connected camera may be silent.
+        hwaccel: what decodes it, where that is possible.
 
     Raises:
         SourceError: it cannot be opened; the message does not carry the password.
@@ -101,6 +105,7 @@ def open_camera(url: str, *, transport: str, open_timeout_s: float, read_timeout
             shown=shown,
             input_format=address.input_format,
             timeouts_s=(open_timeout_s, read_timeout_s),
+            hwaccel=hwaccel,
         )
     except FFmpegError as error:
         # The driver's own text carries the password.

@@ -15,8 +15,9 @@ from av.video.stream import VideoStream
 from xclip_stream.errors import SourceRejected
 from xclip_stream.sources.encoded import TICK
 from xclip_stream.sources.facts import SANE_RATES, VideoFacts, facts_of
+from xclip_stream.sources.hwaccel import decoder_on
 from xclip_stream.sources.pictures import jpeg_picture, masked, pictures_of, upright
-from xclip_stream.types import Box, ClipGeometry, Pixels, Region
+from xclip_stream.types import Box, ClipGeometry, HwAccel, Pixels, Region
 
 Packet: TypeAlias = "av.Packet[VideoStream]"
 
@@ -230,6 +231,7 @@ def open_video(
     shown: str,
     input_format: str | None = None,
     timeouts_s: tuple[float, float] | None = None,
+    hwaccel: HwAccel | None = None,
 ) -> OpenVideo:
     """Open the best video stream of `url`.
 
@@ -237,6 +239,7 @@ def open_video(
         options: FFmpeg's options; it ignores unknown ones silently.
         shown: how messages name the source.
         timeouts_s: for opening, and for each read.
+        hwaccel: what decodes it, where that is possible.
 
     Raises:
         FFmpegError: it cannot be opened.
@@ -248,6 +251,7 @@ def open_video(
         container_options=dict(options),
         timeout=timeouts_s,
         metadata_errors="replace",
+        hwaccel=None if hwaccel is None else decoder_on(hwaccel),
     )
     stream = container.streams.best("video")
     # The cover picture of a sound file counts as a video stream of one frame.

@@ -13,6 +13,7 @@ from xclip_stream.sources.damage import Damage
 from xclip_stream.sources.decoding import AvFrame, OpenVideo, View, open_video
 from xclip_stream.sources.lazy_decoding import LazyDecoder, Moment
 from xclip_stream.sources.timeline import Timeline
+from xclip_stream.types import HwAccel
 
 # Formats that hold their video themselves. Playlists, concatenations, image sequences and session descriptions can make
 # FFmpeg open other files and hosts, so a file from elsewhere must not be able to choose them.
@@ -35,14 +36,16 @@ class FileSource:
     Args:
         view: what is kept of each frame.
         start_time: event time of the first frame, Unix seconds.
+        hwaccel: what decodes it, where that is possible.
     """
 
     live = False
 
-    def __init__(self, path: Path, *, view: View, start_time: float = 0.0) -> None:
+    def __init__(self, path: Path, *, view: View, start_time: float = 0.0, hwaccel: HwAccel | None = None) -> None:
         self._path = path
         self._view = view
         self._start_time = start_time
+        self._hwaccel = hwaccel
         self._video: OpenVideo | None = None
         self._duration_s: float | None = None
         self._damage = Damage()
@@ -72,7 +75,7 @@ class FileSource:
         self._remarks = []
         _check_readable(self._path)
         try:
-            self._video = open_file(self._path)
+            self._video = open_file(self._path, hwaccel=self._hwaccel)
         except FFmpegError as error:
             raise SourceRejected(
                 f"{self._path}: not a video file, or one cut off before its index was written ({error.strerror})"
@@ -120,7 +123,7 @@ class FileSource:
             self._remarks.append(f"ends at {end_s:.1f} s of {declared_s:.1f} s")
 
 
-def open_file(path: Path) -> OpenVideo:
+def open_file(path: Path, *, hwaccel: HwAccel | None = None) -> OpenVideo:
     """Open a video file.
 
     Raises:
@@ -128,7 +131,7 @@ def open_file(path: Path) -> OpenVideo:
         SourceRejected: there is no video in it.
     """
     # With "file:" a name such as "concat:a|b" is not taken for a protocol.
-    return open_video(f"file:{path.absolute()}", options=_OPTIONS, shown=str(path))
+    return open_video(f"file:{path.absolute()}", options=_OPTIONS, shown=str(path), hwaccel=hwaccel)
 
 
 def content_sample(path: Path) -> str:

@@ -19,7 +19,7 @@ from xclip_stream.sources.idle_watch import SETTINGS, IdleWatch
 from xclip_stream.sources.packet_ring import PacketTap
 from xclip_stream.sources.timeline import Timeline
 from xclip_stream.sources.watched_decoding import Arrival, Shown, WatchedDecoder
-from xclip_stream.types import IdleMode, Idling
+from xclip_stream.types import HwAccel, IdleMode, Idling
 
 _NEARLY = 0.98
 """Two clocks measure the same silence."""
@@ -39,6 +39,7 @@ class LiveSource:
         open_timeout_s: how long connecting may take.
         read_timeout_s: how long a connected camera may be silent.
         tap: keeps the packets as they come.
+        hwaccel: what decodes it, where that is possible.
         idle: whether, and how boldly, the camera is watched without decoding it while nothing moves. Its frames then
             come at most a key frame interval late, and show what was decoded last.
     """
@@ -55,6 +56,7 @@ class LiveSource:
         open_timeout_s: float = 10.0,
         read_timeout_s: float = 5.0,
         tap: PacketTap | None = None,
+        hwaccel: HwAccel | None = None,
         idle: IdleMode = "off",
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -66,6 +68,7 @@ class LiveSource:
         self._open_timeout_s = open_timeout_s
         self._read_timeout_s = read_timeout_s
         self._tap = tap
+        self._hwaccel = hwaccel
         self._now = now
         self._monotonic = monotonic
         self._video: OpenVideo | None = None
@@ -99,6 +102,7 @@ class LiveSource:
             transport=self._transport,
             open_timeout_s=self._open_timeout_s,
             read_timeout_s=self._read_timeout_s,
+            hwaccel=self._hwaccel,
         )
         self._is_new_connection = True
         if self._tap is not None:

@@ -13,7 +13,7 @@ from xclip_stream.sources.decoding import View
 from xclip_stream.sources.files import FileSource
 from xclip_stream.sources.live import LiveSource
 from xclip_stream.sources.packet_ring import PacketTap
-from xclip_stream.types import WHOLE_FRAME, Box, ClipGeometry, IdleMode, Region
+from xclip_stream.types import WHOLE_FRAME, Box, ClipGeometry, HwAccel, IdleMode, Region
 
 
 def is_live_url(url: str) -> bool:
@@ -32,6 +32,7 @@ def open_source(
     open_timeout_s: float = 10.0,
     read_timeout_s: float = 5.0,
     tap: PacketTap | None = None,
+    hwaccel: HwAccel | None = None,
     idle: IdleMode = "off",
 ) -> FileSource | LiveSource:
     """Return the source for `url`; nothing is opened before it is entered.
@@ -46,6 +47,7 @@ def open_source(
         open_timeout_s: how long connecting to a camera may take.
         read_timeout_s: how long a connected camera may be silent.
         tap: keeps the packets of a camera as they come.
+        hwaccel: what decodes it, where that is possible.
         idle: of a camera, how boldly it is watched without decoding it while nothing moves.
 
     Raises:
@@ -61,9 +63,10 @@ def open_source(
             open_timeout_s=open_timeout_s,
             read_timeout_s=read_timeout_s,
             tap=tap,
+            hwaccel=hwaccel,
             idle=idle,
         )
-    return FileSource(local_path(url), view=view, start_time=start_time)
+    return FileSource(local_path(url), view=view, start_time=start_time, hwaccel=hwaccel)
 
 
 def open_recording(
