@@ -213,6 +213,13 @@ def test_a_caption_is_burnt_into_pictures_and_clips(tmp_path: Path) -> None:
         assert difference[80:].max() < 30
 
 
+def test_of_a_caption_that_is_too_long_for_the_picture_the_rest_is_not_drawn(tmp_path: Path) -> None:
+    painted = footage(film(tmp_path / "a.mp4"), Painter(overlay=True))
+
+    endless = painted.snapshot(1003.0, caption="i" * 1_000_001)  # Pillow refuses to draw so much
+    assert endless == painted.snapshot(1003.0, caption="i" * 300)
+
+
 def first_of(path: Path) -> Pixels:
     with av.open(str(path)) as video:
         return np.asarray(next(video.decode(video=0)).to_ndarray(format="rgb24"), np.uint8)

@@ -11,6 +11,8 @@ from xclip_stream.types import Box, Pixels
 _TEXT_HEIGHT = 1 / 28
 """Of the picture's height."""
 _MIN_TEXT_PX = 10
+_NARROWEST = 1 / 6
+"""Of the text's height: letters are no narrower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ def _captioned(rgb: Pixels, caption: str) -> Pixels:
     size_px = max(_MIN_TEXT_PX, round(image.height * _TEXT_HEIGHT))
     font = ImageFont.load_default(size_px)
     draw = ImageDraw.Draw(image)
+    caption = caption[: round(image.width / (size_px * _NARROWEST))]  # what is behind it is outside of the picture
     left, top, right, bottom = draw.textbbox((size_px // 2, size_px // 2), caption, font=font)
     draw.rectangle(
         (left - size_px // 3, top - size_px // 3, right + size_px // 3, bottom + size_px // 3), fill=(0, 0, 0)
