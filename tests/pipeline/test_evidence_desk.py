@@ -267,6 +267,17 @@ def test_what_was_not_settled_is_made_by_the_next_reader(scene: Scene) -> None:
     assert scene.waiting() == 0
 
 
+def test_a_reader_that_is_stopped_in_the_post_roll_finishes_the_clip_of_the_event(scene: Scene) -> None:
+    scene.ask(request(ends_at=105.0), request(event_id="e2"))
+    scene.step(until=106.0)
+    scene.desk.close()
+
+    assert scene.kept(".mp4") == "95.0 to 106.0"
+    assert scene.record() == EvidenceRecord(snapshot=True, clip=True, is_complete=True)
+    assert scene.waiting() == 1, "the other event goes on"
+    assert scene.record("e2") == EvidenceRecord(snapshot=True, clip=True)
+
+
 def test_the_picture_of_a_killed_reader_stands_when_the_peak_is_gone(scene: Scene) -> None:
     scene.ask(request(peak_at=102.0))
     scene.step(until=104.0)

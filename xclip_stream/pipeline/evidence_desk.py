@@ -80,6 +80,7 @@ class EvidenceDesk:
         self._tally = tally or Tally()
         self._inbox: deque[TakenRequest] = deque()
         self._jobs: dict[str, _Job] = {}
+        self._is_closing = False
         self.made = 0
         """Events whose evidence is complete."""
         self.failed = 0
@@ -106,8 +107,12 @@ class EvidenceDesk:
                 del self._jobs[event_id]
 
     def close(self) -> None:
-        """Let go of what is open; a successor goes on with it."""
+        """Finish the clips of events that have ended, to which nobody can add, and let go of what else is open."""
+        self._is_closing = True
         for job in self._jobs.values():
+            if job.clip is not None and job.request.ends_at is not None:
+                self._work_on(job)
+                self._tell(job)
             if job.clip is not None:
                 job.clip.close()
 
@@ -164,7 +169,7 @@ class EvidenceDesk:
             job.clip = self._footage.begin_clip(
                 self._store.place(name), begins_at=begins_at, caption=caption_of(request)
             )
-        is_all = job.clip.extend(ends_at=ends_at) or self._is_overdue(ends_at)
+        is_all = job.clip.extend(ends_at=ends_at) or self._is_closing or self._is_overdue(ends_at)
         event_ends_at = ends_at if request.ends_at is None else min(request.ends_at, ends_at)
         lacks_from = job.clip.lacks_from(request.begins_at, event_ends_at if is_all else None)
         if is_all:
