@@ -57,6 +57,7 @@ def test_events_say_where_the_files_are(section: str, url: str) -> None:
         ("{url: 's3://cameras', access_key: AKIA}", "access_key and secret_key come together"),
         ("{base_url: cameras.example}", "must be a URL that starts with http:// or https://"),
         ("{pre_roll_s: 600}", "pre_roll_s"),
+        ("{pre_roll_s: 10, max_clip_s: 10}", "max_clip_s must be more than pre_roll_s"),
         ("{preroll_s: 5}", "did you mean 'pre_roll_s'"),
     ],
 )

@@ -59,6 +59,12 @@ class EvidenceConfig(Closed):
             raise ValueError("access_key and secret_key come together")
         return self
 
+    @model_validator(mode="after")
+    def _check_length(self) -> Self:
+        if self.max_clip_s <= self.pre_roll_s:
+            raise ValueError("max_clip_s must be more than pre_roll_s: clips would end before their event begins")
+        return self
+
     @property
     def shown_url(self) -> str:
         """Where events say that the files are: `base_url`, else the bucket, else the folder on this machine."""
