@@ -54,6 +54,7 @@ def test_an_event_says_what_has_become_of_its_evidence(kept: Dashboard) -> None:
         "clip": True,
         "is_complete": True,
         "partial": True,
+        "lacks_from": None,
         "error": "",
     }
 
