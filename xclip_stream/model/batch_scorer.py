@@ -13,6 +13,7 @@ from xclip_stream.model.backends import BackendName, Dtype
 from xclip_stream.model.gpu_memory import gpu_memory_bytes
 from xclip_stream.model.scorer import ClipFeatures, PromptFeatures, Scorer
 from xclip_stream.model.torch_errors import first_line, translated
+from xclip_stream.processors import processor_limit
 from xclip_stream.protocols import ClipRequest
 from xclip_stream.types import Logits
 
@@ -68,7 +69,8 @@ class BatchScorer:
     ) -> Self:
         """Read a checkpoint and encode the lists of prompts that it is going to be asked about.
 
-        `threads` is how many the model uses on the CPU, in the whole process; None leaves that to torch.
+        `threads` is how many the model uses on the CPU, in the whole process; None takes what torch would, and no more
+        than the quota of the process allows.
 
         Raises:
             CheckpointError: the checkpoint cannot be read.
@@ -77,6 +79,8 @@ class BatchScorer:
             ScoringError: the memory of the device does not suffice, or a prompt has no finite features.
             ScorerBroken: the device is lost to this process, or has no memory left for the prompts.
         """
+        if threads is None and (limit := processor_limit()) is not None:
+            threads = min(torch.get_num_threads(), limit)
         if threads is not None:
             torch.set_num_threads(threads)
         try:
