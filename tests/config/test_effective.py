@@ -49,6 +49,16 @@ def test_what_it_is_reads_as_itself() -> None:
     assert effective_yaml(read(once)) == once
 
 
+def test_what_people_look_for_comes_first() -> None:
+    shown = effective_yaml(read(SITE))
+
+    sections = [line.partition(":")[0] for line in shown.splitlines() if line[0].isalpha()]
+
+    assert sections[:4] == ["version", "rules", "sources", "sinks"]
+    assert {"model", "redis", "queue", "web"} < set(sections)
+    assert len(sections) == len(set(sections))
+
+
 @pytest.mark.parametrize(
     "secret",
     ["spy", "hunter22", "topsecret", "pass-word", "tokentoken", "w" * 20, "abc", "u:p@", "T0K3N", "TokenA", "TokenC"],

@@ -16,6 +16,8 @@ from xclip_stream.config.whole import Config
 from xclip_stream.types import WHOLE_FRAME
 
 Hide: TypeAlias = Callable[[str], str]
+FIRST = ("version", "rules", "sources", "sinks")
+"""The sections that people look for; the others follow, as they mostly have their defaults."""
 
 
 def effective_yaml(config: Config, *, hide: Hide = str) -> str:
@@ -25,7 +27,9 @@ def effective_yaml(config: Config, *, hide: Hide = str) -> str:
         hide: is given each text that is free, and returns it without what must not be shown. Keys and words that the
             configuration chooses from stay: a password may be one of them, and `***` none.
     """
-    return yaml.safe_dump(_plain(config, hide), sort_keys=False, allow_unicode=True, width=110)
+    plain = _plain(config, hide)
+    ordered = {name: plain[name] for name in FIRST} | plain
+    return yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=110)
 
 
 def _plain(value: Any, hide: Hide) -> Any:
