@@ -1,21 +1,35 @@
 // How the system is: what needs somebody, the sources, what waits where, who works, and what was given up.
 import { act, ask, repeat } from "./api.js";
-import { empty, h, table } from "./dom.js";
+import { empty, h, setText, table } from "./dom.js";
 import { ago, bytes, lasting } from "./words.js";
 
+const LISTED = 200;
 const TONES = { running: "ok", connecting: "quiet", ended: "quiet", stalled: "critical", failed: "critical" };
 
 export function health({ main, state, bus, signal }) {
-  const top = h("div"), dead = h("section", { class: "card wide" });
-  main.append(h("h1", {}, "Health"), top, dead);
+  const top = h("div"), said = h("p", { role: "status", class: "quiet" }), list = h("div", { class: "stack" });
+  main.append(h("h1", {}, "Health"), top, h("section", { class: "card wide" }, h("h2", {}, "Dead letters"), said, list));
+  let acting = false;
   const draw = () => state.system && keepFocus(top, () => top.replaceChildren(...system(state.system, state.site)));
-  const letters = async () => {
-    const found = await ask("/api/dead-letters?limit=200").catch(() => null);
-    if (found && !signal.aborted) keepFocus(dead, () => drawLetters(dead, found.letters, letters));
+  const look = async () => {
+    const found = await ask(`/api/dead-letters?limit=${LISTED}`).catch(() => null);
+    if (found && !signal.aborted && !acting) keepFocus(list, () => list.replaceChildren(...letters(found.letters, actOn)));
+  };
+  const actOn = async (chosen, verb) => {
+    acting = true;
+    const done = await inTurn(chosen, verb).catch((error) => error);
+    acting = false;
+    setText(said, done instanceof Error ? done.message : "");
+    look();
   };
   bus.addEventListener("system", draw, { signal });
   draw();
-  repeat(letters, 4000, signal);
+  repeat(look, 4000, signal);
+}
+
+/** The oldest first, as they are listed, so that a sink hears of them in their order; a refusal ends it. */
+async function inTurn(chosen, verb) {
+  for (const letter of chosen) await act(`/api/dead-letters/${encodeURIComponent(letter.id)}/${verb}`);
 }
 
 /** Draw anew unless somebody is just in there with the keyboard. */
@@ -78,17 +92,16 @@ function subject(letter) {
   return letter.origin.startsWith("outbox:") && event ? h("a", { href: `#/events/${encodeURIComponent(event)}` }, letter.subject) : letter.subject || letter.id;
 }
 
-function drawLetters(box, letters, again) {
-  const said = h("p", { role: "status", class: "quiet" });
-  const button = (letter, verb, text) => h("button", { type: "button", disabled: verb === "replay" && !letter.replayable, onclick: async (click) => {
-    const pressed = click.currentTarget;
-    if (verb === "drop" && pressed.dataset.sure === undefined) { pressed.dataset.sure = ""; pressed.textContent = "Really drop"; return; }
+function letters(list, actOn) {
+  if (!list.length) return [empty("No dead letters", "Nothing was given up.")];
+  const button = (text, sure, verb, chosen) => h("button", { type: "button", disabled: !chosen.length, onclick: async ({ currentTarget: pressed }) => {
+    if (sure && pressed.dataset.sure === undefined) { pressed.dataset.sure = ""; pressed.textContent = sure; return; }
     pressed.disabled = true;
-    const done = await act(`/api/dead-letters/${encodeURIComponent(letter.id)}/${verb}`).catch((error) => error);
     pressed.blur();
-    if (done instanceof Error) { said.textContent = done.message; pressed.disabled = false; } else again();
+    await actOn(chosen, verb);
   } }, text);
-  box.replaceChildren(h("h2", {}, "Dead letters"), said, letters.length
-    ? table("Dead letters", ["What", "Died", "Where", "Reason", "Do"], letters.map((letter) => [subject(letter), ago(Date.parse(letter.died_at)), letter.origin, h("small", {}, letter.reason), h("span", { class: "buttons" }, button(letter, "replay", "Replay"), button(letter, "drop", "Drop"))]))
-    : empty("No dead letters", "Nothing was given up."));
+  const replayable = list.filter((letter) => letter.replayable), all = list.length < LISTED ? `all ${replayable.length}` : `the oldest ${replayable.length}`;
+  return [replayable.length > 1 && h("div", { class: "tools" }, button(`Replay ${all}`, `Really replay ${all}`, "replay", replayable)),
+    table("Dead letters", ["What", "Died", "Where", "Reason", "Do"], list.map((letter) => [subject(letter), ago(Date.parse(letter.died_at)), letter.origin, h("small", {}, letter.reason),
+      h("span", { class: "buttons" }, button("Replay", "", "replay", letter.replayable ? [letter] : []), button("Drop", "Really drop", "drop", [letter]))]))].filter(Boolean);
 }
