@@ -107,6 +107,34 @@ def test_what_is_no_time_is_refused(served: Dashboard, wrong: str) -> None:
     assert answer.json()["error"].startswith(f"'{wrong}' is no time with its zone")
 
 
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("state=weird", "state must be one of open, ended"),
+        ("severity=high", "severity must be one of critical, warning, info"),
+        ("since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z", "until must not be before since"),
+        ("limit=100000", "limit must be from 1 to 200"),
+        ("limit=0", "limit must be from 1 to 200"),
+        ("limit=1.5", "limit must be a whole number"),
+        ("limit=nan", "limit must be from 1 to 200"),
+        ("limit=many", "limit must be a number"),
+    ],
+)
+def test_a_filter_that_no_event_could_fit_is_refused(still: Dashboard, query: str, told: str) -> None:
+    with still.client() as client:
+        answer = client.get(f"/api/events?{query}")
+
+    assert (answer.status_code, answer.json()) == (400, {"error": told})
+
+
+def test_a_list_behind_an_event_that_is_not_known_is_refused(still: Dashboard) -> None:
+    with still.client() as client:
+        answer = client.get("/api/events?before=nothing")
+
+    assert answer.status_code == 404
+    assert answer.json() == {"error": "event nothing is not among the newest that are kept"}
+
+
 def test_what_is_no_event_of_this_version_breaks_no_list(served: Dashboard, told: list[str]) -> None:
     data = {"event_id": "odd", "prompt": "\ud800", "labels": ["a"]}
     events = f"xclip:{{{served.config.redis.namespace}}}:events"
@@ -216,6 +244,17 @@ def test_a_timeline_of_an_unknown_source_is_refused(served: Dashboard) -> None:
     with served.client() as client:
         assert client.get("/api/timeline/roof").status_code == 404
         assert client.get("/api/timeline/yard?hours=x").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "query", ["hours=-1", "hours=1e9", "points=1e9", "points=10.5", "since=20&until=10", "since=inf"]
+)
+def test_a_timeline_that_nothing_could_be_on_is_refused(still: Dashboard, query: str) -> None:
+    with still.client() as client:
+        answer = client.get(f"/api/timeline/yard?{query}")
+
+    assert answer.status_code == 400
+    assert " must " in answer.json()["error"]
 
 
 def test_the_configuration_is_shown_without_its_secrets(served: Dashboard) -> None:

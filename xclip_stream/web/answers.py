@@ -40,15 +40,27 @@ def answered(value: Any, redact: Redact) -> Response:
 
 
 def number(request: Request, name: str, default: float, *, low: float, high: float) -> float:
-    """Return a number of the query, kept within its bounds."""
+    """Return a number of the query, or `default`.
+
+    Raises:
+        HTTPException: it is none, or is outside of its bounds.
+    """
     text = request.query_params.get(name)
     try:
         value = default if text is None else float(text)
     except ValueError:
         raise wrong(f"{name} must be a number") from None
-    if not math.isfinite(value):
-        raise wrong(f"{name} must be a number")
-    return min(max(value, low), high)
+    if not low <= value <= high:  # what is no number at all, nan, is not either
+        raise wrong(f"{name} must be from {low:g} to {high:g}")
+    return value
+
+
+def whole_number(request: Request, name: str, default: int, *, low: int, high: int) -> int:
+    """Return a whole number of the query, or `default`; raises as `number` does."""
+    value = number(request, name, default, low=low, high=high)
+    if value % 1:
+        raise wrong(f"{name} must be a whole number")
+    return int(value)
 
 
 async def body_of(request: Request) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from xclip_stream.events import format_time
 from xclip_stream.rulebook import find_rule
 from xclip_stream.types import DeadLetter
-from xclip_stream.web.answers import answered, missing, number, wrong
+from xclip_stream.web.answers import answered, missing, whole_number, wrong
 from xclip_stream.web.event_book import Filter, ToldPhase, summary
 from xclip_stream.web.evidence_files import media_of
 from xclip_stream.web.services import Services
@@ -20,6 +20,8 @@ from xclip_stream.web.sharing import Shared
 from xclip_stream.web.system_api import MAX_LETTERS
 
 MAX_EVENTS = 200
+CHOICES = {"severity": ("critical", "warning", "info"), "state": ("open", "ended")}
+"""Of the filters that take one of a few words. A source or rule that is not configured may have events of before."""
 LOOK_AGAIN_AFTER_S = 1.0
 LOOKED_THROUGH = 1000
 """So many messages of an outbox are looked at; a message behind them waits too."""
@@ -43,11 +45,11 @@ class EventsApi:
         return [Route("/api/events", self.find), Route("/api/events/{event_id}", self.show)]
 
     def find(self, request: Request) -> Response:
-        query = request.query_params
-        words = {name: query.get(name, "") for name in ("source", "rule", "severity", "state", "text")}
-        wanted = Filter(**words, since=_moment(query.get("since")), until=_moment(query.get("until")))
-        count = int(number(request, "limit", 50, low=1, high=MAX_EVENTS))
-        found = self._services.feed.book.find(wanted, max_count=count, before=query.get("before", ""))
+        wanted, before = _filter(request.query_params), request.query_params.get("before", "")
+        count = whole_number(request, "limit", 50, low=1, high=MAX_EVENTS)
+        if before:
+            self._phases(before)
+        found = self._services.feed.book.find(wanted, max_count=count, before=before)
         events = [summary(phase) | media_of(phase.fields, self._services) for phase in found]
         return self._answered({"events": events, "more": len(found) == count})
 
@@ -101,6 +103,18 @@ class EventsApi:
 
     def _answered(self, value: Any) -> Response:
         return answered(value, self._services.redact)
+
+
+def _filter(query: Mapping[str, str]) -> Filter:
+    """Return which events a query asks for; what no event could ever fit is refused."""
+    words = {name: query.get(name, "") for name in ("source", "rule", "severity", "state", "text")}
+    for name, choices in CHOICES.items():
+        if words[name] not in {"", *choices}:
+            raise wrong(f"{name} must be one of {', '.join(choices)}")
+    since, until = (_moment(query.get(name)) for name in ("since", "until"))
+    if until and since > until:
+        raise wrong("until must not be before since")
+    return Filter(**words, since=since, until=until)
 
 
 def _moment(text: str | None) -> str:

@@ -18,7 +18,7 @@ from xclip_stream.errors import ConfigError
 from xclip_stream.events import format_time, is_dated
 from xclip_stream.score_series import Chart, chart_of
 from xclip_stream.types import Event, Scores
-from xclip_stream.web.answers import answered, body_of, missing, number, wrong
+from xclip_stream.web.answers import answered, body_of, missing, number, whole_number, wrong
 from xclip_stream.web.services import Services
 from xclip_stream.web.sharing import Shared
 from xclip_stream.web.site import COPY_NAME, ShownSource, Site
@@ -56,9 +56,11 @@ class ScoresApi:
     def timeline(self, request: Request) -> Response:
         source_id = request.path_params["source_id"]
         hours = number(request, "hours", 1.0, low=0.01, high=24 * 31)
-        points = int(number(request, "points", 600, low=10, high=MAX_POINTS))
+        points = whole_number(request, "points", 600, low=10, high=MAX_POINTS)
         since = number(request, "since", ANY_TIME, low=ANY_TIME, high=NEVER)
         until = number(request, "until", NEVER, low=ANY_TIME, high=NEVER)
+        if since > until:
+            raise wrong("until must not be before since")
         return self._answered(self._charts((source_id, hours, points, since, until)))
 
     def configuration(self, _request: Request) -> Response:

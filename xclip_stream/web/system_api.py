@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from xclip_stream.types import DeadLetter
-from xclip_stream.web.answers import answered, missing, number
+from xclip_stream.web.answers import answered, missing, whole_number
 from xclip_stream.web.services import Services
 from xclip_stream.web.sharing import Shared
 from xclip_stream.web.site import plain_site
@@ -50,7 +50,7 @@ class SystemApi:
         return Response(text, media_type=kind)
 
     def dead_letters(self, request: Request) -> Response:
-        count = int(number(request, "limit", 100, low=1, high=MAX_LETTERS))
+        count = whole_number(request, "limit", 100, low=1, high=MAX_LETTERS)
         return self._answered({"letters": [_plain(letter) for letter in self._letters(count)]})
 
     def replay(self, request: Request) -> Response:

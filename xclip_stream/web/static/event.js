@@ -4,7 +4,7 @@ import { chart } from "./chart.js";
 import { empty, facts, h, severity, table } from "./dom.js";
 import { ago, lasting, moment, place, share, unixOf } from "./words.js";
 
-const AROUND_S = 20, LOOK_AGAIN_MS = 2000;
+const AROUND_S = 20, LOOK_AGAIN_MS = 2000, LONGEST_H = 744;
 
 export function event({ main, bus, signal, argument }) {
   let drawn = "", due = 0;
@@ -107,7 +107,7 @@ function json(message) {
 }
 
 async function drawScores(box, data, { begun, ended, first, signal }) {
-  const around = { hours: (Date.now() - first.committed_ms) / 3_600_000 + 0.1, points: 2000, since: Math.max(0, begun - AROUND_S) };
+  const around = { hours: Math.min(LONGEST_H, (Date.now() - first.committed_ms) / 3_600_000 + 0.1), points: 2000, since: Math.max(0, begun - AROUND_S) };
   if (ended !== null) around.until = ended + AROUND_S;
   const found = await ask(`/api/timeline/${encodeURIComponent(data.source_id)}?${new URLSearchParams(around)}`).catch(() => null);
   if (signal.aborted) return;

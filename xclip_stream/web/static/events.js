@@ -23,12 +23,12 @@ export function events({ main, state, bus, signal, query }) {
   main.append(h("h1", {}, "Events"), form, said, list, more);
 
   async function load(before) {
-    const asked = Object.entries(wanted).filter(([, value]) => value).map(([name, value]) => [name, /^(since|until)$/.test(name) ? new Date(value).toISOString() : value]);
+    const asked = Object.entries(wanted).filter(([, value]) => value).map(([name, value]) => [name, /^(since|until)$/.test(name) ? zoned(value) : value]);
     const count = before ? PAGE : Math.max(PAGE, Math.min(200, list.children.length));
     const found = await ask(`/api/events?${new URLSearchParams([...asked, ["limit", count], ["before", before]])}`).catch((error) => error);
     if (signal.aborted) return;
-    if (found instanceof Error) { said.textContent = found.message; return; }
-    if (!before) list.replaceChildren();
+    if (!before && !(found instanceof TypeError)) list.replaceChildren(); // that is a lost connection: what was seen stays
+    if (found instanceof Error) { said.textContent = found.message; more.hidden ||= !list.children.length; return; }
     list.append(...found.events.map((event) => row(event)));
     last = found.events.at(-1)?.event_id ?? last;
     more.hidden = !found.more;
@@ -42,6 +42,9 @@ export function events({ main, state, bus, signal, query }) {
   bus.addEventListener("told", () => { clearTimeout(due); due = setTimeout(() => load(""), 300); }, { signal });
   load("");
 }
+
+/** A time of the form, in the browser's time zone, as the API wants it; what is none is left to the API to refuse. */
+const zoned = (text) => (Number.isNaN(Date.parse(text)) ? text : new Date(text).toISOString());
 
 function filters(site, wanted, change) {
   const choice = (name, title, values) => h("label", {}, title, h("select", { name }, option("", "all", wanted[name]), values.map((value) => option(value, value, wanted[name]))));

@@ -31,8 +31,13 @@ function route() {
   document.querySelectorAll("#nav a").forEach((link, i) => (i === tab ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current")));
   main.replaceChildren();
   main.dataset.page = title.toLowerCase();
-  const argument = match[1] === undefined ? "" : decodeURIComponent(match[1]);
+  const argument = match[1] === undefined ? "" : decoded(match[1]);
   page({ main, state, bus, signal: leaving.signal, argument, query: new URLSearchParams(query) });
+}
+
+/** What an address names; one that was cut in two on its way is taken as it is, and found to be unknown. */
+function decoded(text) {
+  try { return decodeURIComponent(text); } catch { return text; }
 }
 
 function showState() {

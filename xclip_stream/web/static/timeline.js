@@ -91,6 +91,7 @@ export function timeline({ main, state, bus, signal, argument, query }) {
     key.preventDefault();
   });
   addEventListener("resize", draw, { signal });
+  draw();
   repeat(async () => { if (view === null && grabbed === null) await load(); }, 5000, signal);
 }
 
