@@ -124,11 +124,26 @@ def test_the_login_gives_a_cookie_that_is_not_the_token(locked: Dashboard) -> No
         right = browser.post("/login", data={"token": TOKEN})
         assert browser.get("/api/site").status_code == 200
 
-    assert (wrong.headers["location"], right.headers["location"]) == ("/login#wrong", "/")
+    assert (wrong.headers["location"], right.headers["location"]) == ("/login?wrong", "/")
     cookie = right.headers["set-cookie"].lower()
     assert "httponly" in cookie
-    assert "samesite=strict" in cookie
+    assert "samesite=lax" in cookie
     assert TOKEN not in cookie
+
+
+@pytest.mark.parametrize("path", ["/login?next=//evil.example", "/login?wrong&url=https://evil.example"])
+def test_the_login_leads_nowhere_else(locked: Dashboard, path: str) -> None:
+    with locked.client(authorization="") as browser:
+        assert "evil" not in browser.get(path).text
+        assert browser.post(path, data={"token": TOKEN}).headers["location"] == "/"
+
+
+def test_another_site_acts_with_no_cookie_of_ours(locked: Dashboard) -> None:
+    with locked.client(authorization="") as browser:
+        browser.post("/login", data={"token": TOKEN})
+        assert browser.post(DROP, headers={"sec-fetch-site": "same-origin"}).status_code == 404
+        assert browser.post(DROP, headers={"origin": "https://evil.example"}).status_code == 403
+        assert browser.post("/login", headers={"sec-fetch-site": "cross-site"}).status_code == 403
 
 
 def test_a_socket_needs_the_token_too(locked: Dashboard) -> None:

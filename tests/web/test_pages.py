@@ -244,6 +244,40 @@ def test_a_dead_letter_is_replayed_and_one_is_dropped_after_a_second_thought(pag
     assert len(served.queue.waiting_messages("ops", max_count=9)) == 1
 
 
+def test_dead_letters_are_replayed_together_in_their_order_after_a_second_thought(
+    page: Page, served: Dashboard
+) -> None:
+    served.judge(recorded(EVENT * 3))
+    assert served.queue.acquire_sink("ops", ttl_s=60) is not None
+    messages = served.queue.take_messages("ops", max_count=6, block_s=0)
+    for message in messages:
+        served.queue.bury_message("ops", message, reason="refused")
+    see(page, served, "health")
+
+    page.get_by_role("button", name="Replay all 6", exact=True).click()
+    assert len(served.queue.list_dead(max_count=9)) == 6
+    page.get_by_role("button", name="Really replay all 6").click()
+
+    expect(page.get_by_text("No dead letters")).to_be_visible()
+    assert served.queue.waiting_messages("ops", max_count=9) == [each.message.message_id for each in messages]
+
+
+def test_a_replay_that_is_refused_says_why(page: Page, served: Dashboard) -> None:
+    served.judge(recorded(EVENT))
+    assert served.queue.acquire_sink("ops", ttl_s=60) is not None
+    for message in served.queue.take_messages("ops", max_count=2, block_s=0):
+        served.queue.bury_message("ops", message, reason="refused")
+    see(page, served, "health")
+    page.get_by_role("button", name="Replay all 2", exact=True).click()
+    gone, _ = served.queue.list_dead(max_count=9)
+    assert served.queue.drop_dead(gone.id)
+
+    page.get_by_role("button", name="Really replay all 2").click()
+
+    expect(page.get_by_text(f"there is no dead letter {gone.id}")).to_be_visible()
+    expect(page.get_by_role("region", name="Dead letters").locator("tbody tr")).to_have_count(1)
+
+
 def test_a_dead_letter_with_a_long_reason_can_be_replayed_without_scrolling(page: Page, served: Dashboard) -> None:
     served.judge(recorded(EVENT))
     assert served.queue.acquire_sink("ops", ttl_s=60) is not None
@@ -311,6 +345,73 @@ def test_somebody_logs_in_with_the_token_and_is_told_when_it_is_another(page: Pa
     page.get_by_role("button", name="Log in").click()
 
     expect(page.locator(".tile").first).to_be_visible()
+
+
+def test_a_link_in_a_mail_leads_to_its_event_through_the_login_and_later_without_it(
+    page: Page, locked: Dashboard
+) -> None:
+    (event_id,) = locked.judge(recorded(EVENT))
+    mail = f'<a href="{locked.url}/#/events/{event_id}">Look at it</a>'
+    page.route("http://mail.example/", lambda route: route.fulfill(content_type="text/html", body=mail))
+    page.goto("http://mail.example/")
+    page.get_by_text("Look at it").click()
+    page.get_by_label("Token").fill("another-token-that-is-long-enough")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_text("That is not the token")).to_be_visible()
+
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="climbing critical")).to_be_visible()
+
+    page.goto("http://mail.example/")
+    page.get_by_text("Look at it").click()
+    expect(page.get_by_role("heading", name="climbing critical")).to_be_visible()
+
+
+def test_who_is_logged_out_comes_back_to_the_same_page(page: Page, locked: Dashboard) -> None:
+    page.goto(locked.url)
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("link", name="Health").click()
+    expect(page.get_by_role("heading", name="Health")).to_be_visible()
+    page.context.clear_cookies()
+
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_role("button", name="Log in").click()
+
+    expect(page.get_by_role("heading", name="Health")).to_be_visible()
+
+
+def test_another_site_cannot_act_for_who_is_logged_in(page: Page, locked: Dashboard) -> None:
+    page.goto(locked.url)
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator(".tile").first).to_be_visible()
+    form = f'<form method="post" action="{locked.url}/api/dead-letters/1-0/drop"><button>Win</button></form>'
+    page.route("http://evil.example/", lambda route: route.fulfill(content_type="text/html", body=form))
+    page.goto("http://evil.example/")
+
+    page.get_by_role("button", name="Win").click()
+
+    expect(page.get_by_text("only pages of this dashboard may do that")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("events?state=weird", "state must be one of open, ended"),
+        ("events?since=yesterday", "'yesterday' is no time with its zone"),
+        ("events?since=2026-01-02T00:00&until=2026-01-01T00:00", "until must not be before since"),
+        ("events/%E0%A4%A", "This event cannot be shown"),
+        ("timeline/yard?hours=-3", "hours must be from 0.01 to 744"),
+    ],
+)
+def test_an_address_that_asks_for_the_impossible_says_so(page: Page, served: Dashboard, path: str, told: str) -> None:
+    served.judge(recorded(EVENT))
+    see(page, served, path)
+
+    expect(page.get_by_text(told)).to_be_visible()
+    expect(page.locator(".events a")).to_have_count(0)
 
 
 def test_the_longest_names_make_no_page_wider_than_a_phone(page: Page, redis_url: str, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The dashboard as one ASGI application: pages, API, streams and schemas behind one guard."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import unquote_plus
@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
@@ -28,6 +28,7 @@ STATIC = Path(__file__).with_name("static")
 REMEMBERED_S = 30 * 86_400
 GUESSING_COSTS_S = 0.5
 MAX_TOKEN_BYTES = 4096
+WRONG = "/login?wrong"
 
 
 def build_app(
@@ -47,8 +48,8 @@ def build_app(
     login = Login(token)
     return Starlette(
         routes=[
-            Route("/", _page("index.html")),
-            Route("/login", _page("login.html"), methods=["GET"]),
+            Route("/", _index),
+            Route("/login", login.ask, methods=["GET"]),
             Route("/login", login.check, methods=["POST"]),
             Route("/events", streams.events),
             WebSocketRoute("/ws/events", streams.socket),
@@ -68,34 +69,41 @@ def build_app(
 
 
 class Login:
-    """Takes the token once, and gives the browser a cookie for it."""
+    """Takes the token once, and gives the browser a cookie for it.
+
+    Every answer leads to an address without a fragment, so the browser keeps the one that it has: the page of an event,
+    `/#/events/ID`, is found again behind the login. No address to go on to is ever taken from a request.
+    """
 
     def __init__(self, token: str | None) -> None:
         self._token = token
+
+    def ask(self, request: Request) -> Response:
+        page = (STATIC / "login.html").read_text(encoding="utf-8")
+        return HTMLResponse(page.replace(" hidden>", ">") if "wrong" in request.query_params else page)
 
     async def check(self, request: Request) -> Response:
         content = b""
         async for part in request.stream():
             content += part
             if len(content) > MAX_TOKEN_BYTES:
-                return RedirectResponse("/login#wrong", HTTPStatus.SEE_OTHER)
+                return RedirectResponse(WRONG, HTTPStatus.SEE_OTHER)
         given = content.decode(errors="replace").strip().removeprefix("token=")
         if self._token is None or not is_same(unquote_plus(given), self._token):
             await asyncio.sleep(GUESSING_COSTS_S)
-            return RedirectResponse("/login#wrong", HTTPStatus.SEE_OTHER)
+            return RedirectResponse(WRONG, HTTPStatus.SEE_OTHER)
         answer = RedirectResponse("/", HTTPStatus.SEE_OTHER)
         is_secure = request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https"
+        # A link in a mail leads here from another site, and has to bring it; what acts or is read by a page of another
+        # site is refused by the guard.
         answer.set_cookie(
-            COOKIE, cookie_of(self._token), max_age=REMEMBERED_S, httponly=True, samesite="strict", secure=is_secure
+            COOKIE, cookie_of(self._token), max_age=REMEMBERED_S, httponly=True, samesite="lax", secure=is_secure
         )
         return answer
 
 
-def _page(name: str) -> Callable[[Request], Response]:
-    def page(_request: Request) -> Response:
-        return FileResponse(STATIC / name)
-
-    return page
+def _index(_request: Request) -> Response:
+    return FileResponse(STATIC / "index.html")
 
 
 def _schemas(_request: Request) -> Response:

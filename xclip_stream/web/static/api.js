@@ -3,7 +3,7 @@
 /** Ask for JSON; an error carries the server's own words. */
 export async function ask(path, options = {}) {
   const response = await fetch(path, { ...options, headers: { accept: "application/json", ...options.headers } });
-  if (response.status === 401) location.assign("/login");
+  if (response.status === 401) location.assign(`/login${location.hash}`);
   const body = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(body.error || `the server answered ${response.status}`);
   return body;
