@@ -283,6 +283,7 @@ def test_a_dead_letter_with_a_long_reason_can_be_replayed_without_scrolling(page
     assert served.queue.acquire_sink("ops", ttl_s=60) is not None
     (message,) = served.queue.take_messages("ops", max_count=1, block_s=0)
     served.queue.bury_message("ops", message, reason="cannot connect to the endpoint " * 8)
+    page.set_viewport_size({"width": 1280, "height": 1000})  # all that stands above it may be there or not yet
     see(page, served, "health")
 
     expect(page.get_by_role("button", name="Replay")).to_be_in_viewport(ratio=1)
