@@ -17,6 +17,7 @@ export function health({ main, state, bus, signal }) {
   };
   const actOn = async (chosen, verb) => {
     acting = true;
+    setText(said, chosen.length > 1 ? "One after another…" : "");
     const done = await inTurn(chosen, verb).catch((error) => error);
     acting = false;
     setText(said, done instanceof Error ? done.message : "");
