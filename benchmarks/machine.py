@@ -92,7 +92,7 @@ def tiles_peak(threads: int, *, rounds: int) -> dict[str, float] | None:
         return None
     from benchmarks.tiles import add_up, operations  # noqa: PLC0415 - an extra
 
-    times = 20_000
+    times = 400_000  # for long enough that the threads run side by side
     add_up(1)
     with ThreadPoolExecutor(threads) as pool:
         found = []
