@@ -9,7 +9,7 @@ import torch
 
 from tests.model.matrix_unit import needs_matrix_unit
 from xclip_stream.model.amx_kernels import ADD, attend, product
-from xclip_stream.model.amx_weights import attention_scratch, left_panels, packed
+from xclip_stream.model.amx_weights import attention_scratch, packed, panel_memory
 
 pytestmark = needs_matrix_unit
 RNG = np.random.default_rng(0)
@@ -24,7 +24,7 @@ def numbers(*shape: int) -> np.ndarray:
 def multiplied(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, *, part: int | None = None) -> np.ndarray:
     weights = packed(torch.from_numpy(weight), torch.from_numpy(bias), part=part)
     out = np.zeros((len(x), len(weight)), np.float32)
-    left = left_panels(64, x.shape[1])
+    left = panel_memory(64, x.shape[1])
     product(x, 0, len(x), NO_NORM, weights, (0, len(weight) // 32), ADD, left, out, 0)
     return out
 
@@ -64,7 +64,7 @@ def test_what_is_no_number_stays_so_and_in_its_row():
 def test_attention_is_exact(tokens):
     heads, width = 2, 32
     qkv = RNG.standard_normal((5 + tokens, 3 * heads * width)).astype(np.float32)
-    seen = left_panels(5 + tokens, heads * width)
+    seen = panel_memory(5 + tokens, heads * width)
 
     attend(qkv, 5, tokens, heads, attention_scratch(tokens, width), seen)
 
@@ -83,7 +83,7 @@ def unpacked(left: np.ndarray) -> np.ndarray:
 def test_scores_that_are_no_number_give_none():
     qkv = np.zeros((8, 96), np.float32)
     qkv[2, 40] = np.nan  # a key: all tokens attend to it
-    seen = left_panels(8, 32)
+    seen = panel_memory(8, 32)
 
     attend(qkv, 0, 8, 1, attention_scratch(8, 32), seen)
 

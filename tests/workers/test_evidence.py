@@ -200,17 +200,23 @@ def test_a_reader_that_is_killed_between_the_request_and_the_file_leaves_the_wor
     assert record_of(queue, asked).partial is (kind == "camera"), "what a camera sent meanwhile is nowhere"
 
 
-def test_a_clip_whose_reader_is_killed_while_it_is_written_says_that_it_is_not_whole(
-    tmp_path: Path, queue: RedisQueue, start: Callable[..., IngestProcess], start_camera: StartCamera
-) -> None:
-    worker = start(f"url: {start_camera(film(tmp_path)).url()}, window: {{span_s: 1}}")
+def ask_for_what_goes_on(worker: IngestProcess, queue: RedisQueue, folder: Path) -> tuple[EvidenceRequest, Path]:
+    """Ask for the evidence of an event that has just begun; return the request and its clip, which grows."""
     wait_until(lambda: is_running(queue) and queue.source_statuses()["yard"].position_s > 3, worker.said)
     now = time.time()
     asked = request(begins_at=now - 1.0, peak_at=now - 0.5, ends_at=None)
     ask(queue, asked)
-    place = tmp_path / "kept" / (asked.name + CLIP)
+    place = folder / "kept" / (asked.name + CLIP)
     wait_until(lambda: len(growing(place)) > 15, worker.said)
     assert record_of(queue, asked) == EvidenceRecord(snapshot=True, clip=True)
+    return asked, place
+
+
+def test_a_clip_whose_reader_is_killed_while_it_is_written_says_that_it_is_not_whole(
+    tmp_path: Path, queue: RedisQueue, start: Callable[..., IngestProcess], start_camera: StartCamera
+) -> None:
+    worker = start(f"url: {start_camera(film(tmp_path)).url()}, window: {{span_s: 1}}")
+    asked, place = ask_for_what_goes_on(worker, queue, tmp_path)
 
     os.kill(worker.reader(), signal.SIGKILL)
     wait_until(lambda: record_of(queue, asked).is_complete, worker.said)
@@ -226,13 +232,7 @@ def test_a_clip_with_a_hole_where_the_camera_was_away_says_that_it_is_not_whole(
 ) -> None:
     camera = start_camera(film(tmp_path))
     worker = start(f"url: {camera.url()}, window: {{span_s: 1}}, read_timeout_s: 3")
-    wait_until(lambda: is_running(queue) and queue.source_statuses()["yard"].position_s > 3, worker.said)
-    now = time.time()
-    asked = request(begins_at=now - 1.0, peak_at=now - 0.5, ends_at=None)
-    ask(queue, asked)
-    place = tmp_path / "kept" / (asked.name + CLIP)
-    wait_until(lambda: len(growing(place)) > 15, worker.said)
-    assert record_of(queue, asked) == EvidenceRecord(snapshot=True, clip=True)
+    asked, place = ask_for_what_goes_on(worker, queue, tmp_path)
 
     camera.freeze()
     frozen_at = time.time()

@@ -14,9 +14,7 @@ from xclip_stream.config.parts import (
     SourceConfig,
     WindowConfig,
 )
-from xclip_stream.config.sinks import (
-    SinkConfig,
-)
+from xclip_stream.config.sinks import SinkConfig
 from xclip_stream.config.viewing import HistoryConfig, WebConfig, is_loopback, split_address
 from xclip_stream.config.watch import ConfigWatch
 from xclip_stream.config.whole import Config, check_geometry

@@ -29,17 +29,17 @@ from xclip_stream.model.amx_kernels import (
 )
 from xclip_stream.model.amx_weights import (
     attention_scratch,
-    left_panels,
     numbers_of_patch,
     packed,
     packed_block,
+    panel_memory,
     scratch_for,
 )
 from xclip_stream.model.checkpoint_files import FrameRules
 from xclip_stream.model.configuration import XCLIPVisionConfig
 from xclip_stream.model.network import XCLIPModel
 from xclip_stream.model.stages import ClipEnd, FoldedBlock, FrameStage, Messages, PromptStage, vision_blocks
-from xclip_stream.model.token_cache import TokenCache
+from xclip_stream.model.token_cache import KEPT_BYTES, TokenCache
 from xclip_stream.model.torch_backend import match_apart
 
 Numbers = NDArray[np.float32]
@@ -48,7 +48,6 @@ CLIPS_AT_ONCE = 4
 """More gains nothing, and the first of them waits for the last."""
 _FRAMES_AT_ONCE = 8
 """Of a thread: what it keeps of more would leave the cache of its core between one product and the next."""
-_KEPT_BYTES = 256 * 1024**2
 _NO_NORM = np.float32(0)
 
 
@@ -74,7 +73,7 @@ class AmxBackend:
                 for block in vision_blocks(model)[1:]
             ]
         self._end, self._prompts = ClipEnd(model).eval(), PromptStage(model).eval()
-        self.cache = TokenCache(self._frame_tokens, max_bytes=_KEPT_BYTES)
+        self.cache = TokenCache(self._frame_tokens, max_bytes=KEPT_BYTES)
         trim_heap()
 
     def prepare(self) -> None:
@@ -187,7 +186,7 @@ class _Tower:
         messages, qkv = np.empty((count, width), np.float32), np.empty((count, 3 * width), np.float32)
         self._multiply(classes, weights.fc, messages)
         self._multiply(messages, weights.qkv, qkv, epsilon=self._epsilon)
-        seen = left_panels(count, width)
+        seen = panel_memory(count, width)
         for clip in range(0, count, self._num_frames):
             attend(qkv, clip, self._num_frames, self._heads, self._among_frames, seen)
 

@@ -69,12 +69,13 @@ def _can_keep(folder: Path) -> bool:
     return os.access(folder, os.W_OK) and folder.stat().st_uid == os.geteuid()
 
 
-numba.config.CACHE_DIR = str(_folder())
+_KEPT = _folder()
+numba.config.CACHE_DIR = str(_KEPT)
 _PLAIN = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 _compiled = numba.njit(**_PLAIN)
 _inlined = numba.njit(**_PLAIN, inline="always")
 _summing = numba.njit(**_PLAIN | {"fastmath": {"contract", "nsz", "reassoc"}})
-_entered = numba.njit(**_PLAIN, cache=_can_keep(_folder()))
+_entered = numba.njit(**_PLAIN, cache=_can_keep(_KEPT))
 """What Python calls."""
 
 # Of float32 as all numbers here: Python's own would make float64 of whatever they meet.
@@ -180,9 +181,8 @@ def multiply(
     use_tiles(TILES.ctypes.data)
     sums = np.empty((2, PANEL, PANEL), np.float32)
     steps, count = right.shape[1], (rows + PANEL - 1) // PANEL
-    fetched = (
-        STEP_BYTES // CACHE_LINE_BYTES + count - 1
-    ) // count  # with each step: a panel in the time of all that meet one
+    # Lines of the cache for each step, so that the next panel is there when all rows have met this one.
+    fetched = (STEP_BYTES // CACHE_LINE_BYTES + count - 1) // count
     before, turn = (0, 0, 0), 0  # the product before: its left panel, the lines of that, its right panel
     for panel in range(panels[0], panels[1]):
         here = _panel(right.ctypes.data, steps, panel)

@@ -55,41 +55,32 @@ def attention_scratch(tokens: int, width: int) -> AttentionScratch:
     """Return the scratch memory for the attention of heads of a width."""
     full = PANEL * panels(tokens)
     return AttentionScratch(
-        queries=left_panels(tokens, width),
+        queries=panel_memory(tokens, width),
         turned=_zeros((width, full), np.float32),
-        keys=_panels(tokens, width),
-        values=_panels(width, tokens),
+        keys=panel_memory(tokens, width),
+        values=panel_memory(width, tokens),
         scores=_zeros((full, full), np.float32),
-        shares=left_panels(tokens, tokens),
+        shares=panel_memory(tokens, tokens),
     )
 
 
 def scratch_for(frames: int, vision: XCLIPVisionConfig) -> Scratch:
     """Return the scratch memory for the first or any other block of so many frames at a time."""
-    width, tokens = vision.hidden_size, tokens_of(vision)
+    width, tokens = vision.hidden_size, vision.grid_size**2 + 2  # patches, the class, and the message
     at_once, rows, patch = PANEL * _PANELS_AT_ONCE, frames * tokens, numbers_of_patch(vision)
     return Scratch(
         patches=_zeros((at_once, patch), np.float32),
-        left=left_panels(at_once, width if patch % width == 0 else max(width, patch)),
-        hidden=left_panels(at_once, width),
+        left=panel_memory(at_once, width if patch % width == 0 else max(width, patch)),
+        hidden=panel_memory(at_once, width),
         qkv=_zeros((rows, 3 * width), np.float32),
-        seen=left_panels(rows, width),
+        seen=panel_memory(rows, width),
         attention=attention_scratch(tokens, width // vision.num_attention_heads),
     )
-
-
-def tokens_of(vision: XCLIPVisionConfig) -> int:
-    """Return how many tokens of a frame attend to each other: its patches, the class, and the message."""
-    return vision.grid_size**2 + 2
 
 
 def numbers_of_patch(vision: XCLIPVisionConfig) -> int:
     """Return how many numbers a patch has, filled up to whole steps."""
     return PANEL * panels(3 * vision.patch_size**2)
-
-
-def left_panels(rows: int, columns: int) -> NDArray[np.uint16]:
-    return _panels(rows, columns)
 
 
 def _right_panels(pieces: Sequence[Tensor]) -> NDArray[np.uint16]:
@@ -100,7 +91,8 @@ def _right_panels(pieces: Sequence[Tensor]) -> NDArray[np.uint16]:
     return right
 
 
-def _panels(lines: int, depth: int) -> NDArray[np.uint16]:
+def panel_memory(lines: int, depth: int) -> NDArray[np.uint16]:
+    """Return memory for the panels of so many rows of a left matrix, or columns of a right one."""
     return _zeros((panels(lines), panels(depth), *_STEP), np.uint16)
 
 

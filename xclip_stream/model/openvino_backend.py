@@ -25,7 +25,7 @@ from xclip_stream.model.checkpoint_files import FrameRules
 from xclip_stream.model.network import XCLIPModel
 from xclip_stream.model.stage_files import ExportedStages, settings_digest
 from xclip_stream.model.stages import make_stages
-from xclip_stream.model.token_cache import TokenCache
+from xclip_stream.model.token_cache import KEPT_BYTES, TokenCache
 from xclip_stream.model.torch_errors import first_line
 from xclip_stream.model.user_cache import user_cache
 
@@ -37,7 +37,6 @@ EXPORT_VERSION = 3
 """Counts the ways in which stages were exported: part of the name under which they are kept."""
 CLIPS_AT_ONCE = 4
 """More gains nothing, and the first of them waits for the last."""
-_KEPT_BYTES = 256 * 1024**2
 _HINTS: Mapping[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
 
@@ -73,7 +72,7 @@ class OpenVinoBackend:
                 f"{stages.folder}: OpenVINO cannot read the model there ({first_line(error)}); remove the folder"
             ) from None
         self.summary = f"OpenVINO on the CPU, {form or precision}"
-        self.cache = TokenCache(lambda pixels: np.asarray(frames(pixels)[0]), max_bytes=_KEPT_BYTES)
+        self.cache = TokenCache(lambda pixels: np.asarray(frames(pixels)[0]), max_bytes=KEPT_BYTES)
 
     @property
     def clips_at_once(self) -> int:

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 Tokens = NDArray[np.float32]
 
+KEPT_BYTES = 256 * 1024**2
+"""Of a model that computes windows."""
+
 
 class TokenCache:
     """Keeps the tokens of the frames that were seen last, found by what a frame shows: a hash of its bytes.
